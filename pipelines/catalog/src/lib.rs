@@ -1,0 +1,1 @@
+//! Catalog on SQLite and Postgres through one text per query.

@@ -1,0 +1,1 @@
+//! SmartModuleChain on fluvio-smartengine; the only crate that knows wasmtime.

@@ -1,0 +1,1 @@
+//! RecordLog on local disk: fsynced before the answer.

@@ -1,0 +1,1 @@
+//! One suite per port, run by every implementation, the in-memory one too.

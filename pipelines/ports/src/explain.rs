@@ -1,0 +1,45 @@
+//! Why a message got its score.
+
+use serde::Serialize;
+
+/// Explains scores: the same pure function as the SmartModules, with its intermediate values.
+pub trait Explainer: Send + Sync + 'static {
+    /// The explanation of the raw record `raw`; `None` if the record gives no message.
+    fn explain(&self, raw: &[u8]) -> Option<Explanation>;
+}
+
+/// A score, taken apart. `bias` and all contributions add up to `logit`; `score` is the calibrated probability of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explanation {
+    /// What every message starts with, in logits.
+    pub bias: f64,
+    /// Every factor that could count, the strongest contribution first.
+    pub factors: Vec<Factor>,
+    /// `bias` + the contributions.
+    pub logit: f64,
+    /// 0..1.
+    pub score: f64,
+    /// At or above this score: `weak_signal`.
+    pub weak_signal_from: f64,
+    /// At or above this score: `signal`.
+    pub signal_from: f64,
+    /// `noise`, `weak_signal` or `signal`.
+    pub class: String,
+    /// `name@version+hash` of the rules used.
+    pub rules: String,
+}
+
+/// One factor of a score.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Factor {
+    /// Its name, as in `screen.factors`.
+    pub name: String,
+    /// What it measured.
+    pub value: f64,
+    /// Logits per unit of value.
+    pub weight: f64,
+    /// `value` × `weight`.
+    pub contribution: f64,
+    /// The words or n-grams that made it, where there are any.
+    pub evidence: Vec<String>,
+}

@@ -1,0 +1,29 @@
+//! The traits between telesift's parts: what a stage may ask of a log, a store, a catalog, a model.
+//!
+//! A port exists because there are two real implementations of it (one machine, many machines). Each has an in-memory
+//! implementation (feature `memory`) and a contract suite (feature `contract`) that every implementation runs.
+
+pub mod catalog;
+pub mod chain;
+pub mod clock;
+pub mod embedder;
+pub mod explain;
+pub mod imports;
+pub mod ledger;
+pub mod message_store;
+pub mod record_log;
+
+#[cfg(feature = "memory")]
+pub mod memory;
+
+#[cfg(feature = "contract")]
+pub mod contract;
+
+pub use catalog::Catalog;
+pub use chain::SmartModuleChain;
+pub use clock::{Clock, SystemClock};
+pub use embedder::Embedder;
+pub use explain::Explainer;
+pub use imports::Imports;
+pub use message_store::MessageStore;
+pub use record_log::RecordLog;

@@ -1,0 +1,1 @@
+//! MessageStore on LanceDB; the only crate that knows lancedb, arrow and datafusion.

@@ -1,0 +1,1 @@
+//! Telegram sources: desktop exports, and in time webhook, polling and MTProto.

@@ -1,0 +1,29 @@
+//! The edges of the telesift dataflow: what stands in each topic, and where.
+//!
+//! This crate is shared by the SmartModules (wasm32), the stages, the stores and the API, so it knows none of them.
+//! Every record carries a `v` field; one example of each record version lies in `schemas/examples` and is kept for ever.
+
+mod dead_letter;
+mod decision;
+mod ids;
+mod message;
+mod normalized;
+mod position;
+mod raw;
+mod topics;
+
+pub use dead_letter::{DeadLetter, DeadLetterCode, Payload};
+pub use decision::{Decision, DecisionKind};
+pub use ids::{ChatId, IdError, MessageKey};
+pub use message::{
+    Author, AuthorKind, Chat, ChatKind, Class, Forward, Media, Message, MessageKind, Screen, flags,
+};
+pub use normalized::{Normalized, SkipReason};
+pub use position::{
+    Cursor, CursorError, Epoch, Generation, Offset, Origin, PartitionId, Position, TopicPartition,
+};
+pub use raw::{AssumedTimes, ExportChat, RawRecord, Source};
+pub use topics::{DEFAULT_PARTITIONS, Topic, partition_for_chat};
+
+/// A moment in UTC; in JSON RFC 3339 with `Z`.
+pub use jiff::Timestamp;

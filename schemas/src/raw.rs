@@ -1,0 +1,80 @@
+//! `telegram-raw`: what a source gave, untouched, with what is needed to read it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// A record of `telegram-raw`. `payload` holds the exact bytes the source sent: a Bot API update, or one message object
+/// of a Telegram Desktop export.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+pub struct RawRecord<'a> {
+    /// Record version: 1.
+    pub v: u32,
+    /// Who gave it.
+    pub source: Source,
+    /// The header of the chat in the export; `null` for updates, which carry their chat.
+    #[serde(default)]
+    pub chat: Option<ExportChat>,
+    /// The exact source bytes.
+    #[serde(borrow)]
+    #[cfg_attr(feature = "json-schema", schemars(with = "serde_json::Value"))]
+    pub payload: &'a RawValue,
+}
+
+/// The source of a raw record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Source {
+    /// A Bot API update delivered to our webhook.
+    Webhook {
+        /// The bot's name here (not its token).
+        bot: String,
+    },
+    /// A Bot API update we fetched.
+    Polling {
+        /// The bot's name here (not its token).
+        bot: String,
+    },
+    /// A message of a Telegram Desktop export.
+    Export {
+        /// The import it came with.
+        import: String,
+        /// Where the message has no unix times: what its zone-less dates were taken for. The message gets the flag
+        /// `time_uncertain`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        assumed: Option<AssumedTimes>,
+    },
+    /// A message read through a user's own account.
+    Mtproto {
+        /// The account's name here.
+        account: String,
+    },
+}
+
+/// Unix times, in seconds, that the importer worked out from zone-less local dates with the zone the user named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+pub struct AssumedTimes {
+    /// The zone used, an IANA name.
+    pub tz: String,
+    /// For `date`.
+    pub date: i64,
+    /// For `edited`, where the message has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited: Option<i64>,
+}
+
+/// A chat's header in a Telegram Desktop export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+pub struct ExportChat {
+    /// The bare id, positive, whatever the kind of chat.
+    pub id: i64,
+    /// `personal_chat`, `private_supergroup`, `public_channel`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The title; deleted accounts have none.
+    #[serde(default)]
+    pub name: Option<String>,
+}

@@ -1,0 +1,1 @@
+//! SmartModule noise-filter: passes messages by class and score.

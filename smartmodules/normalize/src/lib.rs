@@ -1,0 +1,1 @@
+//! SmartModule normalize: a raw record becomes a message, or a skip with its reason.

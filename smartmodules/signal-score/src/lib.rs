@@ -1,0 +1,1 @@
+//! SmartModule signal-score: score, class and named factors of a message.

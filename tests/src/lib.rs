@@ -1,0 +1,1 @@
+//! Integration tests on fakes: golden flows, replay properties, API, tail.
