@@ -22,7 +22,7 @@ pub use normalized::{Normalized, SkipReason};
 pub use position::{
     Cursor, CursorError, Epoch, Generation, Offset, Origin, PartitionId, Position, TopicPartition,
 };
-pub use raw::{AssumedTimes, ExportChat, RawRecord, Source};
+pub use raw::{AssumedTimes, ExportChat, RawRecord, Source, edit_from_export};
 pub use topics::{DEFAULT_PARTITIONS, Topic, partition_for_chat};
 
 /// A moment in UTC; in JSON RFC 3339 with `Z`.

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::{ChatId, ChatKind};
+
 /// A record of `telegram-raw`. `payload` holds the exact bytes the source sent: a Bot API update, or one message object
 /// of a Telegram Desktop export.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,4 +79,46 @@ pub struct ExportChat {
     /// The title; deleted accounts have none.
     #[serde(default)]
     pub name: Option<String>,
+}
+
+impl ExportChat {
+    /// The Bot API id and kind of the chat; `None` for a kind of chat this version does not know. An id that is
+    /// negative already is taken for a Bot API id.
+    pub fn identify(&self) -> Option<(ChatId, ChatKind)> {
+        let user = |kind| (ChatId(self.id), kind);
+        let (id, kind) = match self.kind.as_str() {
+            "personal_chat" => user(ChatKind::Private),
+            "bot_chat" => user(ChatKind::Bot),
+            "saved_messages" => user(ChatKind::Saved),
+            "replies" | "verification_codes" => user(ChatKind::Private),
+            "private_group" => (ChatId::from_group(self.id), ChatKind::Group),
+            "private_supergroup" | "public_supergroup" => (ChatId::from_channel(self.id), ChatKind::Supergroup),
+            "private_channel" | "public_channel" => (ChatId::from_channel(self.id), ChatKind::Channel),
+            _ => return None,
+        };
+        Some((if self.id < 0 { ChatId(self.id) } else { id }, kind))
+    }
+}
+
+/// The edit date of a message from what an export says, in unix seconds: exports write 1970 for "not edited", so
+/// anything in the first two days of 1970 (whatever the zone) is 0.
+pub fn edit_from_export(unix: i64) -> i64 {
+    if unix < 2 * 24 * 3600 { 0 } else { unix }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn export_chats_get_bot_api_ids() {
+        let id = |kind: &str, id| {
+            ExportChat { id, kind: kind.into(), name: None }.identify().map(|(id, _)| id.0)
+        };
+        assert_eq!(id("personal_chat", 42), Some(42));
+        assert_eq!(id("private_group", 42), Some(-42));
+        assert_eq!(id("public_supergroup", 1712691810), Some(-1001712691810));
+        assert_eq!(id("private_channel", -1001712691810), Some(-1001712691810));
+        assert_eq!(id("hologram", 42), None);
+    }
 }
