@@ -1,1 +1,13 @@
-//! The stages of the flow, one file each; no IO except through ports.
+//! The stages of the flow, one file each, in flow order: `ingest -> screen -> index`. No IO except through ports.
+//!
+//! A stage says what becomes of a batch ([`consumer::Process`]); [`consumer::Consumer`] is the read-process-commit loop,
+//! written once. `dead_letter` is where every stage puts what it cannot process.
+
+pub mod consumer;
+pub mod dead_letter;
+pub mod index;
+pub mod ingest;
+pub mod screen;
+mod telemetry;
+
+pub use consumer::{Consumer, StageError};

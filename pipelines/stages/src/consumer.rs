@@ -1,0 +1,248 @@
+//! The read-process-commit loop: batches of one or more partitions go to a stage, which commits their positions itself,
+//! with or after its effect.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use backon::{BackoffBuilder, ExponentialBuilder};
+use futures::future::select_all;
+use telesift_ports::{
+    RecordLog, catalog,
+    chain::ChainError,
+    embedder::EmbedError,
+    message_store,
+    record_log::{self, Batch, Gap, GapReason, ReadLimits},
+};
+use telesift_schemas::{Offset, TopicPartition};
+use tokio_util::sync::CancellationToken;
+
+use crate::telemetry;
+
+/// What a stage does with its inputs.
+#[async_trait]
+pub trait Process: Send {
+    /// Where to go on: one position per input partition, in order.
+    async fn positions(&mut self) -> Result<Vec<Offset>, StageError>;
+
+    /// Processes the batches and commits the position [`Batch::next`] of each, with or after the effect. Called again
+    /// with the same batches after a retryable error, so it must be idempotent up to its commit.
+    async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError>;
+}
+
+/// A batch of one partition.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The partition.
+    pub at: TopicPartition,
+    /// The position it was read from.
+    pub from: Offset,
+    /// What was read. Its gaps are part of the range, and are counted as skipped.
+    pub batch: Batch,
+}
+
+/// Why a batch could not be processed.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] record_log::Error),
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] catalog::Error),
+    /// The message store failed.
+    #[error(transparent)]
+    Store(#[from] message_store::Error),
+    /// The embedding model failed.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// The SmartModules cannot run.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// A SmartModule did not return. The range is noted; only a restart of the process gets rid of it.
+    #[error("a SmartModule did not return within {timeout_s} s on `{at}` from offset {from}")]
+    Hung {
+        /// The input partition.
+        at: TopicPartition,
+        /// First offset of the range in flight.
+        from: Offset,
+        /// The watchdog's time, in seconds.
+        timeout_s: u64,
+    },
+    /// Stored state that this version cannot read.
+    #[error("state `{key}` is unreadable: {reason}")]
+    State {
+        /// Its key.
+        key: String,
+        /// The parser's words.
+        reason: String,
+    },
+}
+
+impl StageError {
+    /// Whether the same batch may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            StageError::Log(e) => e.is_retryable(),
+            StageError::Catalog(e) => e.is_retryable(),
+            StageError::Store(e) => e.is_retryable(),
+            StageError::Embed(e) => e.is_retryable(),
+            StageError::Chain(_) | StageError::Hung { .. } | StageError::State { .. } => false,
+        }
+    }
+}
+
+/// The loop of one stage over its input partitions.
+pub struct Consumer {
+    /// The log to read.
+    pub log: Arc<dyn RecordLog>,
+    /// The stage's name, for logs and metrics.
+    pub stage: &'static str,
+    /// Its input partitions.
+    pub inputs: Vec<TopicPartition>,
+    /// How much to read of each partition at once.
+    pub limits: ReadLimits,
+    /// The least time between the starts of two batches unless the inputs fill their limits: a store that pays per
+    /// commit is spared many small ones. Zero = none.
+    pub min_interval: Duration,
+}
+
+impl Consumer {
+    /// Runs until `shutdown`; the batch in flight is finished first. Retryable failures are repeated in place, with
+    /// jittered delays of 0.1 to 10 s, until they succeed or `shutdown` comes: the log keeps everything meanwhile.
+    ///
+    /// # Errors
+    /// What no retry mends; the stage's partitions stand still until the process is restarted.
+    pub async fn run(self, mut stage: impl Process, shutdown: CancellationToken) -> Result<(), StageError> {
+        let Some(mut next) = self.retry(&shutdown, &mut stage, None).await? else { return Ok(()) };
+        while !shutdown.is_cancelled() {
+            let started = Instant::now();
+            let Some(inputs) = self.read(&mut next, &shutdown).await? else { return Ok(()) };
+            if inputs.is_empty() {
+                self.wait(&next, &shutdown).await?;
+                continue;
+            }
+            if self.retry(&shutdown, &mut stage, Some(&inputs)).await?.is_none() {
+                return Ok(());
+            }
+            self.advance(&mut next, &inputs);
+            telemetry::batch(self.stage, inputs.iter().map(|i| i.batch.records.len()).sum(), started.elapsed());
+            if !self.is_full(&inputs) {
+                pause(self.min_interval.saturating_sub(started.elapsed()), &shutdown).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads positions (`inputs` absent) or processes a batch, repeating what is retryable. `None` = shut down first.
+    async fn retry(
+        &self,
+        shutdown: &CancellationToken,
+        stage: &mut impl Process,
+        inputs: Option<&[Input]>,
+    ) -> Result<Option<Vec<Offset>>, StageError> {
+        let mut delays = delays();
+        loop {
+            let outcome = match inputs {
+                None => stage.positions().await,
+                Some(inputs) => stage.process(inputs).await.map(|()| Vec::new()),
+            };
+            match outcome {
+                Ok(positions) => return Ok(Some(positions)),
+                Err(e) if !e.is_retryable() => return Err(e),
+                Err(e) => self.back_off(&e, &mut delays, shutdown).await,
+            }
+            if shutdown.is_cancelled() {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn back_off(&self, error: &StageError, delays: &mut impl Iterator<Item = Duration>, shutdown: &CancellationToken) {
+        let delay = delays.next().unwrap_or(MAX_DELAY);
+        metrics::counter!(telemetry::RETRIES, "stage" => self.stage).increment(1);
+        tracing::warn!(stage = self.stage, delay_ms = delay.as_millis() as u64, %error, "will try again");
+        pause(delay, shutdown).await;
+    }
+
+    /// Reads what there is of every partition; partitions without anything new are left out.
+    async fn read(&self, next: &mut [Offset], shutdown: &CancellationToken) -> Result<Option<Vec<Input>>, StageError> {
+        let mut inputs = Vec::new();
+        let mut delays = delays();
+        for (at, from) in self.inputs.iter().zip(next.iter()) {
+            let batch = loop {
+                match self.log.read(at, *from, self.limits).await {
+                    Ok(batch) => break batch,
+                    Err(record_log::Error::Evicted { first, .. }) => break evicted(*from, first),
+                    Err(e) if e.is_retryable() => self.back_off(&e.into(), &mut delays, shutdown).await,
+                    Err(e) => return Err(e.into()),
+                }
+                if shutdown.is_cancelled() {
+                    return Ok(None);
+                }
+            };
+            telemetry::lag(self.stage, at, batch.end.0.saturating_sub(batch.next.0));
+            if batch.next > *from {
+                inputs.push(Input { at: at.clone(), from: *from, batch });
+            }
+        }
+        Ok(Some(inputs))
+    }
+
+    /// Waits until one of the partitions has something new.
+    async fn wait(&self, next: &[Offset], shutdown: &CancellationToken) -> Result<(), StageError> {
+        let any = self.inputs.iter().zip(next).map(|(at, next)| self.log.wait_beyond(at, *next));
+        tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            (outcome, _, _) = select_all(any) => match outcome {
+                Ok(_) => Ok(()),
+                Err(e) if e.is_retryable() => {
+                    self.back_off(&e.into(), &mut delays(), shutdown).await;
+                    Ok(())
+                }
+                Err(e) => Err(e.into()),
+            },
+        }
+    }
+
+    fn advance(&self, next: &mut [Offset], inputs: &[Input]) {
+        for input in inputs {
+            if let Some(i) = self.inputs.iter().position(|at| *at == input.at) {
+                next[i] = input.batch.next;
+            }
+        }
+    }
+
+    fn is_full(&self, inputs: &[Input]) -> bool {
+        inputs.iter().any(|i| i.batch.next < i.batch.end)
+    }
+}
+
+/// A batch that stands for records the log no longer has.
+fn evicted(from: Offset, first: Offset) -> Batch {
+    let gap = Gap { from, to: first, reason: GapReason::Evicted };
+    Batch { records: Vec::new(), gaps: vec![gap], next: first, end: first }
+}
+
+const MAX_DELAY: Duration = Duration::from_secs(10);
+
+pub(crate) fn delays() -> impl Iterator<Item = Duration> + Send {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(MAX_DELAY)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+pub(crate) async fn pause(delay: Duration, shutdown: &CancellationToken) {
+    if delay.is_zero() {
+        return;
+    }
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = tokio::time::sleep(delay) => {}
+    }
+}

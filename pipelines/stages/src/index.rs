@@ -1,0 +1,187 @@
+//! `messages` in, the message store out: micro-batches over all partitions, one writer, effect first, then the positions.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use telesift_ports::{
+    Catalog, Clock, Embedder, MessageStore, RecordLog,
+    ledger::{Counters, StageKey, StageState},
+    message_store::{self, IndexedMessage},
+    record_log::{StoredRecord, Transaction},
+};
+use telesift_schemas::{DeadLetterCode, Message, Offset, TopicPartition};
+
+use crate::{
+    consumer::{Input, Process, StageError},
+    dead_letter::{self, Refusal},
+    screen::gap_counters,
+};
+
+/// The stage's name in ledger, logs and metrics.
+pub const STAGE: &str = "index";
+
+/// Indexes all partitions of `messages`.
+///
+/// At least once with idempotent effects: the store merges by (edit, origin), so a batch repeated after a crash changes
+/// nothing, and its counters are stored only with its position.
+pub struct Index {
+    log: Arc<dyn RecordLog>,
+    store: Arc<dyn MessageStore>,
+    catalog: Arc<dyn Catalog>,
+    embedder: Arc<dyn Embedder>,
+    clock: Arc<dyn Clock>,
+    inputs: Vec<TopicPartition>,
+    states: Vec<Option<StageState>>,
+}
+
+impl Index {
+    /// The index of `inputs`, all partitions of `messages`.
+    pub fn new(
+        log: Arc<dyn RecordLog>,
+        store: Arc<dyn MessageStore>,
+        catalog: Arc<dyn Catalog>,
+        embedder: Arc<dyn Embedder>,
+        clock: Arc<dyn Clock>,
+        inputs: Vec<TopicPartition>,
+    ) -> Self {
+        Index { log, store, catalog, embedder, clock, states: vec![None; inputs.len()], inputs }
+    }
+
+    fn key(&self, at: &TopicPartition) -> StageKey {
+        StageKey { stage: STAGE.into(), input: at.clone() }
+    }
+
+    /// Parses and embeds what can be indexed; the rest is to be refused.
+    async fn prepare<'a>(&self, inputs: &'a [Input]) -> Result<(Vec<Candidate<'a>>, Vec<Refused<'a>>), StageError> {
+        let (mut candidates, mut refused) = (Vec::new(), Vec::new());
+        for input in inputs {
+            for record in &input.batch.records {
+                match serde_json::from_slice::<Message>(&record.value) {
+                    Ok(message) => candidates.push(Candidate { at: &input.at, record, message, vector: None }),
+                    Err(e) => refused.push(Refused {
+                        at: &input.at,
+                        record,
+                        refusal: refusal(DeadLetterCode::Unreadable, format!("not a message record: {e}")),
+                    }),
+                }
+            }
+        }
+        self.embed(&mut candidates).await?;
+        Ok((candidates, refused))
+    }
+
+    async fn embed(&self, candidates: &mut [Candidate<'_>]) -> Result<(), StageError> {
+        let texts: Vec<&str> = candidates.iter().map(|c| c.message.text.as_str()).collect();
+        let vectors = self.embedder.embed(&texts).await?;
+        for (candidate, vector) in candidates.iter_mut().zip(vectors) {
+            candidate.vector = (!candidate.message.text.is_empty()).then_some(vector);
+        }
+        Ok(())
+    }
+
+    /// Merges into the store; a message it refuses for good is taken out and the rest goes on.
+    async fn apply<'a>(
+        &self,
+        mut candidates: Vec<Candidate<'a>>,
+        refused: &mut Vec<Refused<'a>>,
+    ) -> Result<(), StageError> {
+        loop {
+            let batch = candidates
+                .iter()
+                .map(|c| IndexedMessage { message: c.message.clone(), vector: c.vector.clone() })
+                .collect();
+            match self.store.apply(batch).await {
+                Ok(_) => return Ok(()),
+                Err(message_store::Error::Rejected { key, reason }) => {
+                    let n_before = candidates.len();
+                    let (bad, good) = candidates.into_iter().partition(|c: &Candidate<'_>| c.message.id == key);
+                    candidates = good;
+                    if candidates.len() == n_before {
+                        return Err(message_store::Error::Rejected { key, reason }.into());
+                    }
+                    refused.extend(bad.into_iter().map(|c| Refused {
+                        at: c.at,
+                        record: c.record,
+                        refusal: refusal(DeadLetterCode::StoreRejected, reason.clone()),
+                    }));
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
+    /// Dead letters are written before the position, and refused by the log if they are there already.
+    async fn bury(&self, refused: &[Refused<'_>]) -> Result<(), StageError> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let appends = refused
+            .iter()
+            .map(|r| dead_letter::append(STAGE, r.at, r.record, r.refusal.clone(), now))
+            .collect();
+        self.log.commit(Transaction::appends(appends)).await?;
+        Ok(())
+    }
+
+    async fn commit(&mut self, input: &Input, refused: &[Refused<'_>]) -> Result<(), StageError> {
+        let Some(i) = self.inputs.iter().position(|at| *at == input.at) else { return Ok(()) };
+        let stored = self.states[i].clone();
+        let mut state = stored.clone().unwrap_or_default();
+        if state.next >= input.batch.next {
+            return Ok(()); // committed by an earlier try of this batch
+        }
+        let n_refused = refused.iter().filter(|r| *r.at == input.at).count() as u64;
+        let n = input.batch.records.len() as u64;
+        state.counters += &gap_counters(input);
+        state.counters += &Counters {
+            received: n,
+            emitted: n - n_refused,
+            dead_lettered: n_refused,
+            ..Counters::default()
+        };
+        state.next = input.batch.next;
+        self.catalog.put_stage_state(&self.key(&input.at), stored.map(|s| s.next), &state).await?;
+        self.states[i] = Some(state);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Process for Index {
+    async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
+        for i in 0..self.inputs.len() {
+            self.states[i] = self.catalog.stage_state(&self.key(&self.inputs[i])).await?;
+        }
+        Ok(self.states.iter().map(|s| s.as_ref().map_or(Offset::ZERO, |s| s.next)).collect())
+    }
+
+    async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
+        let (candidates, mut refused) = self.prepare(inputs).await?;
+        self.apply(candidates, &mut refused).await?;
+        self.bury(&refused).await?;
+        for input in inputs {
+            self.commit(input, &refused).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A message to be indexed, and the record it stands in.
+struct Candidate<'a> {
+    at: &'a TopicPartition,
+    record: &'a StoredRecord,
+    message: Message,
+    vector: Option<Vec<f32>>,
+}
+
+/// A record that cannot be indexed.
+struct Refused<'a> {
+    at: &'a TopicPartition,
+    record: &'a StoredRecord,
+    refusal: Refusal,
+}
+
+fn refusal(code: DeadLetterCode, message: String) -> Refusal {
+    Refusal { code, message, attempts: 1 }
+}

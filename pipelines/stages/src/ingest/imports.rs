@@ -1,0 +1,389 @@
+//! Spooled export files in, raw records out: one import at a time, each batch committed together with the import's
+//! progress, so that a kill anywhere loses and repeats nothing.
+
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use telesift_ports::{
+    Catalog, Clock, ExportReader, Imports, RecordLog,
+    catalog::ImportRow,
+    imports::{ImportError, ImportProgress, ImportRequest, ImportState, ImportStatus},
+    record_log::{self, NewRecord, Outcome, Transaction},
+    source::ExportEntry,
+};
+use telesift_schemas::TopicPartition;
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    consumer::{delays, pause},
+    telemetry,
+};
+
+/// Where and how imports run.
+#[derive(Clone, Debug)]
+pub struct ImportConfig {
+    /// Uploads and queued files lie here.
+    pub spool_dir: PathBuf,
+    /// Imports that may wait; more are refused.
+    pub max_queued: usize,
+    /// Entries per append.
+    pub batch_entries: usize,
+    /// Bytes per append, about.
+    pub batch_bytes: usize,
+}
+
+impl ImportConfig {
+    /// Defaults with `spool_dir`: 100 waiting imports, 1,000 entries or 1 MiB per append.
+    pub fn new(spool_dir: PathBuf) -> Self {
+        ImportConfig { spool_dir, max_queued: 100, batch_entries: 1_000, batch_bytes: 1 << 20 }
+    }
+}
+
+/// Takes in exports and runs them one after the other.
+pub struct ImportRunner {
+    log: Arc<dyn RecordLog>,
+    catalog: Arc<dyn Catalog>,
+    reader: Arc<dyn ExportReader>,
+    clock: Arc<dyn Clock>,
+    config: ImportConfig,
+    queued: Notify,
+    /// Validation reads whole files; two at a time are enough for two cores.
+    validations: Semaphore,
+}
+
+#[async_trait]
+impl Imports for ImportRunner {
+    fn spool_dir(&self) -> PathBuf {
+        self.config.spool_dir.clone()
+    }
+
+    async fn submit(&self, request: ImportRequest) -> Result<ImportStatus, ImportError> {
+        let spooled = request.file.clone();
+        let outcome = self.take_in(request).await;
+        if outcome.is_err() {
+            remove(&spooled).await;
+        }
+        outcome
+    }
+
+    async fn status(&self, id: &str) -> Result<Option<ImportStatus>, ImportError> {
+        match self.catalog.import(id).await.map_err(storage)? {
+            Some(row) => Ok(Some(self.with_progress(row).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<ImportStatus>, ImportError> {
+        let mut statuses = Vec::new();
+        for row in self.catalog.imports(after, limit).await.map_err(storage)? {
+            statuses.push(self.with_progress(row).await?);
+        }
+        Ok(statuses)
+    }
+}
+
+impl ImportRunner {
+    /// A runner; nothing runs before [`ImportRunner::run`].
+    pub fn new(
+        log: Arc<dyn RecordLog>,
+        catalog: Arc<dyn Catalog>,
+        reader: Arc<dyn ExportReader>,
+        clock: Arc<dyn Clock>,
+        config: ImportConfig,
+    ) -> Self {
+        ImportRunner { log, catalog, reader, clock, config, queued: Notify::new(), validations: Semaphore::new(2) }
+    }
+
+    async fn take_in(&self, mut request: ImportRequest) -> Result<ImportStatus, ImportError> {
+        let waiting = self.catalog.unfinished_imports().await.map_err(storage)?.len();
+        if waiting >= self.config.max_queued {
+            return Err(ImportError::QueueFull(waiting));
+        }
+        let _permit = self.validations.acquire().await.map_err(storage)?;
+        let (reader, asked) = (Arc::clone(&self.reader), request.clone());
+        let summary = tokio::task::spawn_blocking(move || reader.validate(&asked)).await.map_err(storage)??;
+        tracing::info!(n_chats = summary.n_chats, n_entries = summary.n_entries, "export taken in");
+
+        let id = uuid::Uuid::now_v7().to_string();
+        let queued = self.config.spool_dir.join(format!("{id}.json"));
+        let bytes_total = tokio::fs::metadata(&request.file).await.map_err(storage)?.len();
+        tokio::fs::rename(&request.file, &queued).await.map_err(storage)?;
+        request.file = queued;
+        let created_at = self.clock.now();
+        if let Err(e) = self.catalog.create_import(&id, &request, bytes_total, created_at).await {
+            remove(&request.file).await;
+            return Err(storage(e));
+        }
+        self.queued.notify_one();
+        Ok(ImportStatus {
+            id,
+            name: request.name,
+            state: ImportState::Queued,
+            created_at,
+            progress: ImportProgress::default(),
+            bytes_total,
+            error: None,
+        })
+    }
+
+    /// Runs queued imports, oldest first, until `shutdown`; those a restart interrupted go on where they stood.
+    ///
+    /// # Errors
+    /// What no retry mends: the catalog or the log is damaged.
+    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), ImportError> {
+        let mut delays = delays();
+        while !shutdown.is_cancelled() {
+            let rows = match self.catalog.unfinished_imports().await {
+                Ok(rows) => rows,
+                Err(e) if e.is_retryable() => {
+                    tracing::warn!(error = %e, "imports wait for the catalog");
+                    pause(delays.next().unwrap_or_default(), &shutdown).await;
+                    continue;
+                }
+                Err(e) => return Err(storage(e)),
+            };
+            delays = crate::consumer::delays();
+            match rows.into_iter().next() {
+                Some(row) => self.run_one(row, &shutdown).await?,
+                None => tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    () = self.queued.notified() => {}
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs one import to its end, or until `shutdown`.
+    async fn run_one(&self, row: ImportRow, shutdown: &CancellationToken) -> Result<(), ImportError> {
+        let id = row.status.id.clone();
+        let mut import = Running { key: state_key(&id), stored: None, progress: ImportProgress::default() };
+        let outcome = self.append_all(&row, &mut import, shutdown).await;
+        let (state, error) = match outcome {
+            Ok(Flow::Finished) => (ImportState::Done, None),
+            Ok(Flow::ShutDown) => return Ok(()),
+            Err(e) => (ImportState::Failed, Some(e.to_string())),
+        };
+        if state == ImportState::Done {
+            import.progress.bytes_read = row.status.bytes_total;
+        }
+        tracing::info!(import = id, state = state.as_str(), n_read = import.progress.messages_read,
+            n_new = import.progress.messages_new, "import ended");
+        let status = ImportStatus { state, error, progress: import.progress, ..row.status };
+        self.finish(&status, &row.request.file, shutdown).await
+    }
+
+    /// The catalog first, then the file and the progress kept with the log: a kill in between only leaves litter.
+    async fn finish(&self, status: &ImportStatus, file: &Path, shutdown: &CancellationToken) -> Result<(), ImportError> {
+        let mut delays = delays();
+        while let Err(e) = self.catalog.update_import(status).await {
+            if !e.is_retryable() {
+                return Err(storage(e));
+            }
+            pause(delays.next().unwrap_or_default(), shutdown).await;
+            if shutdown.is_cancelled() {
+                return Ok(());
+            }
+        }
+        remove(file).await;
+        let key = state_key(&status.id);
+        let forget = Transaction {
+            appends: Vec::new(),
+            guards: Vec::new(),
+            finish: Box::new(move |_| vec![(key, None)]),
+        };
+        if let Err(e) = self.log.commit(forget).await {
+            tracing::debug!(error = %e, "progress of a finished import stays with the log");
+        }
+        Ok(())
+    }
+
+    async fn append_all(
+        &self,
+        row: &ImportRow,
+        import: &mut Running,
+        shutdown: &CancellationToken,
+    ) -> Result<Flow, ImportError> {
+        import.load(&*self.log).await?;
+        let n_partitions = super::n_partitions(&*self.log).await.map_err(log_error)?;
+        let (sender, mut entries) = mpsc::channel::<(ExportEntry, u64)>(2 * self.config.batch_entries);
+        let (reader, request, id) = (Arc::clone(&self.reader), row.request.clone(), row.status.id.clone());
+        let skip = import.progress.messages_read;
+        let reading = tokio::task::spawn_blocking(move || {
+            reader.read(&id, &request, skip, &mut |entry, bytes_read| match sender.blocking_send((entry, bytes_read)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            })
+        });
+        let mut batch = PendingBatch::default();
+        while let Some((entry, bytes_read)) = entries.recv().await {
+            batch.push(entry, bytes_read, n_partitions);
+            if batch.is_full(&self.config) && self.commit(import, &mut batch, shutdown).await?.is_shut_down() {
+                return Ok(Flow::ShutDown);
+            }
+        }
+        reading.await.map_err(storage)??;
+        self.commit(import, &mut batch, shutdown).await
+    }
+
+    /// Appends a batch with the progress it makes, repeating what is retryable.
+    async fn commit(
+        &self,
+        import: &mut Running,
+        batch: &mut PendingBatch,
+        shutdown: &CancellationToken,
+    ) -> Result<Flow, ImportError> {
+        let batch = std::mem::take(batch);
+        let mut delays = delays();
+        while batch.n_entries > 0 {
+            if shutdown.is_cancelled() {
+                return Ok(Flow::ShutDown);
+            }
+            let before = import.progress.messages_read;
+            match self.log.commit(import.transaction(&batch)).await {
+                Ok(outcomes) => {
+                    count(&outcomes);
+                    import.load(&*self.log).await?;
+                    break;
+                }
+                Err(e) if e.is_retryable() => {
+                    tracing::warn!(error = %e, "an import waits for the log");
+                    pause(delays.next().unwrap_or_default(), shutdown).await;
+                    import.load(&*self.log).await?;
+                    if import.progress.messages_read > before {
+                        break; // the commit had taken effect all the same
+                    }
+                }
+                // Only our own shutdown closes the log: the import goes on after the restart.
+                Err(record_log::Error::Closed) => return Ok(Flow::ShutDown),
+                Err(e) => return Err(log_error(e)),
+            }
+        }
+        Ok(if shutdown.is_cancelled() { Flow::ShutDown } else { Flow::Finished })
+    }
+
+    /// A running import's progress is committed with the log, not with the catalog.
+    async fn with_progress(&self, row: ImportRow) -> Result<ImportStatus, ImportError> {
+        let mut status = row.status;
+        if matches!(status.state, ImportState::Queued | ImportState::Running) {
+            let mut import = Running { key: state_key(&status.id), stored: None, progress: ImportProgress::default() };
+            import.load(&*self.log).await?;
+            if import.stored.is_some() {
+                status.state = ImportState::Running;
+                status.progress = import.progress;
+            }
+        }
+        Ok(status)
+    }
+}
+
+/// How a piece of work ended without failing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Finished,
+    ShutDown,
+}
+
+impl Flow {
+    fn is_shut_down(self) -> bool {
+        self == Flow::ShutDown
+    }
+}
+
+/// An import's progress, as the log has it.
+struct Running {
+    key: String,
+    stored: Option<Bytes>,
+    progress: ImportProgress,
+}
+
+impl Running {
+    async fn load(&mut self, log: &dyn RecordLog) -> Result<(), ImportError> {
+        self.stored = log.state(&self.key).await.map_err(log_error)?;
+        if let Some(bytes) = &self.stored {
+            self.progress = serde_json::from_slice(bytes).map_err(storage)?;
+        }
+        Ok(())
+    }
+
+    fn transaction(&self, batch: &PendingBatch) -> Transaction {
+        let (key, mut progress) = (self.key.clone(), self.progress.clone());
+        let (n_entries, bytes_read, skipped) = (batch.n_entries, batch.bytes_read, batch.skipped.clone());
+        Transaction {
+            appends: batch.appends.clone(),
+            guards: vec![(self.key.clone(), self.stored.clone())],
+            finish: Box::new(move |outcomes| {
+                let n_new = outcomes.iter().filter(|o| matches!(o, Outcome::Appended { .. })).count() as u64;
+                progress.messages_read += n_entries;
+                progress.messages_new += n_new;
+                progress.messages_duplicate += outcomes.len() as u64 - n_new;
+                progress.bytes_read = progress.bytes_read.max(bytes_read);
+                for reason in skipped {
+                    *progress.skipped.entry(reason.to_owned()).or_default() += 1;
+                }
+                let value = serde_json::to_vec(&progress).expect("counters are numbers and strings");
+                vec![(key, Some(value.into()))]
+            }),
+        }
+    }
+}
+
+/// Entries read but not yet appended.
+#[derive(Default)]
+struct PendingBatch {
+    appends: Vec<(TopicPartition, NewRecord)>,
+    skipped: Vec<&'static str>,
+    n_entries: u64,
+    n_bytes: usize,
+    bytes_read: u64,
+}
+
+impl PendingBatch {
+    fn push(&mut self, entry: ExportEntry, bytes_read: u64, n_partitions: u32) {
+        self.n_entries += 1;
+        self.bytes_read = bytes_read;
+        match entry {
+            ExportEntry::Update(update) => {
+                self.n_bytes += update.value.len();
+                self.appends.push(super::append(update, n_partitions));
+            }
+            ExportEntry::Skipped(reason) => self.skipped.push(reason),
+        }
+    }
+
+    fn is_full(&self, config: &ImportConfig) -> bool {
+        self.n_entries >= config.batch_entries as u64 || self.n_bytes >= config.batch_bytes
+    }
+}
+
+fn count(outcomes: &[Outcome]) {
+    let n_new = outcomes.iter().filter(|o| matches!(o, Outcome::Appended { .. })).count();
+    metrics::counter!(telemetry::IMPORT_ENTRIES, "outcome" => "new").increment(n_new as u64);
+    metrics::counter!(telemetry::IMPORT_ENTRIES, "outcome" => "duplicate").increment((outcomes.len() - n_new) as u64);
+}
+
+fn state_key(id: &str) -> String {
+    format!("import/{id}")
+}
+
+async fn remove(file: &Path) {
+    if let Err(e) = tokio::fs::remove_file(file).await
+        && e.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(error = %e, "a spooled file could not be removed");
+    }
+}
+
+fn storage(error: impl std::fmt::Display) -> ImportError {
+    ImportError::Storage(error.to_string())
+}
+
+fn log_error(error: record_log::Error) -> ImportError {
+    ImportError::Storage(error.to_string())
+}

@@ -1,0 +1,275 @@
+//! `telegram-raw` in, `messages` out: every raw record goes through the SmartModule chain and becomes one screened
+//! message, one counted skip or one dead letter, exactly once.
+
+mod output;
+mod suspects;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use telesift_ports::{
+    Clock, RecordLog, SmartModuleChain,
+    chain::{ChainError, ChainInput, ChainOutcome},
+    ledger::{Counters, StageKey, StageState},
+    record_log::{NewRecord, Outcome, StateWrite, StoredRecord, Transaction},
+};
+use telesift_schemas::{DeadLetterCode, Offset, Topic, TopicPartition};
+
+use crate::{
+    consumer::{Input, Process, StageError},
+    dead_letter::{self, Refusal},
+};
+use output::Screened;
+use suspects::Suspects;
+
+/// The stage's name in ledger, logs and metrics.
+pub const STAGE: &str = "screen";
+
+/// Makes a chain; called once per partition, and again should a chain be lost.
+pub type ChainFactory = Arc<dyn Fn() -> Result<Box<dyn SmartModuleChain>, ChainError> + Send + Sync>;
+
+/// Screens one partition.
+///
+/// Output, position, counters and the keys that refuse duplicates commit in one transaction of the log. A module that
+/// never returns cannot be interrupted: after `watchdog` the range in flight is noted with the log and
+/// [`StageError::Hung`] ends the stage; after the restart of the process that range runs one record at a time, and a
+/// record that hangs twice alone becomes a dead letter.
+pub struct Screen {
+    log: Arc<dyn RecordLog>,
+    clock: Arc<dyn Clock>,
+    chains: ChainFactory,
+    chain: Option<Box<dyn SmartModuleChain>>,
+    input: TopicPartition,
+    output: TopicPartition,
+    watchdog: Duration,
+    stored: Option<Bytes>,
+    state: StageState,
+    suspects: Suspects,
+}
+
+impl Screen {
+    /// The screen of `input`, a partition of `telegram-raw`; writes the partition of the same number of `messages`.
+    pub fn new(
+        log: Arc<dyn RecordLog>,
+        clock: Arc<dyn Clock>,
+        chains: ChainFactory,
+        input: TopicPartition,
+        watchdog: Duration,
+    ) -> Self {
+        let output = TopicPartition::new(Topic::MESSAGES, input.partition);
+        let suspects = Suspects::new(&input);
+        Screen {
+            log,
+            clock,
+            chains,
+            chain: None,
+            input,
+            output,
+            watchdog,
+            stored: None,
+            state: StageState::default(),
+            suspects,
+        }
+    }
+
+    fn state_key(&self) -> String {
+        StageKey { stage: STAGE.into(), input: self.input.clone() }.state_key()
+    }
+
+    /// Runs the chain on a blocking thread, under the watchdog.
+    async fn run_chain(&mut self, records: &[StoredRecord]) -> Result<Vec<ChainOutcome>, StageError> {
+        let mut chain = match self.chain.take() {
+            Some(chain) => chain,
+            None => (self.chains)()?,
+        };
+        let inputs: Vec<ChainInput> = records
+            .iter()
+            .map(|r| ChainInput { offset: r.offset, key: r.key.clone(), value: r.value.clone() })
+            .collect();
+        let work = tokio::task::spawn_blocking(move || {
+            let outcome = chain.process(&inputs);
+            (chain, outcome)
+        });
+        match tokio::time::timeout(self.watchdog, work).await {
+            Ok(Ok((chain, outcome))) => {
+                self.chain = Some(chain);
+                Ok(outcome?)
+            }
+            Ok(Err(panic)) => Err(ChainError(format!("the engine panicked: {panic}")).into()),
+            Err(_) => {
+                self.suspects.note(&*self.log, records).await?;
+                Err(StageError::Hung {
+                    at: self.input.clone(),
+                    from: records.first().map_or(Offset::ZERO, |r| r.offset),
+                    timeout_s: self.watchdog.as_secs(),
+                })
+            }
+        }
+    }
+
+    /// Screens `records` and commits them with everything in `gaps` of the input.
+    async fn screen(&mut self, records: &[StoredRecord], next: Offset, missing: Counters) -> Result<(), StageError> {
+        let outcomes = self.run_chain(records).await?;
+        let mut plan = Plan { counters: missing, ..Plan::default() };
+        for (record, outcome) in records.iter().zip(outcomes) {
+            self.plan(&mut plan, record, outcome);
+        }
+        self.commit(plan, next).await
+    }
+
+    /// Decides what becomes of one record.
+    fn plan(&self, plan: &mut Plan, record: &StoredRecord, outcome: ChainOutcome) {
+        plan.counters.received += 1;
+        let refusal = match outcome {
+            ChainOutcome::Filtered => return plan.counters.skip("filtered"),
+            ChainOutcome::Failed { module, code, message } => {
+                Refusal { code, message: format!("{module}: {message}"), attempts: 1 }
+            }
+            ChainOutcome::Value(value) => match output::read(&value) {
+                Screened::Skip(reason) => return plan.counters.skip(&reason),
+                Screened::Fail { code, message } => Refusal { code, message, attempts: 1 },
+                Screened::Message { identity } => {
+                    let origin = (&self.input, record.offset);
+                    plan.appends.push((
+                        self.output.clone(),
+                        NewRecord {
+                            key: record.key.clone(),
+                            value: output::with_origin(&value, origin),
+                            unique: vec![identity],
+                        },
+                    ));
+                    return plan.kinds.push(Kind::Message);
+                }
+            },
+        };
+        self.refuse(plan, record, refusal);
+    }
+
+    fn refuse(&self, plan: &mut Plan, record: &StoredRecord, refusal: Refusal) {
+        plan.counters.dead_lettered += 1;
+        plan.appends.push(dead_letter::append(STAGE, &self.input, record, refusal, self.clock.now()));
+        plan.kinds.push(Kind::DeadLetter);
+    }
+
+    /// Output, position, counters and keys, in one transaction.
+    async fn commit(&mut self, plan: Plan, next: Offset) -> Result<(), StageError> {
+        let key = self.state_key();
+        let mut state = self.state.clone();
+        state.next = next;
+        state.counters += &plan.counters;
+        let (kinds, done_suspects) = (plan.kinds, self.suspects.done_at(next));
+        let write_key = key.clone();
+        let transaction = Transaction {
+            appends: plan.appends,
+            guards: vec![(key.clone(), self.stored.clone())],
+            finish: Box::new(move |outcomes| {
+                count(&mut state.counters, &kinds, outcomes);
+                let value = serde_json::to_vec(&state).expect("counters are numbers and strings");
+                let mut writes: Vec<StateWrite> = vec![(write_key, Some(value.into()))];
+                writes.extend(done_suspects);
+                writes
+            }),
+        };
+        self.log.commit(transaction).await?;
+        self.load().await
+    }
+
+    async fn load(&mut self) -> Result<(), StageError> {
+        let key = self.state_key();
+        self.stored = self.log.state(&key).await?;
+        self.state = match &self.stored {
+            Some(bytes) => serde_json::from_slice(bytes)
+                .map_err(|e| StageError::State { key, reason: e.to_string() })?,
+            None => StageState::default(),
+        };
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Process for Screen {
+    async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
+        self.load().await?;
+        self.suspects.load(&*self.log).await?;
+        Ok(vec![self.state.next])
+    }
+
+    async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
+        let [input] = inputs else { return Ok(()) };
+        if self.state.next >= input.batch.next {
+            return Ok(()); // an ambiguous commit of the last try did take effect
+        }
+        let records = &input.batch.records;
+        let n_suspects = records.iter().take_while(|r| self.suspects.contains(r.offset)).count();
+        for record in &records[..n_suspects] {
+            if record.offset < self.state.next {
+                continue;
+            }
+            self.screen_suspect(record).await?;
+        }
+        let rest = &records[n_suspects..];
+        self.screen(rest, input.batch.next, gap_counters(input)).await
+    }
+}
+
+impl Screen {
+    /// A record of a range in which a module once hung: alone, and not at all if it hung alone twice.
+    async fn screen_suspect(&mut self, record: &StoredRecord) -> Result<(), StageError> {
+        if self.suspects.is_convicted(record.offset) {
+            let mut plan = Plan::default();
+            plan.counters.received += 1;
+            let refusal = Refusal {
+                code: DeadLetterCode::GuestTimeout,
+                message: format!("no module of the chain returned within {} s", self.watchdog.as_secs()),
+                attempts: suspects::MAX_ATTEMPTS,
+            };
+            self.refuse(&mut plan, record, refusal);
+            return self.commit(plan, record.offset.next()).await;
+        }
+        self.screen(std::slice::from_ref(record), record.offset.next(), Counters::default()).await
+    }
+}
+
+/// What a batch comes to, before the log has said which appends are new.
+#[derive(Default)]
+struct Plan {
+    appends: Vec<(TopicPartition, NewRecord)>,
+    kinds: Vec<Kind>,
+    counters: Counters,
+}
+
+/// What an append is, in the order of [`Plan::appends`].
+#[derive(Clone, Copy)]
+enum Kind {
+    Message,
+    DeadLetter,
+}
+
+/// Adds what only the log knows: which messages were seen before. A dead letter counts as one either way.
+fn count(counters: &mut Counters, kinds: &[Kind], outcomes: &[Outcome]) {
+    for (kind, outcome) in kinds.iter().zip(outcomes) {
+        match (kind, outcome) {
+            (Kind::Message, Outcome::Appended { .. }) => counters.emitted += 1,
+            (Kind::Message, Outcome::Duplicate) => counters.skip("duplicate"),
+            (Kind::DeadLetter, _) => {}
+        }
+    }
+}
+
+/// Offsets the log could not give, as skipped inputs.
+pub(crate) fn gap_counters(input: &Input) -> Counters {
+    let mut counters = Counters::default();
+    for gap in &input.batch.gaps {
+        let n = gap.to.0 - gap.from.0;
+        counters.received += n;
+        let reason = match gap.reason {
+            telesift_ports::record_log::GapReason::Evicted => "evicted",
+            telesift_ports::record_log::GapReason::Erased => "erased",
+            telesift_ports::record_log::GapReason::Corrupt => "corrupt",
+            telesift_ports::record_log::GapReason::Switched => "switched",
+        };
+        *counters.skipped.entry(reason.to_owned()).or_default() += n;
+    }
+    counters
+}

@@ -1,0 +1,29 @@
+//! Names of the stages' metrics. Labels: `stage`, `topic`, `partition`; never message text.
+
+use std::time::Duration;
+
+use telesift_schemas::TopicPartition;
+
+/// Inputs whose fate is committed.
+pub(crate) const RECORDS: &str = "telesift_stage_records_total";
+/// Seconds from reading a batch to its commit.
+pub(crate) const BATCH_SECONDS: &str = "telesift_stage_batch_seconds";
+/// Tries of a batch that failed and will be repeated.
+pub(crate) const RETRIES: &str = "telesift_stage_retries_total";
+/// Inputs given up on.
+pub(crate) const DEAD_LETTERS: &str = "telesift_stage_dead_letters_total";
+/// Inputs between the position and the end of the partition.
+pub(crate) const LAG: &str = "telesift_stage_lag_records";
+/// Entries of imports that were appended, were duplicates, or were skipped; label `outcome`.
+pub(crate) const IMPORT_ENTRIES: &str = "telesift_import_entries_total";
+
+pub(crate) fn batch(stage: &str, n_records: usize, took: Duration) {
+    metrics::counter!(RECORDS, "stage" => stage.to_owned()).increment(n_records as u64);
+    metrics::histogram!(BATCH_SECONDS, "stage" => stage.to_owned()).record(took.as_secs_f64());
+}
+
+pub(crate) fn lag(stage: &str, at: &TopicPartition, lag: u64) {
+    metrics::gauge!(LAG, "stage" => stage.to_owned(), "topic" => at.topic.to_string(),
+        "partition" => at.partition.to_string())
+    .set(lag as f64);
+}
