@@ -1,1 +1,6 @@
 //! One suite per port, run by every implementation, the in-memory one too.
+
+pub mod catalog;
+pub mod message_store;
+
+pub mod record_log;

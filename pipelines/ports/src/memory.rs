@@ -1,1 +1,13 @@
 //! In-memory implementations of the ports: product code for tests and dry runs. Nothing here survives the process.
+
+mod catalog;
+mod message_store;
+
+pub use catalog::MemoryCatalog;
+pub use message_store::MemoryStore;
+
+pub mod clock;
+pub mod record_log;
+
+pub use clock::ManualClock;
+pub use record_log::MemoryLog;

@@ -1,8 +1,14 @@
 //! The message store: the current version of every message, searchable; superseded versions beside it.
 
+mod ranking;
+mod versions;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use telesift_schemas::{ChatId, Class, Message, MessageKey, MessageKind, Timestamp};
+
+pub use ranking::{Candidate, RRF_K, Ranked, leg_depth, rank};
+pub use versions::{Versions, searched_text, sort_versions};
 
 /// A projection of `messages`. It can be thrown away and rebuilt by replay.
 #[async_trait]

@@ -1,0 +1,161 @@
+//! Checks of searching by vector, and by both.
+
+use telesift_schemas::Message;
+
+use super::fixtures::{
+    direction, edited, key, keys, message, model, plain, store_all, text_request, turned,
+};
+use crate::message_store::{Applied, Error, MessageStore, SearchMode, SearchRequest};
+
+fn vector_request(turn: f32, limit: usize) -> SearchRequest {
+    SearchRequest {
+        vector: Some(direction(turn)),
+        mode: SearchMode::Vector,
+        ..text_request("", limit)
+    }
+}
+
+/// Nearest first, with true cosines; what points elsewhere is no hit; the filter comes before the ranking.
+pub async fn vectors_rank_by_cosine(store: &dyn MessageStore) {
+    let mut batch: Vec<_> = (0..=20)
+        .map(|i| turned(message(1, i + 1, "text"), i as f32 / 20.0))
+        .collect();
+    for indexed in batch.iter_mut().skip(5) {
+        indexed.message.lang = "uk".to_owned();
+    }
+    let mut nowhere = turned(message(1, 50, "text"), 0.0);
+    nowhere.vector = Some(vec![0.0; model().dimensions]);
+    batch.push(nowhere);
+    store.apply(batch).await.expect("fixtures are stored");
+    let hits = store.search(&vector_request(0.0, 30)).await;
+    let hits = hits.expect("the store answers");
+    let wanted: Vec<_> = (1..=20).map(|i| key(1, i)).collect();
+    assert_eq!(
+        &keys(&hits)[..20],
+        &wanted[..],
+        "the 21st is at a right angle"
+    );
+    for (i, hit) in hits.iter().take(20).enumerate() {
+        let angle = i as f64 / 20.0 * std::f64::consts::FRAC_PI_2;
+        let similarity = hit.vector_score.expect("vectors were compared");
+        assert!((similarity - angle.cos()).abs() < 1e-3, "{i}: {similarity}");
+        assert_eq!(hit.text_score, None);
+    }
+    let mut request = vector_request(0.0, 3);
+    request.filter.langs = vec!["uk".to_owned()];
+    let hits = store.search(&request).await.expect("the store answers");
+    assert_eq!(keys(&hits), [key(1, 6), key(1, 7), key(1, 8)]);
+}
+
+/// The embed stage applies a stored version again, with its vector.
+pub async fn a_missing_vector_is_filled_later(store: &dyn MessageStore) {
+    let first = message(1, 1, "text");
+    store_all(store, &[first.clone(), message(1, 2, "text")]).await;
+    let found = store.search(&vector_request(0.0, 5)).await;
+    assert_eq!(keys(&found.expect("an answer")), []);
+    let known = Applied {
+        n_known: 1,
+        ..Applied::default()
+    };
+    let filled = store.apply(vec![turned(first.clone(), 0.1)]).await;
+    assert_eq!(filled.expect("a batch is stored"), known);
+    let found = store.search(&vector_request(0.0, 5)).await;
+    assert_eq!(keys(&found.expect("an answer")), [key(1, 1)]);
+    // Without a vector the version is known; the vector stays.
+    let again = store.apply(vec![plain(first.clone())]).await;
+    assert_eq!(again.expect("a batch is stored"), known);
+    let found = store.search(&vector_request(0.0, 5)).await;
+    assert_eq!(keys(&found.expect("an answer")), [key(1, 1)]);
+    assert_eq!(store.history(&key(1, 1)).await.expect("an answer"), []);
+    // A new text needs a new vector.
+    store_all(store, &[edited(&first, 10, 5, "other words")]).await;
+    let found = store.search(&vector_request(0.0, 5)).await;
+    assert_eq!(keys(&found.expect("an answer")), []);
+}
+
+/// Text search never waits for vectors.
+pub async fn a_message_without_vector_is_found_by_text(store: &dyn MessageStore) {
+    let batch = vec![
+        turned(message(1, 1, "the ferry leaves at noon"), 0.2),
+        plain(message(1, 2, "the ferry is late")),
+    ];
+    store.apply(batch).await.expect("fixtures are stored");
+    for mode in [SearchMode::Text, SearchMode::Hybrid] {
+        let request = SearchRequest {
+            mode,
+            vector: Some(direction(0.2)),
+            ..text_request("late", 10)
+        };
+        let hits = store.search(&request).await.expect("any text is answered");
+        let late = hits.iter().find(|h| h.message.id == key(1, 2));
+        let late = late.expect("the late ferry is found");
+        assert!(late.text_score.is_some() && late.vector_score.is_none());
+    }
+}
+
+/// A query of another model is a configuration error, not an empty answer.
+pub async fn a_vector_of_another_length_is_refused(store: &dyn MessageStore) {
+    let mut request = vector_request(0.0, 5);
+    request.vector = Some(vec![1.0; 3]);
+    let refused = store.search(&request).await;
+    assert!(
+        matches!(refused, Err(Error::ModelMismatch { .. })),
+        "{refused:?}"
+    );
+}
+
+/// Fused by reciprocal rank; the syntax of the query binds both legs.
+pub async fn hybrid_ranks_first_what_both_legs_find(store: &dyn MessageStore) {
+    let batch = vec![
+        turned(message(1, 1, "storm warning for the coast"), 0.9),
+        turned(message(1, 2, "storm damage at the coast road"), 0.0),
+        turned(message(1, 3, "a calm evening"), 0.1),
+        turned(message(1, 4, "nothing to see"), 0.3),
+    ];
+    store.apply(batch).await.expect("fixtures are stored");
+    let mut request = SearchRequest {
+        mode: SearchMode::Hybrid,
+        vector: Some(direction(0.0)),
+        ..text_request("storm", 10)
+    };
+    let hits = store.search(&request).await.expect("any text is answered");
+    assert_eq!(hits[0].message.id, key(1, 2));
+    assert!(hits[0].text_score.is_some() && hits[0].vector_score.is_some());
+    assert_eq!(hits.len(), 4);
+    assert!(hits.windows(2).all(|w| w[0].score >= w[1].score));
+
+    request.query = telesift_text::Query::parse("storm -damage");
+    let hits = store.search(&request).await.expect("any text is answered");
+    assert!(hits.iter().all(|h| h.message.id != key(1, 2)), "{hits:?}");
+
+    request.vector = None;
+    request.query = telesift_text::Query::parse("storm");
+    let hits = store.search(&request).await.expect("any text is answered");
+    assert_eq!(hits.len(), 2, "without a vector the words decide");
+}
+
+/// Page two begins where page one ended.
+pub async fn a_larger_limit_only_adds_hits(store: &dyn MessageStore) {
+    let batch: Vec<Message> = (1..=150)
+        .map(|i| message(1, i, if i % 3 == 0 { "tram stop" } else { "bus stop" }))
+        .collect();
+    let batch = batch.into_iter().zip(0..);
+    let batch = batch.map(|(m, i)| turned(m, (i * 37 % 150) as f32 / 160.0));
+    store
+        .apply(batch.collect())
+        .await
+        .expect("fixtures are stored");
+    for mode in [SearchMode::Hybrid, SearchMode::Text, SearchMode::Vector] {
+        let mut request = SearchRequest {
+            mode,
+            vector: Some(direction(0.0)),
+            ..text_request("tram", 100)
+        };
+        let all = keys(&store.search(&request).await.expect("an answer"));
+        for limit in [1, 10, 40] {
+            request.limit = limit;
+            let some = keys(&store.search(&request).await.expect("an answer"));
+            assert_eq!(some, all[..limit.min(all.len())], "{mode:?} {limit}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The order of hits, the same in every store: one leg alone by its own score, two legs fused by reciprocal rank.
+
+use std::{cmp::Ordering, collections::HashMap};
+
+use telesift_schemas::{MessageKey, Timestamp};
+
+use super::SearchMode;
+
+/// The constant of reciprocal rank fusion: a hit at rank r (from 1) of a leg adds 1 / (60 + r). From Cormack, Clarke,
+/// Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods" (SIGIR 2009).
+pub const RRF_K: f64 = 60.0;
+
+/// One message as one leg of a search found it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// Which message.
+    pub key: MessageKey,
+    /// Breaks ties: the newer is better.
+    pub event_time: Timestamp,
+    /// BM25 or cosine similarity; comparable within the leg.
+    pub score: f64,
+}
+
+/// One message, ranked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ranked {
+    /// Which message.
+    pub key: MessageKey,
+    /// Breaks ties: the newer is better.
+    pub event_time: Timestamp,
+    /// What it is ranked by.
+    pub score: f64,
+    /// BM25, where the text matched.
+    pub text_score: Option<f64>,
+    /// Cosine similarity, where vectors were compared.
+    pub vector_score: Option<f64>,
+}
+
+/// How many candidates each leg of a hybrid search contributes, at least. One number for all page sizes, so that a
+/// larger limit only ever adds hits behind those of a smaller one; beyond it, twice the limit.
+pub fn leg_depth(limit: usize) -> usize {
+    limit.saturating_mul(2).clamp(400, 10_000)
+}
+
+/// Ranks the candidates of both legs, best first. With [`SearchMode::Hybrid`] the score is the sum of reciprocal ranks,
+/// otherwise that of the one leg the mode asks for. Ties go to the newer message, then to the smaller key, so that the
+/// same candidates always give the same order, in whatever order they came.
+pub fn rank(mode: SearchMode, text: Vec<Candidate>, vector: Vec<Candidate>) -> Vec<Ranked> {
+    let mut found: HashMap<MessageKey, Ranked> = HashMap::with_capacity(text.len() + vector.len());
+    let legs = [
+        (text, SearchMode::Text, SearchMode::Vector),
+        (vector, SearchMode::Vector, SearchMode::Text),
+    ];
+    for (mut leg, own, other) in legs {
+        if mode == other {
+            continue;
+        }
+        leg.sort_by(|a, b| {
+            better(
+                (a.score, a.event_time, a.key),
+                (b.score, b.event_time, b.key),
+            )
+        });
+        for (i, candidate) in leg.into_iter().enumerate() {
+            let hit = found.entry(candidate.key).or_insert(Ranked {
+                key: candidate.key,
+                event_time: candidate.event_time,
+                score: 0.0,
+                text_score: None,
+                vector_score: None,
+            });
+            hit.score += match mode {
+                SearchMode::Hybrid => 1.0 / (RRF_K + (i + 1) as f64),
+                SearchMode::Text | SearchMode::Vector => candidate.score,
+            };
+            match own {
+                SearchMode::Vector => hit.vector_score = Some(candidate.score),
+                SearchMode::Text | SearchMode::Hybrid => hit.text_score = Some(candidate.score),
+            }
+        }
+    }
+    let mut ranked: Vec<Ranked> = found.into_values().collect();
+    ranked.sort_by(|a, b| {
+        better(
+            (a.score, a.event_time, a.key),
+            (b.score, b.event_time, b.key),
+        )
+    });
+    ranked
+}
+
+fn better(a: (f64, Timestamp, MessageKey), b: (f64, Timestamp, MessageKey)) -> Ordering {
+    b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2))
+}
+
+#[cfg(test)]
+mod tests {
+    use telesift_schemas::ChatId;
+
+    use super::*;
+
+    fn candidate(message_id: i64, score: f64) -> Candidate {
+        Candidate {
+            key: MessageKey {
+                chat: ChatId(-100),
+                message_id,
+            },
+            event_time: Timestamp::UNIX_EPOCH,
+            score,
+        }
+    }
+
+    fn ids(ranked: &[Ranked]) -> Vec<i64> {
+        ranked.iter().map(|r| r.key.message_id).collect()
+    }
+
+    #[test]
+    fn what_both_legs_find_comes_before_what_one_finds() {
+        let text = vec![candidate(1, 9.0), candidate(2, 5.0), candidate(3, 1.0)];
+        let vector = vec![candidate(4, 0.9), candidate(3, 0.8)];
+        let ranked = rank(SearchMode::Hybrid, text, vector);
+        assert_eq!(ids(&ranked), [3, 1, 4, 2]);
+        assert_eq!(ranked[0].text_score, Some(1.0));
+        assert_eq!(ranked[0].vector_score, Some(0.8));
+    }
+
+    #[test]
+    fn one_leg_alone_is_ranked_by_its_own_score() {
+        let text = vec![candidate(1, 1.0), candidate(2, 5.0)];
+        let vector = vec![candidate(3, 0.9)];
+        let ranked = rank(SearchMode::Text, text.clone(), vector.clone());
+        assert_eq!(ids(&ranked), [2, 1]);
+        assert_eq!(ids(&rank(SearchMode::Vector, text, vector)), [3]);
+    }
+
+    #[test]
+    fn ties_do_not_depend_on_the_order_of_arrival() {
+        let mut newer = candidate(3, 2.0);
+        newer.event_time = Timestamp::from_second(10).expect("a valid time");
+        let there = vec![candidate(2, 2.0), candidate(1, 2.0), newer];
+        let back = vec![newer, candidate(1, 2.0), candidate(2, 2.0)];
+        assert_eq!(ids(&rank(SearchMode::Text, there, vec![])), [3, 1, 2]);
+        assert_eq!(ids(&rank(SearchMode::Text, back, vec![])), [3, 1, 2]);
+    }
+}
