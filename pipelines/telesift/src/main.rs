@@ -1,2 +1,31 @@
-//! The one binary.
-fn main() {}
+//! The one binary: a match over the command line.
+
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod exit;
+mod server;
+mod topology;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let connection = cli.connection;
+    exit::code(match cli.command {
+        Command::Demo(args) => commands::demo::run(connection, args),
+        Command::Serve(args) => commands::serve::run(connection, args),
+        Command::Import(args) => commands::import::run(connection, args),
+        Command::Search(args) => commands::search::run(connection, args),
+        Command::Tail(args) => commands::tail::run(connection, args),
+        Command::Topics(args) => commands::topics::run(connection, args),
+        Command::DeadLetters(args) => commands::dead_letters::run(connection, args),
+        Command::Keys(args) => commands::keys::run(connection, args),
+        Command::Doctor => commands::doctor::run(connection),
+    })
+}

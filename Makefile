@@ -1,0 +1,35 @@
+# The four things one does here. Each sets up what it needs, or says in one line what a person must install.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+
+.PHONY: help demo test lint bench setup
+
+help:
+	@echo "make demo    build, then start on the embedded defaults with a bundled sample"
+	@echo "make test    every test; servers are started by the tests that need them"
+	@echo "make lint    formatting, clippy, and which crate may know which"
+	@echo "make bench   benchmarks in release mode, as tables"
+
+setup:
+	@./deploy/setup.sh
+
+demo: setup
+	$(CARGO) build --locked -p telesift
+	@$${CARGO_TARGET_DIR:-target}/debug/telesift demo $(DEMO_ARGS)
+
+test: setup
+ifeq ($(NEXTEST),yes)
+	$(CARGO) nextest run --locked --workspace --all-features --no-fail-fast
+else
+	$(CARGO) test --locked --workspace --all-features --no-fail-fast
+endif
+
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
+	@./tests/directions.sh
+
+bench: setup
+	$(CARGO) bench --locked -p telesift-text -p telesift-engine -p telesift-log-embedded -p telesift-store-lance

@@ -1,0 +1,26 @@
+//! One file per subcommand.
+
+pub(crate) mod dead_letters;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+mod filters;
+pub(crate) mod import;
+pub(crate) mod keys;
+mod print;
+pub(crate) mod search;
+pub(crate) mod serve;
+pub(crate) mod tail;
+pub(crate) mod topics;
+
+use std::future::Future;
+
+use anyhow::{Context, Result};
+
+/// Runs a client command on a small runtime.
+fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(future)
+}

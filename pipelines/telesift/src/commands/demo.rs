@@ -1,0 +1,179 @@
+//! `telesift demo`: the embedded defaults, the bundled sample, and what an analyst wants to see first.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use reqwest::Method;
+use serde_json::{Value, json};
+use telesift_ports::imports::{ImportState, ImportStatus};
+
+use super::{print, serve};
+use crate::{
+    cli::{Connection, ServeArgs},
+    client::Client,
+    config::Config,
+    exit,
+    server::Server,
+};
+
+/// Three synthetic chats; see `sample/README.md`.
+const SAMPLE: &[u8] = include_bytes!("../../sample/export.json");
+
+/// Two searches that show what it is for; each finds a message of the sample.
+const SEARCHES: [&str; 2] = ["через що впала оплата", "dashboard remote code execution"];
+
+/// How long import and index of the sample may take.
+const PATIENCE: Duration = Duration::from_secs(50);
+
+pub(crate) fn run(mut connection: Connection, args: ServeArgs) -> Result<()> {
+    if connection.data_dir.is_none() {
+        connection.data_dir = Some(default_data_dir()?);
+    }
+    let mut config = serve::load(&connection, &args).map_err(exit::usage)?;
+    if args.config.is_none() {
+        config.telemetry.log = "warn".to_owned();
+    }
+    serve::init_tracing(&config);
+    serve::runtime()?.block_on_and_leave(async {
+        let server = start(config, args.listen.is_some()).await?;
+        let client = Client::new(&server.url, &server.admin_key)?;
+        show(&client, &server).await?;
+        serve::announce(&server);
+        serve::finish(server).await
+    })
+}
+
+/// Beside the data directory of `telesift serve`, so that a demo never mixes with real messages.
+fn default_data_dir() -> Result<PathBuf> {
+    let dir = crate::config::data_dir(None)?;
+    let mut name = dir.file_name().unwrap_or_default().to_owned();
+    name.push("-demo");
+    Ok(dir.with_file_name(name))
+}
+
+/// Starts; takes any free port where the default one is in use and none was asked for.
+async fn start(mut config: Config, listen_is_given: bool) -> Result<Server> {
+    if !listen_is_given && tokio::net::TcpListener::bind(&config.server.listen).await.is_err() {
+        config.server.listen = "127.0.0.1:0".to_owned();
+    }
+    Server::start(&config).await
+}
+
+async fn show(client: &Client, server: &Server) -> Result<()> {
+    let started = std::time::Instant::now();
+    let status = import(client).await?;
+    indexed(client).await?;
+    print::line(format!(
+        "Imported the sample: {} messages of three chats ({} new) in {:.1} s.\n",
+        status.progress.messages_read,
+        status.progress.messages_new,
+        started.elapsed().as_secs_f64()
+    ))?;
+    noise(client).await?;
+    top_signals(client).await?;
+    for query in SEARCHES {
+        search(client, query).await?;
+    }
+    how_to_go_on(client, server)
+}
+
+async fn import(client: &Client) -> Result<ImportStatus> {
+    let request = client.request(Method::POST, "/v1/imports").query(&[("name", "sample")]).body(SAMPLE);
+    let queued: ImportStatus = client.json(request).await.context("the sample was refused")?;
+    until(async || {
+        let status: ImportStatus = client.get(&format!("/v1/imports/{}", queued.id), &[]).await?;
+        match status.state {
+            ImportState::Failed => bail!("the import failed: {}", status.error.unwrap_or_default()),
+            ImportState::Done => Ok(Some(status)),
+            _ => Ok(None),
+        }
+    })
+    .await
+}
+
+/// Waits until every stage has worked through everything.
+async fn indexed(client: &Client) -> Result<()> {
+    until(async || {
+        let stats: Value = client.get("/v1/stats/pipeline", &[]).await?;
+        let items = stats["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let of = |stage: &str, field: &str| -> u64 {
+            items.iter().filter(|i| i["stage"] == stage).filter_map(|i| i[field].as_u64()).sum()
+        };
+        let screened = of("screen", "emitted");
+        let is_done = of("screen", "lag") == 0 && screened > 0 && of("index", "received") >= screened;
+        Ok(is_done.then_some(()))
+    })
+    .await
+}
+
+/// Asks again and again, for a while.
+async fn until<T>(mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await? {
+                return Ok(answer);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, asking).await {
+        Ok(outcome) => outcome,
+        Err(_) => bail!("the sample was not worked through within {} s; see the log above", PATIENCE.as_secs()),
+    }
+}
+
+async fn noise(client: &Client) -> Result<()> {
+    let stats: Value = client.get("/v1/stats/screen", &[]).await?;
+    let total = |class: &str| -> u64 {
+        let buckets = stats["buckets"].as_array().into_iter().flatten();
+        buckets.filter_map(|b| b[class].as_u64()).sum()
+    };
+    let (noise, weak, signal) = (total("noise"), total("weak_signal"), total("signal"));
+    let all = (noise + weak + signal).max(1);
+    print::line(format!(
+        "{} of {all} messages are noise ({} %); {weak} weak signals and {signal} signals are left to read.\n",
+        noise,
+        100 * noise / all
+    ))
+}
+
+async fn top_signals(client: &Client) -> Result<()> {
+    print::line("Five top signals:\n")?;
+    let mut query = vec![("class", "signal".to_owned()), ("limit", "500".to_owned())];
+    query.push(("min_score", "0.5".to_owned()));
+    let answer: Value = client.get("/v1/messages", &query).await?;
+    let mut messages = answer["items"].as_array().cloned().unwrap_or_default();
+    let score = |m: &Value| m.pointer("/screen/score").and_then(Value::as_f64).unwrap_or_default();
+    messages.sort_by(|a, b| score(b).total_cmp(&score(a)));
+    for message in messages.iter().take(5) {
+        print::line(print::message(message))?;
+    }
+    print::line("")
+}
+
+async fn search(client: &Client, query: &str) -> Result<()> {
+    let body = json!({"query": query, "limit": 3});
+    let answer: Value = client.json(client.request(Method::POST, "/v1/search").json(&body)).await?;
+    print::line(format!("Search “{query}” ({} ms):\n", answer["took_ms"]))?;
+    for hit in answer["hits"].as_array().into_iter().flatten() {
+        print::line(print::message(&hit["message"]))?;
+    }
+    print::line("")
+}
+
+fn how_to_go_on(client: &Client, server: &Server) -> Result<()> {
+    let (url, key, dir) = (client.url(), client.key(), server.data_dir.display());
+    print::line(format!(
+        "Go on, in another terminal:
+
+  curl -s -H 'Authorization: Bearer {key}' '{url}/v1/messages?class=signal&limit=5'
+  curl -s -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{{\"query\":\"оновлення Postgres\",\"limit\":3}}' '{url}/v1/search'
+  telesift --data-dir '{dir}' search 'парковка в центре'
+  telesift --data-dir '{dir}' tail --from earliest --class signal
+  telesift --data-dir '{dir}' import result.json      # your own Telegram Desktop export, as JSON
+
+Console  {url}/     API reference  {url}/docs
+API key  {key}     (also in {dir}/admin.key)
+"
+    ))
+}

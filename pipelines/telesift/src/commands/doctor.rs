@@ -1,0 +1,86 @@
+//! `telesift doctor`: checks the installation and the running server, and says what to do.
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use super::{block_on, print};
+use crate::{cli::Connection, client::Client, config};
+
+pub(crate) fn run(connection: Connection) -> Result<()> {
+    let mut checks = vec![data_dir(&connection)];
+    match Client::find(&connection) {
+        Ok(client) => checks.extend(block_on(async { Ok(server(&client).await) })?),
+        Err(error) => checks.push(Check::failed("server", format!("{error:#}"))),
+    }
+    let n_failed = checks.iter().filter(|c| !c.is_ok).count();
+    for check in &checks {
+        if connection.json {
+            print::json(&serde_json::json!({"check": check.name, "ok": check.is_ok, "detail": check.detail}))?;
+        } else {
+            print::line(format!("{} {:<14} {}", if check.is_ok { "ok  " } else { "FAIL" }, check.name, check.detail))?;
+        }
+    }
+    if n_failed > 0 {
+        bail!("{n_failed} checks failed");
+    }
+    Ok(())
+}
+
+struct Check {
+    name: &'static str,
+    is_ok: bool,
+    detail: String,
+}
+
+impl Check {
+    fn ok(name: &'static str, detail: impl Into<String>) -> Self {
+        Check { name, is_ok: true, detail: detail.into() }
+    }
+
+    fn failed(name: &'static str, detail: impl Into<String>) -> Self {
+        Check { name, is_ok: false, detail: detail.into() }
+    }
+}
+
+fn data_dir(connection: &Connection) -> Check {
+    match config::data_dir(connection.data_dir.as_deref()) {
+        Ok(dir) if dir.is_dir() => Check::ok("data directory", dir.display().to_string()),
+        Ok(dir) => Check::ok("data directory", format!("{} (made by the first start)", dir.display())),
+        Err(error) => Check::failed("data directory", format!("{error:#}")),
+    }
+}
+
+async fn server(client: &Client) -> Vec<Check> {
+    let mut checks = Vec::new();
+    match client.get::<Value>("/readyz", &[]).await {
+        Ok(_) => checks.push(Check::ok("server", format!("{} is ready", client.url()))),
+        Err(error) => {
+            checks.push(Check::failed("server", format!("{error:#}")));
+            return checks;
+        }
+    }
+    match client.get::<Value>("/v1/stats/pipeline", &[]).await {
+        Ok(stats) => checks.extend(stages(&stats)),
+        Err(error) => checks.push(Check::failed("key", format!("{error:#}"))),
+    }
+    checks
+}
+
+/// Lag and dead letters of every stage, summed over partitions.
+fn stages(stats: &Value) -> Vec<Check> {
+    let sum = |stage: &str, field: &str| -> u64 {
+        let items = stats["items"].as_array().into_iter().flatten();
+        items.filter(|i| i["stage"] == stage).filter_map(|i| i[field].as_u64()).sum()
+    };
+    ["screen", "index"]
+        .into_iter()
+        .map(|stage| {
+            let (lag, dead) = (sum(stage, "lag"), sum(stage, "dead_lettered"));
+            let detail = format!("{} received, {lag} to go, {dead} dead letters", sum(stage, "received"));
+            match dead {
+                0 => Check::ok(stage, detail),
+                _ => Check::failed(stage, format!("{detail}; see `telesift dead-letters`")),
+            }
+        })
+        .collect()
+}

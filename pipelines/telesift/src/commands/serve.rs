@@ -1,0 +1,105 @@
+//! `telesift serve`: the flow and its API, until a signal.
+
+use anyhow::{Context, Result};
+
+use crate::{
+    cli::{Connection, Role, ServeArgs},
+    config::{Config, LogFormat},
+    exit::{self, Usage},
+    server::{self, Ended, Server},
+};
+
+pub(crate) fn run(connection: Connection, args: ServeArgs) -> Result<()> {
+    check_roles(&args.roles)?;
+    let config = load(&connection, &args).map_err(exit::usage)?;
+    init_tracing(&config);
+    runtime()?.block_on_and_leave(async {
+        let server = Server::start(&config).await?;
+        announce(&server);
+        finish(server).await
+    })
+}
+
+/// Configuration file and environment, then the command line.
+pub(super) fn load(connection: &Connection, args: &ServeArgs) -> Result<Config> {
+    let mut config = Config::load(args.config.as_deref())?;
+    if let Some(dir) = &connection.data_dir {
+        config.data.dir = dir.clone();
+    }
+    if let Some(listen) = &args.listen {
+        config.server.listen = listen.clone();
+    }
+    Ok(config)
+}
+
+fn check_roles(roles: &[Role]) -> Result<()> {
+    if roles == [Role::All] {
+        return Ok(());
+    }
+    Err(anyhow::Error::new(Usage(
+        "roles other than `all` share work between processes, which needs Fluvio as the log and Postgres as the catalog; the embedded log serves one process"
+            .to_owned(),
+    )))
+}
+
+/// The one line on stdout that scripts wait for.
+#[expect(clippy::print_stdout, reason = "the ready line is the contract of this command")]
+pub(super) fn announce(server: &Server) {
+    println!("ready {}", server.url);
+}
+
+/// Runs until the end, stops in order, and says how it ended.
+pub(super) async fn finish(mut server: Server) -> Result<()> {
+    let address = server.address;
+    match server.run().await {
+        Ended::Asked => {
+            tracing::info!("stopping");
+            server.stop().await
+        }
+        Ended::Hung(reason) => {
+            tracing::error!(reason, "a SmartModule hangs: the process restarts itself");
+            if let Err(error) = server.stop().await {
+                tracing::warn!(%error, "stopping before the restart");
+            }
+            server::restart(address)
+        }
+        Ended::Failed(error) => {
+            if let Err(error) = server.stop().await {
+                tracing::warn!(%error, "stopping after a failure");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// A runtime that does not wait, at its end, for a thread that a SmartModule may hold for ever.
+pub(super) struct Runtime(tokio::runtime::Runtime);
+
+pub(super) fn runtime() -> Result<Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    Ok(Runtime(runtime.context("cannot start the runtime")?))
+}
+
+impl Runtime {
+    pub(super) fn block_on_and_leave<T>(self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        let outcome = self.0.block_on(future);
+        self.0.shutdown_background();
+        outcome
+    }
+}
+
+/// Logs to stderr; `RUST_LOG` overrides the configured filter.
+pub(super) fn init_tracing(config: &Config) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env()
+        .or_else(|_| EnvFilter::try_new(&config.telemetry.log))
+        .unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let outcome = match config.telemetry.format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    if let Err(error) = outcome {
+        eprintln!("telesift: logging was set up already: {error}");
+    }
+}

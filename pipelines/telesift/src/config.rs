@@ -1,0 +1,204 @@
+//! Configuration: the embedded default, then a file, then the environment; unknown keys are refused with the nearest name.
+
+mod merge;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use telesift_ports::record_log::Retention;
+
+/// The default configuration, every key documented: `deploy/telesift.toml`.
+pub(crate) const DEFAULTS: &str = include_str!("../../../deploy/telesift.toml");
+
+/// What the server runs with. The meaning, unit and default of each key stand in `deploy/telesift.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) server: Server,
+    pub(crate) data: Data,
+    pub(crate) log: Log,
+    pub(crate) screen: Screen,
+    pub(crate) store: Store,
+    pub(crate) catalog: Catalog,
+    pub(crate) index: Index,
+    pub(crate) import: Import,
+    pub(crate) telemetry: Telemetry,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Server {
+    pub(crate) listen: String,
+    pub(crate) max_upload_mib: u64,
+    pub(crate) request_timeout_s: u64,
+    pub(crate) metrics_public: bool,
+    pub(crate) allowed_origins: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Data {
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Log {
+    pub(crate) partitions: u32,
+    pub(crate) cache_mib: u64,
+    pub(crate) retention: BTreeMap<String, TopicRetention>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TopicRetention {
+    max_age_days: u64,
+    max_mib: u64,
+}
+
+impl From<TopicRetention> for Retention {
+    fn from(from: TopicRetention) -> Self {
+        let limit = |n: u64, unit: u64| (n > 0).then(|| n.saturating_mul(unit));
+        Retention { max_age_s: limit(from.max_age_days, 24 * 3600), max_bytes: limit(from.max_mib, 1 << 20) }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Screen {
+    pub(crate) batch_records: usize,
+    pub(crate) memory_limit_mib: usize,
+    pub(crate) watchdog_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Store {
+    pub(crate) uri: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Catalog {
+    pub(crate) url: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Index {
+    pub(crate) batch_records: usize,
+    pub(crate) min_interval_ms: u64,
+    pub(crate) maintain_every_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Import {
+    pub(crate) max_queued: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Telemetry {
+    pub(crate) log: String,
+    pub(crate) format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Config {
+    /// Reads the defaults, `file` if given, and the environment.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self> {
+        let text = file
+            .map(|f| std::fs::read_to_string(f).with_context(|| format!("cannot read the configuration {}", f.display())))
+            .transpose()?;
+        let name = file.map(|f| f.display().to_string()).unwrap_or_default();
+        let environment = std::env::vars().filter(|(k, _)| k.starts_with(merge::ENV_PREFIX));
+        Self::from_parts(text.as_deref().map(|t| (name.as_str(), t)), environment)
+    }
+
+    fn from_parts(file: Option<(&str, &str)>, environment: impl Iterator<Item = (String, String)>) -> Result<Self> {
+        let mut table: toml::Table = DEFAULTS.parse().context("the embedded configuration is broken")?;
+        if let Some((name, text)) = file {
+            let over: toml::Table = text.parse().with_context(|| format!("{name} is no valid TOML"))?;
+            merge::merge(&mut table, over, "").with_context(|| format!("in {name}"))?;
+        }
+        for (variable, value) in environment {
+            merge::set_from_environment(&mut table, &variable, &value)?;
+        }
+        let config: Config = table.try_into().context("the configuration has a value of the wrong type")?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        anyhow::ensure!(self.log.partitions >= 1, "log.partitions must be at least 1");
+        anyhow::ensure!(self.screen.batch_records >= 1, "screen.batch_records must be at least 1");
+        anyhow::ensure!(self.index.batch_records >= 1, "index.batch_records must be at least 1");
+        anyhow::ensure!(self.screen.watchdog_s >= 1, "screen.watchdog_s must be at least 1");
+        anyhow::ensure!(self.screen.memory_limit_mib >= 8, "screen.memory_limit_mib must be at least 8");
+        Ok(())
+    }
+
+    /// The directory everything lies in.
+    pub(crate) fn data_dir(&self) -> Result<PathBuf> {
+        data_dir((!self.data.dir.as_os_str().is_empty()).then_some(self.data.dir.as_path()))
+    }
+}
+
+/// `dir`, or the platform's data folder, `telesift/`.
+pub(crate) fn data_dir(dir: Option<&Path>) -> Result<PathBuf> {
+    match dir {
+        Some(dir) => Ok(dir.to_owned()),
+        None => directories::ProjectDirs::from("", "", "telesift")
+            .map(|dirs| dirs.data_dir().to_owned())
+            .context("this account has no home directory; name a data directory with --data-dir"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config> {
+        let environment: Vec<_> = environment.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        Config::from_parts((!file.is_empty()).then_some(("test.toml", file)), environment.into_iter())
+    }
+
+    #[test]
+    fn defaults_load() {
+        let config = load("", &[]).unwrap();
+        assert_eq!(config.server.listen, "127.0.0.1:8080");
+        assert_eq!(Retention::from(config.log.retention["messages"]), Retention::default());
+    }
+
+    #[test]
+    fn a_file_overrides_defaults_and_the_environment_overrides_both() {
+        let file = "[server]\nlisten = \"127.0.0.1:1\"\nrequest_timeout_s = 5\n[log.retention.messages]\nmax_age_days = 2";
+        let config = load(file, &[("TELESIFT__SERVER__LISTEN", "127.0.0.1:2")]).unwrap();
+        assert_eq!(config.server.listen, "127.0.0.1:2");
+        assert_eq!(config.server.request_timeout_s, 5);
+        assert_eq!(Retention::from(config.log.retention["messages"]).max_age_s, Some(172_800));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_the_nearest_name() {
+        let error = format!("{:#}", load("[server]\nlisten_on = \"x\"", &[]).unwrap_err());
+        assert!(error.contains("unknown key `server.listen_on`") && error.contains("`server.listen`"), "{error}");
+        let error = format!("{:#}", load("", &[("TELESIFT__SERVER__LISTN", "x")]).unwrap_err());
+        assert!(error.contains("TELESIFT__SERVER__LISTN") && error.contains("server.listen"), "{error}");
+    }
+
+    #[test]
+    fn values_of_a_wrong_type_are_refused() {
+        assert!(load("[log]\npartitions = \"many\"", &[]).is_err());
+        assert!(load("", &[("TELESIFT__LOG__PARTITIONS", "0")]).is_err());
+    }
+}

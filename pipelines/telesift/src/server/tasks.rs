@@ -1,0 +1,96 @@
+//! The parts of a server as tasks: started by name, watched, stopped together.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use telesift_api::{Health, HealthCheck};
+use telesift_stages::StageError;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Why a server's run ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// By a signal.
+    Asked,
+    /// A SmartModule hangs: only a new process gets rid of it.
+    Hung(String),
+    /// A part failed in a way no retry mends.
+    Failed(anyhow::Error),
+}
+
+/// Named tasks that share one stop token.
+pub(crate) struct Tasks {
+    set: JoinSet<(&'static str, anyhow::Result<()>)>,
+    stop: CancellationToken,
+    failures: Arc<Failures>,
+}
+
+impl Tasks {
+    pub(crate) fn new() -> Self {
+        Tasks { set: JoinSet::new(), stop: CancellationToken::new(), failures: Arc::default() }
+    }
+
+    /// Starts `task` under `name`; it must end once its token is cancelled.
+    pub(crate) fn spawn<F>(&mut self, name: &'static str, task: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let future = task(self.stop.clone());
+        self.set.spawn(async move { (name, future.await) });
+    }
+
+    pub(crate) fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// What `/readyz` asks.
+    pub(crate) fn health(&self) -> Arc<dyn Health> {
+        self.failures.clone()
+    }
+
+    /// Waits until a part fails. Parts that end without being asked to count as failed too.
+    pub(crate) async fn first_failure(&mut self) -> Ended {
+        let (name, error) = match self.set.join_next().await {
+            Some(Ok((name, Ok(())))) => (name, anyhow::anyhow!("ended by itself")),
+            Some(Ok((name, Err(error)))) => (name, error),
+            Some(Err(panic)) => ("a part", anyhow::anyhow!("panicked: {panic}")),
+            None => ("every part", anyhow::anyhow!("ended")),
+        };
+        self.failures.note(name, format!("{error:#}"));
+        match error.downcast_ref::<StageError>() {
+            Some(hung @ StageError::Hung { .. }) => Ended::Hung(hung.to_string()),
+            _ => Ended::Failed(error.context(format!("`{name}` stopped"))),
+        }
+    }
+
+    /// Asks every part to stop; `false` if some did not within `limit`.
+    pub(crate) async fn stop(mut self, limit: Duration) -> bool {
+        self.stop.cancel();
+        let all = async { while self.set.join_next().await.is_some() {} };
+        tokio::time::timeout(limit, all).await.is_ok()
+    }
+}
+
+/// Parts that failed, for `/readyz`.
+#[derive(Default)]
+struct Failures(Mutex<Vec<HealthCheck>>);
+
+impl Failures {
+    fn note(&self, name: &str, failure: String) {
+        if let Ok(mut failures) = self.0.lock() {
+            failures.push(HealthCheck::failed(name, failure));
+        }
+    }
+}
+
+#[async_trait]
+impl Health for Failures {
+    async fn checks(&self) -> Vec<HealthCheck> {
+        self.0.lock().map(|f| f.clone()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,180 @@
+//! The whole flow, wired from top to bottom: sources, log, screen, messages, index, store.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use telesift_catalog::{CatalogConfig, SqlCatalog};
+use telesift_engine::{ChainSpec, EngineChain, ModuleSpec, NativeExplainer};
+use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
+use telesift_models::HashEmbedder;
+use telesift_ports::{
+    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, SmartModuleChain, SystemClock,
+    record_log::{ReadLimits, TopicConfig},
+};
+use telesift_schemas::{Topic, TopicPartition};
+use telesift_stages::{
+    Consumer,
+    index::{self, Index},
+    ingest::{ImportConfig, ImportRunner},
+    screen::{self, ChainFactory, Screen},
+};
+use telesift_store_lance::{LanceStore, LanceStoreConfig};
+use telesift_telegram::DesktopExport;
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Config, server::Tasks};
+
+/// The parts of a running flow that the API stands on.
+pub(crate) struct Flow {
+    pub(crate) log: Arc<dyn RecordLog>,
+    pub(crate) store: Arc<dyn MessageStore>,
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) imports: Arc<dyn Imports>,
+    pub(crate) embedder: Arc<dyn Embedder>,
+    pub(crate) explainer: Arc<dyn Explainer>,
+    pub(crate) clock: Arc<dyn Clock>,
+    embedded: Arc<EmbeddedLog>,
+}
+
+impl Flow {
+    /// Opens every part on `data_dir` and starts every stage as a task of `tasks`.
+    ///
+    /// ```text
+    /// imports ─► telegram-raw ─► screen (SmartModules) ─► messages ─► index ─► message store
+    /// ```
+    pub(crate) async fn start(config: &Config, data_dir: &Path, tasks: &mut Tasks) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+
+        // The log, and its topics.
+        let embedded = Arc::new(open_log(config, data_dir).await?);
+        let log: Arc<dyn RecordLog> = embedded.clone();
+        create_topics(config, &*log).await?;
+
+        // The stores.
+        let catalog: Arc<dyn Catalog> = Arc::new(open_catalog(config, data_dir).await?);
+        let embedder: Arc<dyn Embedder> = Arc::new(HashEmbedder::default());
+        let store: Arc<dyn MessageStore> = Arc::new(open_store(config, data_dir, &*embedder).await?);
+
+        // Sources ─► telegram-raw.
+        let spool_dir = data_dir.join("spool");
+        std::fs::create_dir_all(&spool_dir).context("cannot create the spool directory")?;
+        let import_config = ImportConfig { max_queued: config.import.max_queued, ..ImportConfig::new(spool_dir) };
+        let imports = Arc::new(ImportRunner::new(
+            log.clone(),
+            catalog.clone(),
+            Arc::new(DesktopExport),
+            clock.clone(),
+            import_config,
+        ));
+        let runner = imports.clone();
+        tasks.spawn("import", move |stop| async move { Ok(runner.run(stop).await?) });
+
+        // telegram-raw ─► screen ─► messages: one screen per partition.
+        let chains = chain_factory(config);
+        for input in partitions(&*log, Topic::TELEGRAM_RAW).await? {
+            let watchdog = Duration::from_secs(config.screen.watchdog_s);
+            let screen = Screen::new(log.clone(), clock.clone(), chains.clone(), input.clone(), watchdog);
+            let consumer = Consumer {
+                log: log.clone(),
+                stage: screen::STAGE,
+                inputs: vec![input],
+                limits: ReadLimits { max_records: config.screen.batch_records, ..ReadLimits::default() },
+                min_interval: Duration::ZERO,
+            };
+            tasks.spawn(screen::STAGE, move |stop| async move { Ok(consumer.run(screen, stop).await?) });
+        }
+
+        // messages ─► index ─► store: one writer over all partitions.
+        let inputs = partitions(&*log, Topic::MESSAGES).await?;
+        let index = Index::new(
+            log.clone(),
+            store.clone(),
+            catalog.clone(),
+            embedder.clone(),
+            clock.clone(),
+            inputs.clone(),
+        );
+        let consumer = Consumer {
+            log: log.clone(),
+            stage: index::STAGE,
+            inputs,
+            limits: ReadLimits { max_records: config.index.batch_records, ..ReadLimits::default() },
+            min_interval: Duration::from_millis(config.index.min_interval_ms),
+        };
+        tasks.spawn(index::STAGE, move |stop| async move { Ok(consumer.run(index, stop).await?) });
+        let (maintained, every) = (store.clone(), Duration::from_secs(config.index.maintain_every_s.max(1)));
+        tasks.spawn("maintain", move |stop| maintain(maintained, every, stop));
+
+        Ok(Flow { log, store, catalog, imports, embedder, explainer: Arc::new(NativeExplainer::default()), clock, embedded })
+    }
+
+    /// Closes the log: what was taken is synced, the directory is free again. The stages must have ended.
+    pub(crate) async fn close(self) -> Result<()> {
+        self.embedded.close().await.context("the log did not close cleanly")
+    }
+}
+
+async fn open_log(config: &Config, data_dir: &Path) -> Result<EmbeddedLog> {
+    let mut log = EmbeddedLogConfig::new(data_dir.join("log"));
+    log.cache_bytes = config.log.cache_mib << 20;
+    let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(log)).await?;
+    opened.context("cannot open the log")
+}
+
+async fn open_catalog(config: &Config, data_dir: &Path) -> Result<SqlCatalog> {
+    let url = match config.catalog.url.as_str() {
+        "" => data_dir.join("catalog.db").display().to_string(),
+        url => url.to_owned(),
+    };
+    SqlCatalog::open(CatalogConfig::new(url)).await.context("cannot open the catalog")
+}
+
+async fn open_store(config: &Config, data_dir: &Path, embedder: &dyn Embedder) -> Result<LanceStore> {
+    let uri = match config.store.uri.as_str() {
+        "" => data_dir.join("lance").display().to_string(),
+        uri => uri.to_owned(),
+    };
+    LanceStore::open(LanceStoreConfig::new(uri, embedder.model().clone()))
+        .await
+        .context("cannot open the message store")
+}
+
+async fn create_topics(config: &Config, log: &dyn RecordLog) -> Result<()> {
+    for (topic, partitions) in Topic::ALL {
+        let retention = config.log.retention.get(topic.as_str()).copied().unwrap_or_default();
+        let spec = TopicConfig { partitions: partitions.unwrap_or(config.log.partitions), retention: retention.into() };
+        log.create_topic(&topic, spec).await.with_context(|| format!("cannot create the topic `{topic}`"))?;
+    }
+    Ok(())
+}
+
+async fn partitions(log: &dyn RecordLog, topic: Topic) -> Result<Vec<TopicPartition>> {
+    let partitions = log.partitions(&topic).await?;
+    Ok(partitions.iter().map(|p| TopicPartition::new(topic.clone(), p.partition)).collect())
+}
+
+/// The canonical chain, from the `.wasm` this binary carries: `normalize`, then `signal-score`.
+fn chain_factory(config: &Config) -> ChainFactory {
+    let memory_limit_bytes = config.screen.memory_limit_mib << 20;
+    Arc::new(move || {
+        let modules = vec![
+            ModuleSpec::new("normalize", telesift_bundle::NORMALIZE),
+            ModuleSpec::new("signal-score", telesift_bundle::SIGNAL_SCORE),
+        ];
+        let chain = EngineChain::new(ChainSpec { modules, memory_limit_bytes })?;
+        Ok(Box::new(chain) as Box<dyn SmartModuleChain>)
+    })
+}
+
+/// Compacts and extends the indexes now and then; a failure is logged and tried again next time.
+async fn maintain(store: Arc<dyn MessageStore>, every: Duration, stop: CancellationToken) -> Result<()> {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(every) => {}
+        }
+        if let Err(error) = store.maintain().await {
+            tracing::warn!(%error, "store maintenance failed; it runs again in {} s", every.as_secs());
+        }
+    }
+}
