@@ -1,0 +1,211 @@
+//! The two databases behind one pair of calls: `read` and `write`, each within a time limit.
+
+use std::{fs::OpenOptions, io, path::Path, time::Duration};
+
+use sqlx::{
+    ConnectOptions as _, Connection as _, Database as Driver, PgConnection, Pool, Postgres, Sqlite,
+    migrate::Migrator,
+    pool::{PoolConnection, PoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+use telesift_ports::catalog::{Error, Result};
+use tokio::time::timeout;
+
+use crate::{
+    config::{CatalogConfig, Location, PostgresUrl},
+    error::{sort, sort_migration},
+    row::{Arg, Row, bound},
+};
+
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// An open database with its schema up to date.
+pub(crate) struct Database {
+    pools: Pools,
+    call_timeout: Duration,
+}
+
+enum Pools {
+    /// SQLite has one writer at a time anyway: with a connection of its own, writers queue fairly here instead of
+    /// polling a lock there.
+    Sqlite {
+        writer: Pool<Sqlite>,
+        readers: Pool<Sqlite>,
+    },
+    Postgres(Pool<Postgres>),
+}
+
+/// Runs `$call` on a connection of `$pool` within the time limit. A connection whose call ran out of time is closed:
+/// what state it is in is anybody's guess.
+macro_rules! on_connection {
+    ($self:ident, $pool:expr, $connection:ident => $call:expr, $what:ident) => {{
+        let mut $connection = $self.acquire($pool).await?;
+        let outcome = timeout($self.call_timeout, $call).await;
+        match outcome {
+            Ok(outcome) => outcome.map_err(|e| sort(e, $what)),
+            Err(_) => {
+                drop($connection.detach());
+                Err($self.timed_out())
+            }
+        }
+    }};
+}
+
+impl Database {
+    pub(crate) async fn open(config: &CatalogConfig) -> Result<Self> {
+        let open = async {
+            match &config.location {
+                Location::File(path) => open_file(path, config)
+                    .await
+                    .map_err(|e| at(path.display(), e)),
+                Location::Postgres(url) => open_postgres(url, config).await.map_err(|e| at(url, e)),
+            }
+        };
+        let pools = timeout(config.open_timeout, open)
+            .await
+            .unwrap_or_else(|_| Err(no_answer(config.open_timeout)))?;
+        Ok(Database {
+            pools,
+            call_timeout: config.call_timeout,
+        })
+    }
+
+    /// The rows `sql` selects.
+    pub(crate) async fn read(&self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>> {
+        let what = String::new;
+        match &self.pools {
+            Pools::Sqlite { readers, .. } => {
+                let rows = on_connection!(self, readers, c => bound::<Sqlite>(sql, args).fetch_all(&mut *c), what)?;
+                Ok(rows.into_iter().map(Row::Sqlite).collect())
+            }
+            Pools::Postgres(pool) => {
+                let rows = on_connection!(self, pool, c => bound::<Postgres>(sql, args).fetch_all(&mut *c), what)?;
+                Ok(rows.into_iter().map(Row::Postgres).collect())
+            }
+        }
+    }
+
+    /// Runs `sql` as a transaction of its own, durable on return; gives the number of rows it changed. `what` names the
+    /// value should a unique index refuse it.
+    pub(crate) async fn write(
+        &self,
+        sql: &'static str,
+        args: Vec<Arg>,
+        what: impl FnOnce() -> String,
+    ) -> Result<u64> {
+        match &self.pools {
+            Pools::Sqlite { writer, .. } => {
+                let done = on_connection!(self, writer, c => bound::<Sqlite>(sql, args).execute(&mut *c), what)?;
+                Ok(done.rows_affected())
+            }
+            Pools::Postgres(pool) => {
+                let done = on_connection!(self, pool, c => bound::<Postgres>(sql, args).execute(&mut *c), what)?;
+                Ok(done.rows_affected())
+            }
+        }
+    }
+
+    /// Closes every connection, after the calls on them.
+    pub(crate) async fn close(&self) {
+        match &self.pools {
+            Pools::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    async fn acquire<DB: Driver>(&self, pool: &Pool<DB>) -> Result<PoolConnection<DB>> {
+        match timeout(self.call_timeout, pool.acquire()).await {
+            Ok(connection) => connection.map_err(|e| sort(e, String::new)),
+            Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    fn timed_out(&self) -> Error {
+        no_answer(self.call_timeout)
+    }
+}
+
+fn no_answer(limit: Duration) -> Error {
+    Error::Unavailable(format!("no answer within {limit:?}"))
+}
+
+/// Says in which database.
+fn at(place: impl std::fmt::Display, error: Error) -> Error {
+    match error {
+        Error::Unavailable(cause) => Error::Unavailable(format!("{place}: {cause}")),
+        Error::Damaged(cause) => Error::Damaged(format!("{place}: {cause}")),
+        conflict => conflict,
+    }
+}
+
+async fn open_file(path: &Path, config: &CatalogConfig) -> Result<Pools> {
+    create_private(path).map_err(|e| Error::Unavailable(format!("cannot create the file: {e}")))?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        // Below the call's own limit, so that a lock held elsewhere is reported as such.
+        .busy_timeout(config.call_timeout.mul_f32(0.8))
+        .foreign_keys(true)
+        .disable_statement_logging();
+    let writer_options = options
+        .clone()
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
+    let writer = sqlite_pool(1, config)
+        .connect_with(writer_options)
+        .await
+        .map_err(|e| sort(e, String::new))?;
+    SQLITE_MIGRATIONS
+        .run(&writer)
+        .await
+        .map_err(sort_migration)?;
+    let readers = sqlite_pool(config.max_connections, config)
+        .connect_with(options.read_only(true))
+        .await
+        .map_err(|e| sort(e, String::new))?;
+    Ok(Pools::Sqlite { writer, readers })
+}
+
+/// Connections to a file do not age.
+fn sqlite_pool(max_connections: u32, config: &CatalogConfig) -> PoolOptions<Sqlite> {
+    PoolOptions::new()
+        .max_connections(max_connections.max(1))
+        .acquire_timeout(config.call_timeout)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+/// SQLite would create the file with whatever the umask leaves; its journal gets the mode of the file.
+fn create_private(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+async fn open_postgres(url: &PostgresUrl, config: &CatalogConfig) -> Result<Pools> {
+    // A migration may rightly take longer than a call, so it has a connection without the statement timeout.
+    let mut connection = PgConnection::connect_with(&url.options(None))
+        .await
+        .map_err(|e| sort(e, String::new))?;
+    POSTGRES_MIGRATIONS
+        .run(&mut connection)
+        .await
+        .map_err(sort_migration)?;
+    connection.close().await.map_err(|e| sort(e, String::new))?;
+    let pool = PoolOptions::new()
+        .max_connections(config.max_connections.max(1))
+        .acquire_timeout(config.call_timeout)
+        .connect_with(url.options(Some(config.call_timeout)))
+        .await
+        .map_err(|e| sort(e, String::new))?;
+    Ok(Pools::Postgres(pool))
+}

@@ -1,0 +1,116 @@
+//! The catalog in Postgres, against a server the tests start themselves.
+
+use std::time::Duration;
+
+use telesift_catalog::SqlCatalog;
+use telesift_ports::{Catalog, catalog::Error, contract};
+use telesift_schemas::Offset;
+
+use crate::{
+    common::{self, stage, state},
+    server::Server,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract_of_a_catalog() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let n_opened = std::cell::Cell::new(0);
+    contract::catalog::run(async || {
+        n_opened.set(n_opened.get() + 1);
+        server.open(&format!("contract-{}", n_opened.get())).await
+    })
+    .await;
+
+    let catalog = server.open("more").await;
+    common::refuses_what_is_there_already(&catalog).await;
+    common::stores_what_people_type(&catalog).await;
+    common::notes_the_last_use_to_the_minute(&catalog).await;
+
+    let (one, other) = (server.open("race").await, server.open("race").await);
+    common::one_of_many_owners_wins(one, other).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recovers_when_the_server_is_back() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut config = server.config("restart").await;
+    config.call_timeout = Duration::from_secs(2);
+    let catalog = SqlCatalog::open(config.clone()).await.unwrap();
+    catalog
+        .put_stage_state(&stage(0), None, &state(1))
+        .await
+        .unwrap();
+
+    server.stop();
+    let refused = catalog.ping().await.unwrap_err();
+    assert!(refused.is_retryable(), "{refused:?}");
+    let refused = catalog
+        .put_stage_state(&stage(0), Some(Offset(1)), &state(2))
+        .await
+        .unwrap_err();
+    assert!(refused.is_retryable(), "{refused:?}");
+    let refused = SqlCatalog::open(config.clone()).await.err().unwrap();
+    assert!(refused.is_retryable(), "{refused:?}");
+
+    server.start_again();
+    catalog
+        .put_stage_state(&stage(0), Some(Offset(1)), &state(3))
+        .await
+        .unwrap();
+    assert_eq!(
+        catalog.stage_state(&stage(0)).await.unwrap(),
+        Some(state(3))
+    );
+    let reopened = SqlCatalog::open(config).await.unwrap();
+    assert_eq!(
+        reopened.stage_state(&stage(0)).await.unwrap(),
+        Some(state(3))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_held_elsewhere_ends_at_the_timeout() {
+    use sqlx::{Connection as _, Executor as _};
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut config = server.config("locked").await;
+    config.call_timeout = Duration::from_millis(300);
+    let catalog = SqlCatalog::open(config).await.unwrap();
+    let mut other = sqlx::PgConnection::connect(&server.url("locked"))
+        .await
+        .unwrap();
+    other
+        .execute("BEGIN; LOCK TABLE stage_states IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+
+    let refused = catalog
+        .put_stage_state(&stage(0), None, &state(1))
+        .await
+        .unwrap_err();
+    assert!(refused.is_retryable(), "{refused:?}");
+    catalog.ping().await.unwrap();
+
+    other.execute("ROLLBACK").await.unwrap();
+    catalog
+        .put_stage_state(&stage(0), None, &state(1))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_to_the_server_is_told_so() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut config = server.config("there").await;
+    config.location = server.url("not-there").parse().unwrap();
+    let refused = SqlCatalog::open(config).await.err().unwrap();
+    assert!(matches!(refused, Error::Unavailable(_)), "{refused:?}");
+    assert!(refused.to_string().contains("not-there"), "{refused}");
+}

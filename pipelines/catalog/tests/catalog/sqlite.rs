@@ -1,0 +1,201 @@
+//! The catalog in an SQLite file: the contract, what survives a restart, and what a broken file says.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+
+use telesift_catalog::{CatalogConfig, Location, SqlCatalog};
+use telesift_ports::{Catalog, catalog::Error, contract};
+use telesift_schemas::Offset;
+
+use crate::common::{self, at, key, request, stage, state};
+
+fn config(file: &Path) -> CatalogConfig {
+    CatalogConfig::new(Location::File(file.to_owned()))
+}
+
+async fn open(file: &Path) -> SqlCatalog {
+    SqlCatalog::open(config(file)).await.unwrap()
+}
+
+#[tokio::test]
+async fn keeps_the_contract_of_a_catalog() {
+    let dir = tempfile::tempdir().unwrap();
+    let n_opened = std::cell::Cell::new(0);
+    contract::catalog::run(async || {
+        n_opened.set(n_opened.get() + 1);
+        open(&dir.path().join(format!("{}.db", n_opened.get()))).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keeps_what_every_sql_catalog_keeps() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("catalog.db");
+    common::refuses_what_is_there_already(&open(&file).await).await;
+    common::stores_what_people_type(&open(&file).await).await;
+    common::notes_the_last_use_to_the_minute(&open(&file).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_many_owners_moves_a_stage() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("catalog.db");
+    let (one, other) = (open(&file).await, open(&file).await);
+    common::one_of_many_owners_wins(one, other).await;
+}
+
+#[tokio::test]
+async fn a_restart_keeps_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("catalog.db");
+    for restart in 0..3_u64 {
+        let catalog = open(&file).await;
+        let expected = restart.checked_sub(1).map(Offset);
+        let stored = catalog.stage_state(&stage(0)).await.unwrap();
+        assert_eq!(stored.map(|s| s.next), expected);
+        assert_eq!(
+            catalog.imports(None, 10).await.unwrap().len() as u64,
+            restart
+        );
+        assert_eq!(catalog.keys(None, 10).await.unwrap().len() as u64, restart);
+
+        catalog
+            .put_stage_state(&stage(0), expected, &state(restart))
+            .await
+            .unwrap();
+        let id = restart.to_string();
+        catalog
+            .create_import(&id, &request(), 9, at(0))
+            .await
+            .unwrap();
+        catalog
+            .create_key(&key(&id), &[restart as u8; 32])
+            .await
+            .unwrap();
+        if restart == 1 {
+            catalog.close().await;
+        } // else it is dropped, as by a crash
+    }
+}
+
+#[tokio::test]
+async fn only_its_owner_may_read_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(&dir.path().join("catalog.db")).await;
+    catalog.create_key(&key("a"), &[1; 32]).await.unwrap();
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert_eq!(names, ["catalog.db", "catalog.db-shm", "catalog.db-wal"]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_named_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("catalog.db");
+    fs::write(
+        &file,
+        "Dear diary, this is not a database at all. ".repeat(300),
+    )
+    .unwrap();
+    let before = fs::read(&file).unwrap();
+    let refused = SqlCatalog::open(config(&file)).await.err().unwrap();
+    assert!(matches!(refused, Error::Damaged(_)), "{refused:?}");
+    assert!(!refused.is_retryable());
+    assert!(refused.to_string().contains("catalog.db"), "{refused}");
+    assert_eq!(fs::read(&file).unwrap(), before, "it is left as it was");
+}
+
+#[tokio::test]
+async fn an_overwritten_page_is_named_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("catalog.db");
+    let catalog = open(&file).await;
+    for i in 0..200 {
+        catalog
+            .create_import(&format!("{i:04}"), &request(), 9, at(i))
+            .await
+            .unwrap();
+    }
+    catalog.close().await;
+    let mut bytes = fs::read(&file).unwrap();
+    let start = 4096;
+    bytes[start..].fill(0x5a);
+    fs::write(&file, bytes).unwrap();
+    let outcome = match SqlCatalog::open(config(&file)).await {
+        Ok(catalog) => catalog.imports(None, 500).await.err(),
+        Err(e) => Some(e),
+    };
+    assert!(matches!(outcome, Some(Error::Damaged(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("catalog.db");
+    open(&file).await.close().await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'from the future', TRUE, x'00', 0)",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+    let refused = SqlCatalog::open(config(&file)).await.err().unwrap();
+    assert!(matches!(refused, Error::Damaged(_)), "{refused:?}");
+    assert!(refused.to_string().contains("newer"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_lock_held_elsewhere_is_worth_another_try() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("catalog.db");
+    let mut config = config(&file);
+    config.call_timeout = Duration::from_millis(200);
+    let catalog = SqlCatalog::open(config).await.unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
+    let mut other = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+
+    let refused = catalog
+        .put_stage_state(&stage(0), None, &state(1))
+        .await
+        .unwrap_err();
+    assert!(refused.is_retryable(), "{refused:?}");
+    assert_eq!(
+        catalog.stage_state(&stage(0)).await.unwrap(),
+        None,
+        "reading goes on"
+    );
+
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    catalog
+        .put_stage_state(&stage(0), None, &state(1))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = SqlCatalog::open(config(&dir.path().join("absent/catalog.db")))
+        .await
+        .err()
+        .unwrap();
+    assert!(matches!(refused, Error::Unavailable(_)), "{refused:?}");
+    assert!(
+        refused.to_string().contains("absent/catalog.db"),
+        "{refused}"
+    );
+}
