@@ -5,7 +5,7 @@ mod stream;
 
 use std::{
     fs::File,
-    io::{Read, Seek, SeekFrom},
+    io::{self, BufRead as _, BufReader, Read, Seek, SeekFrom},
     ops::ControlFlow,
     path::Path,
 };
@@ -50,7 +50,9 @@ impl ExportReader for DesktopExport {
         let reader = EntryReader::new(import, time_zone(&request.tz)?);
         let mut n_seen = 0u64;
         stream::parse(&mut open(&request.file)?, &mut |event, bytes_read| {
-            let Event::Entry { chat, raw } = event else { return ControlFlow::Continue(()) };
+            let Event::Entry { chat, raw } = event else {
+                return ControlFlow::Continue(());
+            };
             n_seen += 1;
             if n_seen <= skip {
                 return ControlFlow::Continue(());
@@ -74,7 +76,9 @@ fn route(
 ) -> ExportEntry {
     match header.identify() {
         None => ExportEntry::Skipped("unknown_chat_type"),
-        Some((id, _)) if !is_selected(&request.chats, id) => ExportEntry::Skipped("chat_not_selected"),
+        Some((id, _)) if !is_selected(&request.chats, id) => {
+            ExportEntry::Skipped("chat_not_selected")
+        }
         Some((id, _)) => ExportEntry::Update(reader.read(id, header, raw)),
     }
 }
@@ -98,13 +102,19 @@ fn headers(file: &Path) -> Result<Vec<FoundChat>, ImportError> {
         match event {
             Event::Entry { chat, .. } => {
                 if chats.len() <= chat {
-                    chats.resize_with(chat + 1, || FoundChat { header: None, n_entries: 0 });
+                    chats.resize_with(chat + 1, || FoundChat {
+                        header: None,
+                        n_entries: 0,
+                    });
                 }
                 chats[chat].n_entries += 1;
             }
             Event::ChatEnd { chat, header } => {
                 if chats.len() <= chat {
-                    chats.resize_with(chat + 1, || FoundChat { header: None, n_entries: 0 });
+                    chats.resize_with(chat + 1, || FoundChat {
+                        header: None,
+                        n_entries: 0,
+                    });
                 }
                 chats[chat].header = header;
             }
@@ -125,11 +135,14 @@ fn time_zone(name: &str) -> Result<TimeZone, ImportError> {
 
 /// Names what people send instead of `result.json`, before a parser complains about a `<`.
 fn refuse_mistaken(file: &Path, input: &mut File) -> Result<(), ImportError> {
-    let storage = |e: std::io::Error| ImportError::Storage(e.to_string());
+    let storage = |e: io::Error| ImportError::Storage(e.to_string());
     let mut head = [0u8; 512];
     let n = input.read(&mut head).map_err(storage)?;
     input.seek(SeekFrom::Start(0)).map_err(storage)?;
-    let head = head[..n].strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head[..n]).trim_ascii_start();
+    let head = head[..n]
+        .strip_prefix(stream::BYTE_ORDER_MARK)
+        .unwrap_or(&head[..n])
+        .trim_ascii_start();
     let size = file.metadata().map_err(storage)?.len();
     let cause = if head.starts_with(b"<") {
         "this is an HTML export: in Telegram Desktop export again and choose the format \"Machine-readable JSON\""
@@ -137,48 +150,88 @@ fn refuse_mistaken(file: &Path, input: &mut File) -> Result<(), ImportError> {
         "this is a zip archive: unpack it and import the `result.json` inside"
     } else if head.starts_with(b"\x1f\x8b") {
         "this is a gzip file: unpack it and import the `result.json` inside"
+    } else if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
+        "this file is UTF-16: save it as UTF-8, or import the `result.json` as Telegram Desktop wrote it"
     } else if head.is_empty() && size <= n as u64 {
         "the file is empty"
     } else {
         return Ok(());
     };
-    Err(ImportError::Invalid { byte_offset: 0, cause: cause.to_owned() })
+    Err(ImportError::Invalid {
+        byte_offset: 0,
+        cause: cause.to_owned(),
+    })
 }
 
-/// Turns the parser's line and column into a byte offset from the start of the file.
+/// Names the byte of the file at which the parser gave up.
 fn locate(file: &Path, error: &stream::Error) -> ImportError {
-    if let stream::Error::Io(e) = error {
-        return ImportError::Storage(format!("cannot read the spooled file: {e}"));
-    }
-    let stream::Error::Syntax { line, column, cause } = error else {
-        return ImportError::Invalid { byte_offset: 0, cause: error.to_string() };
+    let byte_offset = match error {
+        stream::Error::Io(e) => Err(io::Error::new(e.kind(), e.to_string())),
+        stream::Error::Syntax { line, column, .. } => offset_of(file, *line, *column),
+        stream::Error::CutShort { .. } => file.metadata().map(|m| m.len()),
+        stream::Error::NotAnObject { byte_offset, .. } => Ok(*byte_offset),
+        stream::Error::NoChats => Ok(0),
     };
-    match line_start(file, *line) {
-        Ok(start) => ImportError::Invalid {
-            byte_offset: start + column.saturating_sub(1) as u64,
-            cause: cause.clone(),
+    let misencoded = byte_offset.and_then(|offset| Ok((offset, first_not_utf8(file, offset)?)));
+    match misencoded {
+        Ok((_, Some(byte_offset))) => ImportError::Invalid {
+            byte_offset,
+            cause: "a byte here is not UTF-8: was the file changed or damaged after the export?"
+                .to_owned(),
+        },
+        Ok((byte_offset, None)) => ImportError::Invalid {
+            byte_offset,
+            cause: error.to_string(),
         },
         Err(e) => ImportError::Storage(format!("cannot read the spooled file: {e}")),
     }
 }
 
-/// The offset of the first byte of `line` (from 1).
-fn line_start(file: &Path, line: usize) -> std::io::Result<u64> {
-    let mut input = File::open(file)?;
-    let mut buffer = vec![0u8; 1 << 16];
-    let (mut offset, mut left) = (0u64, line.saturating_sub(1));
-    while left > 0 {
-        let n = input.read(&mut buffer)?;
-        if n == 0 {
-            break;
-        }
-        for at in memchr::memchr_iter(b'\n', &buffer[..n]) {
-            left -= 1;
-            if left == 0 {
-                return Ok(offset + at as u64 + 1);
-            }
-        }
-        offset += n as u64;
+/// The offset of the byte at `column` of `line`, as the parser counts them.
+fn offset_of(file: &Path, line: usize, column: usize) -> io::Result<u64> {
+    let mut input = BufReader::with_capacity(1 << 16, File::open(file)?);
+    let has_mark = input.fill_buf()?.starts_with(stream::BYTE_ORDER_MARK);
+    if line <= 1 {
+        // The parser begins to count after the mark.
+        let mark = if has_mark {
+            stream::BYTE_ORDER_MARK.len()
+        } else {
+            0
+        };
+        return Ok((mark + column).saturating_sub(1) as u64);
     }
-    Ok(offset)
+    let mut start = 0;
+    for _ in 1..line {
+        start += input.skip_until(b'\n')? as u64;
+    }
+    Ok((start + column as u64).saturating_sub(1))
+}
+
+/// The first byte, `last` at most, that is not part of a UTF-8 character.
+///
+/// The parser notices a bad byte only at the end of the entry that holds it.
+fn first_not_utf8(file: &Path, last: u64) -> io::Result<Option<u64>> {
+    // A character that begins at `last` takes three more bytes at most.
+    let mut input = File::open(file)?.take(last + 4);
+    let mut buffer = vec![0u8; 1 << 16];
+    // Bytes of a character that a read has cut are kept at the start of the buffer.
+    let (mut n_kept, mut offset) = (0, 0u64);
+    loop {
+        let n = input.read(&mut buffer[n_kept..])?;
+        if n == 0 {
+            return Ok(None);
+        }
+        let filled = n_kept + n;
+        let n_valid = match std::str::from_utf8(&buffer[..filled]) {
+            Ok(_) => filled,
+            Err(e) if e.error_len().is_some() => {
+                let found = offset + e.valid_up_to() as u64;
+                return Ok((found <= last).then_some(found));
+            }
+            Err(e) => e.valid_up_to(),
+        };
+        buffer.copy_within(n_valid..filled, 0);
+        n_kept = filled - n_valid;
+        offset += n_valid as u64;
+    }
 }

@@ -52,7 +52,10 @@ impl UnixTime<'_> {
 
 impl EntryReader {
     pub(super) fn new(import: &str, tz: TimeZone) -> Self {
-        EntryReader { import: import.to_owned(), tz }
+        EntryReader {
+            import: import.to_owned(),
+            tz,
+        }
     }
 
     /// Never refuses: an entry without a readable head keeps its place in the log under the hash of its bytes, and
@@ -64,32 +67,61 @@ impl EntryReader {
             Some(head) => message_identity(chat, head.id, edit(head, assumed.as_ref())),
             None => UniqueKey::new("entry", &[&chat.to_string(), raw.get()]),
         };
-        RawUpdate { chat, value: self.envelope(header, assumed, raw), unique: vec![unique] }
+        RawUpdate {
+            chat,
+            value: self.envelope(header, assumed, raw),
+            unique: vec![unique],
+        }
     }
 
-    fn envelope(&self, header: &ExportChat, assumed: Option<AssumedTimes>, raw: &RawValue) -> Bytes {
+    fn envelope(
+        &self,
+        header: &ExportChat,
+        assumed: Option<AssumedTimes>,
+        raw: &RawValue,
+    ) -> Bytes {
         let record = RawRecord {
             v: 1,
-            source: Source::Export { import: self.import.clone(), assumed },
+            source: Source::Export {
+                import: self.import.clone(),
+                assumed,
+            },
             chat: Some(header.clone()),
             payload: raw,
         };
-        serde_json::to_vec(&record).expect("strings, numbers and valid JSON always serialise").into()
+        serde_json::to_vec(&record)
+            .expect("strings, numbers and valid JSON always serialise")
+            .into()
     }
 
     /// What zone-less dates are taken for, where the entry has no unix time.
     fn assume(&self, head: &Head<'_>) -> Option<AssumedTimes> {
-        if head.date_unixtime.as_ref().and_then(UnixTime::seconds).is_some() {
+        if head
+            .date_unixtime
+            .as_ref()
+            .and_then(UnixTime::seconds)
+            .is_some()
+        {
             return None;
         }
         let unix = |text: &str| -> Option<i64> {
             let local: civil::DateTime = text.parse().ok()?;
-            Some(local.to_zoned(self.tz.clone()).ok()?.timestamp().as_second())
+            Some(
+                local
+                    .to_zoned(self.tz.clone())
+                    .ok()?
+                    .timestamp()
+                    .as_second(),
+            )
         };
         Some(AssumedTimes {
             tz: self.tz.iana_name().unwrap_or("UTC").to_owned(),
             date: unix(head.date.as_deref()?)?,
-            edited: head.edited.as_deref().and_then(unix).filter(|&e| edit_from_export(e) > 0),
+            edited: head
+                .edited
+                .as_deref()
+                .and_then(unix)
+                .filter(|&e| edit_from_export(e) > 0),
         })
     }
 }

@@ -1,14 +1,14 @@
 //! The JSON of an export as a stream of events: one per entry of a `messages` list, one per chat.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fmt,
-    io::{self, BufReader, Read},
+    io::{self, BufRead as _, BufReader, Read},
     ops::ControlFlow,
 };
 
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde_json::{error::Category, value::RawValue};
 use telesift_schemas::ExportChat;
 
 /// What stands in an export.
@@ -16,7 +16,10 @@ pub(super) enum Event<'a> {
     /// One entry of the `messages` of the chat numbered `chat` (from 0, in file order), byte for byte.
     Entry { chat: usize, raw: &'a RawValue },
     /// The end of that chat, with its header if it has one.
-    ChatEnd { chat: usize, header: Option<ExportChat> },
+    ChatEnd {
+        chat: usize,
+        header: Option<ExportChat>,
+    },
 }
 
 /// Takes an event and the bytes read so far.
@@ -27,8 +30,16 @@ pub(super) type OnEvent<'a> = dyn FnMut(Event<'_>, u64) -> ControlFlow<()> + 'a;
 pub(super) enum Error {
     /// The file cannot be read.
     Io(io::Error),
-    /// Line and column (bytes), both from 1.
-    Syntax { line: usize, column: usize, cause: String },
+    /// Line (from 1) and column of the byte at fault: from 1, or 0 for the line feed before the line.
+    Syntax {
+        line: usize,
+        column: usize,
+        cause: String,
+    },
+    /// The file ends too early.
+    CutShort { cause: String },
+    /// An entry that is no message, by its place in its list, from 1.
+    NotAnObject { byte_offset: u64, number: u64 },
     /// Valid JSON, but nothing to import in it.
     NoChats,
 }
@@ -38,6 +49,10 @@ impl fmt::Display for Error {
         match self {
             Error::Io(e) => e.fmt(f),
             Error::Syntax { cause, .. } => f.write_str(cause),
+            Error::CutShort { cause } => {
+                write!(f, "the file ends in the middle ({cause}): was the export or the download cut short?")
+            }
+            Error::NotAnObject { number, .. } => write!(f, "entry {number} of `messages` is not an object"),
             Error::NoChats => f.write_str(
                 "no chats found: expected the `result.json` of a Telegram Desktop export, with `messages` or `chats.list`",
             ),
@@ -48,49 +63,81 @@ impl fmt::Display for Error {
 /// Parses `input` to its end, or until `on_event` breaks (which is no error).
 pub(super) fn parse(input: &mut dyn Read, on_event: &mut OnEvent<'_>) -> Result<(), Error> {
     let n_read = Cell::new(0u64);
-    let counting = Counting { input, n_read: &n_read };
-    let mut reader = BufReader::with_capacity(1 << 16, counting);
-    skip_byte_order_mark(&mut reader).map_err(Error::Io)?;
-    let walk = Walk { on_event: std::cell::RefCell::new(on_event), n_read: &n_read, n_chats: Cell::new(0), is_stopped: Cell::new(false) };
-    let mut json = serde_json::Deserializer::from_reader(reader);
-    let outcome = Chat { walk: &walk, is_root: true }.deserialize(&mut json).and_then(|()| json.end());
-    match outcome {
-        _ if walk.is_stopped.get() => Ok(()),
-        Ok(()) if walk.n_chats.get() == 0 => Err(Error::NoChats),
-        Ok(()) => Ok(()),
-        Err(e) if e.is_io() => Err(Error::Io(e.into())),
-        Err(e) => Err(Error::Syntax { line: e.line(), column: e.column(), cause: explain(&e) }),
+    let mut reader = BufReader::with_capacity(1 << 16, input);
+    n_read.set(skip_byte_order_mark(&mut reader).map_err(Error::Io)?);
+    let walk = Walk {
+        on_event: RefCell::new(on_event),
+        n_read: &n_read,
+        n_chats: Cell::new(0),
+        stopped: Cell::new(None),
+    };
+    let mut json = serde_json::Deserializer::from_reader(Counting {
+        reader,
+        n_read: &n_read,
+    });
+    let outcome = Chat {
+        walk: &walk,
+        is_root: true,
+    }
+    .deserialize(&mut json)
+    .and_then(|()| json.end());
+    match (walk.stopped.get(), outcome) {
+        (Some(Stop::Asked), _) => Ok(()),
+        (
+            Some(Stop::NotAnObject {
+                byte_offset,
+                number,
+            }),
+            _,
+        ) => Err(Error::NotAnObject {
+            byte_offset,
+            number,
+        }),
+        (None, Ok(())) if walk.n_chats.get() == 0 => Err(Error::NoChats),
+        (None, Ok(())) => Ok(()),
+        (None, Err(e)) => Err(explain(e)),
     }
 }
 
-/// The parser's words without its own " at line … column …", in ours where people need more.
-fn explain(error: &serde_json::Error) -> String {
-    let place = format!(" at line {} column {}", error.line(), error.column());
+/// The parser's error, its words without its own " at line … column …".
+fn explain(error: serde_json::Error) -> Error {
+    let (line, column) = (error.line(), error.column());
     let text = error.to_string();
-    let cause = text.strip_suffix(&place).unwrap_or(&text);
-    if error.is_eof() {
-        format!("the file ends in the middle ({cause}): was the export or the download cut short?")
-    } else {
-        cause.to_owned()
+    let place = format!(" at line {line} column {column}");
+    let cause = text.strip_suffix(&place).unwrap_or(&text).to_owned();
+    match error.classify() {
+        Category::Io => Error::Io(error.into()),
+        Category::Eof => Error::CutShort { cause },
+        Category::Syntax | Category::Data => Error::Syntax {
+            line,
+            column,
+            cause,
+        },
     }
 }
 
-fn skip_byte_order_mark<R: Read>(reader: &mut BufReader<R>) -> io::Result<()> {
-    use io::BufRead as _;
-    if reader.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
-        reader.consume(3);
+/// The mark some editors put before UTF-8.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Gives the number of bytes skipped.
+fn skip_byte_order_mark(reader: &mut BufReader<&mut dyn Read>) -> io::Result<u64> {
+    if !reader.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+        return Ok(0);
     }
-    Ok(())
+    reader.consume(BYTE_ORDER_MARK.len());
+    Ok(BYTE_ORDER_MARK.len() as u64)
 }
 
-struct Counting<'a> {
-    input: &'a mut dyn Read,
-    n_read: &'a Cell<u64>,
+/// Counts what the parser has taken, not what lies read in the buffer.
+struct Counting<'n, R> {
+    reader: R,
+    n_read: &'n Cell<u64>,
 }
 
-impl Read for Counting<'_> {
+impl<R: Read> Read for Counting<'_, R> {
+    #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.input.read(buffer)?;
+        let n = self.reader.read(buffer)?;
         self.n_read.set(self.n_read.get() + n as u64);
         Ok(n)
     }
@@ -98,20 +145,37 @@ impl Read for Counting<'_> {
 
 /// State of one parse, shared by the visitors.
 struct Walk<'w, 'e> {
-    on_event: std::cell::RefCell<&'w mut OnEvent<'e>>,
+    on_event: RefCell<&'w mut OnEvent<'e>>,
     n_read: &'w Cell<u64>,
     n_chats: Cell<usize>,
-    is_stopped: Cell<bool>,
+    stopped: Cell<Option<Stop>>,
+}
+
+/// Why the walk was left before the end of the file, by the walk itself.
+#[derive(Clone, Copy)]
+enum Stop {
+    /// Nobody wants to hear more.
+    Asked,
+    NotAnObject {
+        byte_offset: u64,
+        number: u64,
+    },
 }
 
 impl Walk<'_, '_> {
     fn emit<E: de::Error>(&self, event: Event<'_>) -> Result<(), E> {
         let flow = (*self.on_event.borrow_mut())(event, self.n_read.get());
         if flow.is_break() {
-            self.is_stopped.set(true);
-            return Err(E::custom("stopped"));
+            Err(self.stop(Stop::Asked))
+        } else {
+            Ok(())
         }
-        Ok(())
+    }
+
+    /// The error that makes the parser return; [`parse`] looks at the reason, not at it.
+    fn stop<E: de::Error>(&self, why: Stop) -> E {
+        self.stopped.set(Some(why));
+        E::custom("stopped")
     }
 }
 
@@ -132,7 +196,11 @@ impl<'de> Visitor<'de> for Chat<'_, '_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_root { "a Telegram Desktop export (an object)" } else { "a chat (an object)" })
+        f.write_str(if self.is_root {
+            "a Telegram Desktop export (an object)"
+        } else {
+            "a chat (an object)"
+        })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
@@ -143,19 +211,29 @@ impl<'de> Visitor<'de> for Chat<'_, '_, '_> {
                 "id" => id = map.next_value()?,
                 "type" => kind = map.next_value()?,
                 "name" => name = map.next_value()?,
+                "messages" if entries.is_some() => {
+                    return Err(de::Error::duplicate_field("messages"));
+                }
                 "messages" => {
                     let chat = self.walk.n_chats.get();
                     self.walk.n_chats.set(chat + 1);
-                    let n = map.next_value_seed(Entries { walk: self.walk, chat })?;
+                    let n = map.next_value_seed(Entries {
+                        walk: self.walk,
+                        chat,
+                    })?;
                     entries = Some((chat, n));
                 }
-                "chats" | "left_chats" if self.is_root => map.next_value_seed(ChatList { walk: self.walk })?,
+                "chats" | "left_chats" if self.is_root => {
+                    map.next_value_seed(ChatList { walk: self.walk })?
+                }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        let Some((chat, n_entries)) = entries else { return Ok(()) };
+        let Some((chat, n_entries)) = entries else {
+            return Ok(());
+        };
         let header = match (id, kind) {
             (Some(id), Some(kind)) => Some(ExportChat { id, kind, name }),
             _ if n_entries == 0 => None,
@@ -216,7 +294,13 @@ impl<'de> Visitor<'de> for Chats<'_, '_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Chat { walk: self.walk, is_root: false })?.is_some() {}
+        while seq
+            .next_element_seed(Chat {
+                walk: self.walk,
+                is_root: false,
+            })?
+            .is_some()
+        {}
         Ok(())
     }
 }
@@ -244,12 +328,31 @@ impl<'de> Visitor<'de> for Entries<'_, '_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<u64, A::Error> {
         let mut n = 0;
         while let Some(raw) = seq.next_element::<Box<RawValue>>()? {
-            if !raw.get().starts_with('{') {
-                return Err(de::Error::custom("an entry of `messages` is not an object"));
-            }
             n += 1;
-            self.walk.emit(Event::Entry { chat: self.chat, raw: &raw })?;
+            if !raw.get().starts_with('{') {
+                return Err(self.walk.stop(self.not_an_object(&raw, n)));
+            }
+            self.walk.emit(Event::Entry {
+                chat: self.chat,
+                raw: &raw,
+            })?;
         }
         Ok(n)
+    }
+}
+
+impl Entries<'_, '_, '_> {
+    fn not_an_object(&self, raw: &RawValue, number: u64) -> Stop {
+        // A number ends where the parser has seen the byte after it.
+        let n_ahead = u64::from(raw.get().ends_with(|c: char| c.is_ascii_digit()));
+        let byte_offset = self
+            .walk
+            .n_read
+            .get()
+            .saturating_sub(raw.get().len() as u64 + n_ahead);
+        Stop::NotAnObject {
+            byte_offset,
+            number,
+        }
     }
 }
