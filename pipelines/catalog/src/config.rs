@@ -39,15 +39,25 @@ pub enum Location {
     Postgres(PostgresUrl),
 }
 
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::File(path) => path.display().fmt(f),
+            Location::Postgres(url) => url.fmt(f),
+        }
+    }
+}
+
 /// The address of a Postgres database, its password included: not shown by `Debug`.
 #[derive(Clone)]
-pub struct PostgresUrl(PgConnectOptions);
+pub struct PostgresUrl(Box<PgConnectOptions>);
 
 impl PostgresUrl {
     /// Options of a connection whose statements the server gives up after `statement_timeout` (`None`: never).
     pub(crate) fn options(&self, statement_timeout: Option<Duration>) -> PgConnectOptions {
         let options = self
             .0
+            .as_ref()
             .clone()
             .application_name("telesift")
             .disable_statement_logging();
@@ -108,7 +118,7 @@ impl FromStr for Location {
         }
         match text.split_once("://") {
             Some(("postgres" | "postgresql", _)) => match text.parse() {
-                Ok(options) => Ok(Location::Postgres(PostgresUrl(options))),
+                Ok(options) => Ok(Location::Postgres(PostgresUrl(Box::new(options)))),
                 Err(_) => Err(LocationError::Postgres),
             },
             Some((scheme, _)) => Err(LocationError::UnknownScheme(scheme.to_owned())),

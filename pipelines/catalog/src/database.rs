@@ -9,7 +9,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use telesift_ports::catalog::{Error, Result};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
     config::{CatalogConfig, Location, PostgresUrl},
@@ -40,8 +40,9 @@ enum Pools {
 /// what state it is in is anybody's guess.
 macro_rules! on_connection {
     ($self:ident, $pool:expr, $connection:ident => $call:expr, $what:ident) => {{
-        let mut $connection = $self.acquire($pool).await?;
-        let outcome = timeout($self.call_timeout, $call).await;
+        let deadline = Instant::now() + $self.call_timeout;
+        let mut $connection = $self.acquire($pool, deadline).await?;
+        let outcome = timeout_at(deadline, $call).await;
         match outcome {
             Ok(outcome) => outcome.map_err(|e| sort(e, $what)),
             Err(_) => {
@@ -56,15 +57,14 @@ impl Database {
     pub(crate) async fn open(config: &CatalogConfig) -> Result<Self> {
         let open = async {
             match &config.location {
-                Location::File(path) => open_file(path, config)
-                    .await
-                    .map_err(|e| at(path.display(), e)),
-                Location::Postgres(url) => open_postgres(url, config).await.map_err(|e| at(url, e)),
+                Location::File(path) => open_file(path, config).await,
+                Location::Postgres(url) => open_postgres(url, config).await,
             }
         };
-        let pools = timeout(config.open_timeout, open)
+        let opened = timeout(config.open_timeout, open)
             .await
-            .unwrap_or_else(|_| Err(no_answer(config.open_timeout)))?;
+            .unwrap_or_else(|_| Err(no_answer(config.open_timeout)));
+        let pools = opened.map_err(|e| at(&config.location, e))?;
         Ok(Database {
             pools,
             call_timeout: config.call_timeout,
@@ -117,8 +117,12 @@ impl Database {
         }
     }
 
-    async fn acquire<DB: Driver>(&self, pool: &Pool<DB>) -> Result<PoolConnection<DB>> {
-        match timeout(self.call_timeout, pool.acquire()).await {
+    async fn acquire<DB: Driver>(
+        &self,
+        pool: &Pool<DB>,
+        deadline: Instant,
+    ) -> Result<PoolConnection<DB>> {
+        match timeout_at(deadline, pool.acquire()).await {
             Ok(connection) => connection.map_err(|e| sort(e, String::new)),
             Err(_) => Err(self.timed_out()),
         }
@@ -134,7 +138,7 @@ fn no_answer(limit: Duration) -> Error {
 }
 
 /// Says in which database.
-fn at(place: impl std::fmt::Display, error: Error) -> Error {
+fn at(place: &Location, error: Error) -> Error {
     match error {
         Error::Unavailable(cause) => Error::Unavailable(format!("{place}: {cause}")),
         Error::Damaged(cause) => Error::Damaged(format!("{place}: {cause}")),
@@ -208,4 +212,19 @@ async fn open_postgres(url: &PostgresUrl, config: &CatalogConfig) -> Result<Pool
         .await
         .map_err(|e| sort(e, String::new))?;
     Ok(Pools::Postgres(pool))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_databases_have_the_same_migrations() {
+        let numbers = |migrator: &Migrator| {
+            let steps = migrator.iter().map(|m| (m.version, m.description.clone()));
+            steps.collect::<Vec<_>>()
+        };
+        assert!(!numbers(&SQLITE_MIGRATIONS).is_empty());
+        assert_eq!(numbers(&SQLITE_MIGRATIONS), numbers(&POSTGRES_MIGRATIONS));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use telesift_catalog::SqlCatalog;
+use telesift_catalog::{CatalogConfig, SqlCatalog};
 use telesift_ports::{Catalog, catalog::Error, contract};
 use telesift_schemas::Offset;
 
@@ -113,4 +113,48 @@ async fn a_stranger_to_the_server_is_told_so() {
     let refused = SqlCatalog::open(config).await.err().unwrap();
     assert!(matches!(refused, Error::Unavailable(_)), "{refused:?}");
     assert!(refused.to_string().contains("not-there"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_given_up() {
+    let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = silent.local_addr().unwrap();
+    let location = format!("postgres://telesift@{address}/catalog")
+        .parse()
+        .unwrap();
+    let mut config = CatalogConfig::new(location);
+    config.open_timeout = Duration::from_millis(200);
+    let refused = SqlCatalog::open(config).await.err().unwrap();
+    assert!(matches!(refused, Error::Unavailable(_)), "{refused:?}");
+    assert!(
+        refused.to_string().contains("no answer within 200ms"),
+        "{refused}"
+    );
+    assert!(
+        refused.to_string().contains(&address.to_string()),
+        "{refused}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_sort_by_their_bytes_whatever_the_locale() {
+    use sqlx::Connection as _;
+    let Some(server) = Server::start() else {
+        return;
+    };
+    server.open("sorted").await;
+    let mut connection = sqlx::PgConnection::connect(&server.url("sorted"))
+        .await
+        .unwrap();
+    let sorted: Vec<(String, Option<String>)> = sqlx::query_as(
+        "SELECT table_name || '.' || column_name, collation_name::text FROM information_schema.columns
+         WHERE column_name IN ('id', 'stage', 'topic') AND table_schema = 'public'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    assert_eq!(sorted.len(), 4, "{sorted:?}");
+    for (column, collation) in sorted {
+        assert_eq!(collation.as_deref(), Some("C"), "{column}");
+    }
 }

@@ -51,7 +51,6 @@ impl Server {
             port: free_port(),
         };
         let data = server.data();
-        // Another locale than C where there is one: the order of ids must not depend on it.
         server.run(
             "initdb",
             [
@@ -64,7 +63,7 @@ impl Server {
                 "--no-sync",
                 "-E",
                 "UTF8",
-                "--locale=C.UTF-8",
+                "--locale=C",
             ],
         );
         server.start_again();

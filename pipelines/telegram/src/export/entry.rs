@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use jiff::{civil, tz::TimeZone};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use telesift_ports::{
     record_log::UniqueKey,
@@ -24,29 +24,55 @@ pub(super) struct EntryReader {
 struct Head<'a> {
     id: i64,
     #[serde(borrow, default)]
-    date: Option<Cow<'a, str>>,
+    date: Option<Time<'a>>,
     #[serde(borrow, default)]
-    date_unixtime: Option<UnixTime<'a>>,
+    date_unixtime: Option<Time<'a>>,
     #[serde(borrow, default)]
-    edited: Option<Cow<'a, str>>,
+    edited: Option<Time<'a>>,
     #[serde(borrow, default)]
-    edited_unixtime: Option<UnixTime<'a>>,
+    edited_unixtime: Option<Time<'a>>,
 }
 
-/// Exports write unix times as strings, other tools as numbers.
+/// Exports write unix times as strings, other tools as numbers. What is neither costs an entry its time, not its
+/// identity.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum UnixTime<'a> {
+enum Time<'a> {
     Number(i64),
     Text(#[serde(borrow)] Cow<'a, str>),
+    Unreadable(IgnoredAny),
 }
 
-impl UnixTime<'_> {
-    fn seconds(&self) -> Option<i64> {
+impl Time<'_> {
+    fn unix_seconds(&self) -> Option<i64> {
         match self {
-            UnixTime::Number(n) => Some(*n),
-            UnixTime::Text(text) => text.trim().parse().ok(),
+            Time::Number(n) => Some(*n),
+            Time::Text(text) => text.trim().parse().ok(),
+            Time::Unreadable(_) => None,
         }
+    }
+
+    /// The unix seconds of a local date without a zone.
+    fn local_seconds(&self, tz: &TimeZone) -> Option<i64> {
+        let Time::Text(text) = self else {
+            return None;
+        };
+        let local: civil::DateTime = text.parse().ok()?;
+        // In a gap of the clock the time after it, of two times the first.
+        let zoned = local.to_zoned(tz.clone()).ok()?;
+        Some(zoned.timestamp().as_second())
+    }
+}
+
+impl Head<'_> {
+    fn unix_date(&self) -> Option<i64> {
+        self.date_unixtime.as_ref()?.unix_seconds()
+    }
+
+    /// The edit date that names the version; `normalize` works it out in the same way.
+    fn edit(&self, assumed: Option<&AssumedTimes>) -> i64 {
+        let written = self.edited_unixtime.as_ref().and_then(Time::unix_seconds);
+        edit_from_export(written.or_else(|| assumed?.edited).unwrap_or(0))
     }
 }
 
@@ -64,7 +90,7 @@ impl EntryReader {
         let head: Option<Head<'_>> = serde_json::from_str(raw.get()).ok();
         let assumed = head.as_ref().and_then(|h| self.assume(h));
         let unique = match &head {
-            Some(head) => message_identity(chat, head.id, edit(head, assumed.as_ref())),
+            Some(head) => message_identity(chat, head.id, head.edit(assumed.as_ref())),
             None => UniqueKey::new("entry", &[&chat.to_string(), raw.get()]),
         };
         RawUpdate {
@@ -96,38 +122,14 @@ impl EntryReader {
 
     /// What zone-less dates are taken for, where the entry has no unix time.
     fn assume(&self, head: &Head<'_>) -> Option<AssumedTimes> {
-        if head
-            .date_unixtime
-            .as_ref()
-            .and_then(UnixTime::seconds)
-            .is_some()
-        {
+        if head.unix_date().is_some() {
             return None;
         }
-        let unix = |text: &str| -> Option<i64> {
-            let local: civil::DateTime = text.parse().ok()?;
-            Some(
-                local
-                    .to_zoned(self.tz.clone())
-                    .ok()?
-                    .timestamp()
-                    .as_second(),
-            )
-        };
+        let edited = head.edited.as_ref().and_then(|t| t.local_seconds(&self.tz));
         Some(AssumedTimes {
             tz: self.tz.iana_name().unwrap_or("UTC").to_owned(),
-            date: unix(head.date.as_deref()?)?,
-            edited: head
-                .edited
-                .as_deref()
-                .and_then(unix)
-                .filter(|&e| edit_from_export(e) > 0),
+            date: head.date.as_ref()?.local_seconds(&self.tz)?,
+            edited: edited.filter(|&e| edit_from_export(e) > 0),
         })
     }
-}
-
-/// The edit date that names the version; `normalize` works it out in the same way.
-fn edit(head: &Head<'_>, assumed: Option<&AssumedTimes>) -> i64 {
-    let written = head.edited_unixtime.as_ref().and_then(UnixTime::seconds);
-    edit_from_export(written.or_else(|| assumed?.edited).unwrap_or(0))
 }

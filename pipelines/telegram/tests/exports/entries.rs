@@ -9,7 +9,7 @@ use telesift_ports::{
 use telesift_schemas::{ChatId, ExportChat};
 use telesift_telegram::DesktopExport;
 
-use crate::support::{Export, SUPERGROUP, entries, record, supergroup, update};
+use crate::support::{Export, SUPERGROUP, assumed, entries, record, supergroup, update};
 
 /// A full-account export: personal data around the chats, headers after the messages in one of them.
 const FULL_ACCOUNT: &str = r#"{
@@ -159,6 +159,15 @@ fn another_edit_is_another_version() {
             "{never}"
         );
     }
+}
+
+#[test]
+fn an_unreadable_time_leaves_the_identity() {
+    let odd =
+        r#"{"id": 7, "date": 5, "edited": false, "date_unixtime": [{}], "edited_unixtime": 1.5}"#;
+    let updates = Export::new(supergroup(odd)).updates();
+    assert_eq!(updates[0].unique, [message_identity(SUPERGROUP, 7, 0)]);
+    assert_eq!(assumed(&updates[0]), None);
 }
 
 #[test]
