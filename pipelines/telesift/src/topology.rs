@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use telesift_catalog::{CatalogConfig, SqlCatalog};
+use telesift_catalog::{CatalogConfig, Location, SqlCatalog};
 use telesift_engine::{ChainSpec, EngineChain, ModuleSpec, NativeExplainer};
 use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
 use telesift_models::HashEmbedder;
@@ -122,11 +122,11 @@ async fn open_log(config: &Config, data_dir: &Path) -> Result<EmbeddedLog> {
 }
 
 async fn open_catalog(config: &Config, data_dir: &Path) -> Result<SqlCatalog> {
-    let url = match config.catalog.url.as_str() {
-        "" => data_dir.join("catalog.db").display().to_string(),
-        url => url.to_owned(),
+    let location = match config.catalog.url.as_str() {
+        "" => Location::File(data_dir.join("catalog.db")),
+        url => url.parse()?,
     };
-    SqlCatalog::open(CatalogConfig::new(url)).await.context("cannot open the catalog")
+    SqlCatalog::open(CatalogConfig::new(location)).await.context("cannot open the catalog")
 }
 
 async fn open_store(config: &Config, data_dir: &Path, embedder: &dyn Embedder) -> Result<LanceStore> {
