@@ -1,0 +1,109 @@
+//! What an operator can set about the API.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Limits and choices of the HTTP API. Every field has a default that suits one machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiConfig {
+    /// Largest JSON body, in bytes.
+    pub max_body_bytes: usize,
+    /// Largest export taken by `POST /v1/imports`, in bytes.
+    pub max_import_bytes: u64,
+    /// Exports uploaded and validated at the same time; one more is a 503.
+    pub max_uploads: usize,
+    /// An upload that sends nothing for this long is given up, in seconds.
+    pub upload_idle_s: u64,
+    /// A request other than an upload or a stream is given up after this long, in seconds.
+    pub request_timeout_s: u64,
+    /// Requests worked on at the same time, streams not counted; one more is a 503.
+    pub max_requests: usize,
+    /// Origins (such as `https://desk.example.org`) whose pages may open a WebSocket, besides the one the request is
+    /// addressed to.
+    pub allowed_origins: Vec<String>,
+    /// Whether `/metrics` is open to everybody who can reach it.
+    pub open_metrics: bool,
+    /// How long a search cursor pins its result list, in seconds.
+    pub search_pin_s: u64,
+    /// Hits kept in all pinned result lists together (56 bytes each); the list used longest ago goes first.
+    pub max_pinned_hits: usize,
+    /// The query's vector is waited for this long, in milliseconds; a hybrid search then goes on with words only.
+    pub embed_timeout_ms: u64,
+    /// The live tail.
+    pub tail: TailConfig,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        ApiConfig {
+            max_body_bytes: 1 << 20,
+            max_import_bytes: 16 << 30,
+            max_uploads: 4,
+            upload_idle_s: 60,
+            request_timeout_s: 30,
+            max_requests: 256,
+            allowed_origins: Vec::new(),
+            open_metrics: false,
+            search_pin_s: 15 * 60,
+            max_pinned_hits: 300_000,
+            embed_timeout_ms: 2_000,
+            tail: TailConfig::default(),
+        }
+    }
+}
+
+/// Limits and rhythm of the live tail.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TailConfig {
+    /// Streams open at the same time; one more is a 503.
+    pub max_streams: usize,
+    /// Time between heartbeats, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// A client that takes nothing for this long is closed with code 1013, in milliseconds.
+    pub stalled_after_ms: u64,
+    /// How often the key of an open stream is looked up again, in milliseconds.
+    pub key_check_ms: u64,
+    /// Records read ahead for one client.
+    pub queue_records: usize,
+    /// The newest records of each followed partition kept for all clients together.
+    pub recent_records: usize,
+    /// Their size, in bytes per partition.
+    pub recent_bytes: usize,
+    /// A ticket opens a stream this long, in milliseconds.
+    pub ticket_ms: u64,
+    /// A ticket takes its stream up again this long after it was issued, in seconds.
+    pub ticket_reconnect_s: u64,
+}
+
+impl Default for TailConfig {
+    fn default() -> Self {
+        TailConfig {
+            max_streams: 10_000,
+            heartbeat_ms: 5_000,
+            stalled_after_ms: 60_000,
+            key_check_ms: 1_000,
+            queue_records: 128,
+            recent_records: 1_024,
+            recent_bytes: 4 << 20,
+            ticket_ms: 30_000,
+            ticket_reconnect_s: 12 * 3_600,
+        }
+    }
+}
+
+impl TailConfig {
+    pub(crate) fn heartbeat(&self) -> Duration {
+        Duration::from_millis(self.heartbeat_ms.max(1))
+    }
+
+    pub(crate) fn stalled_after(&self) -> Duration {
+        Duration::from_millis(self.stalled_after_ms.max(1))
+    }
+
+    pub(crate) fn key_check(&self) -> Duration {
+        Duration::from_millis(self.key_check_ms.clamp(10, 1_500))
+    }
+}

@@ -1,0 +1,99 @@
+//! The one place where errors of the ports become problems.
+
+use telesift_ports::{
+    catalog, embedder::EmbedError, imports::ImportError, message_store, record_log,
+};
+
+use super::{Code, Problem};
+
+impl From<record_log::Error> for Problem {
+    fn from(error: record_log::Error) -> Self {
+        use record_log::Error as E;
+        match error {
+            E::TopicNotFound(topic) => Problem::not_found("topic", topic),
+            E::PartitionNotFound(at) => Problem::not_found("partition", at),
+            E::Evicted { at, from, first } => Problem::new(
+                Code::Evicted,
+                format!("offset {from} of `{at}` was evicted; the first kept is {first}"),
+            )
+            .with("first_offset", first.0),
+            E::BeyondEnd { at, from, end } => Problem::new(
+                Code::CursorUnknown,
+                format!("offset {from} of `{at}` lies beyond the end, {end}"),
+            )
+            .with("end", end.0),
+            E::Closed => shutting_down(),
+            E::GuardFailed { key } => conflict(&key),
+            e @ (E::NoSpace { .. } | E::Unavailable { .. }) => Problem::unavailable("the log", e),
+            e @ (E::PartitionCount { .. } | E::TooLarge { .. } | E::Locked { .. }) => {
+                Problem::internal(e)
+            }
+        }
+    }
+}
+
+impl From<message_store::Error> for Problem {
+    fn from(error: message_store::Error) -> Self {
+        use message_store::Error as E;
+        match error {
+            e @ E::Unavailable(_) => Problem::unavailable("the message store", e),
+            e @ (E::Rejected { .. } | E::ModelMismatch { .. } | E::Damaged(_)) => {
+                Problem::internal(e)
+            }
+        }
+    }
+}
+
+impl From<catalog::Error> for Problem {
+    fn from(error: catalog::Error) -> Self {
+        use catalog::Error as E;
+        match error {
+            E::Conflict { what } => conflict(&what),
+            e @ E::Unavailable(_) => Problem::unavailable("the catalog", e),
+            e @ E::Damaged(_) => Problem::internal(e),
+        }
+    }
+}
+
+impl From<ImportError> for Problem {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Invalid { byte_offset, cause } => Problem::new(
+                Code::InvalidExport,
+                format!("{cause} (byte {byte_offset}); nothing was imported"),
+            )
+            .with("byte_offset", byte_offset)
+            .with("cause", cause),
+            ImportError::UnknownZone(zone) => Problem::invalid(
+                "tz",
+                format!("unknown time zone `{zone}`; use an IANA name such as `Europe/Kyiv`"),
+            ),
+            ImportError::QueueFull(n) => Problem::new(
+                Code::ImportQueueFull,
+                format!("{n} imports are waiting already; try again when one is done"),
+            )
+            .retry_after(30),
+            e @ ImportError::Storage(_) => Problem::unavailable("the import storage", e),
+        }
+    }
+}
+
+impl From<EmbedError> for Problem {
+    fn from(error: EmbedError) -> Self {
+        match error {
+            e @ EmbedError::Unavailable { .. } => Problem::unavailable("the embedding model", e),
+        }
+    }
+}
+
+fn conflict(what: &str) -> Problem {
+    Problem::new(Code::Conflict, format!("`{what}` changed meanwhile"))
+}
+
+pub(crate) fn shutting_down() -> Problem {
+    Problem::new(
+        Code::ShuttingDown,
+        "the server is stopping; connect again in a moment",
+    )
+    .retry_after(5)
+}

@@ -1,0 +1,56 @@
+//! Every route, by area. What is registered here is what `/openapi.json` lists.
+
+use std::sync::Arc;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{state::App, tail};
+
+mod chats;
+mod console;
+mod dead_letters;
+mod explain;
+mod imports;
+mod keys;
+mod messages;
+mod operations;
+mod records;
+mod search;
+mod stats;
+mod tickets;
+mod topics;
+
+pub(crate) use console::static_files;
+
+/// Routes that answer within the request timeout.
+pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(imports::list))
+        .routes(routes!(imports::status))
+        .routes(routes!(messages::list))
+        .routes(routes!(messages::one))
+        .routes(routes!(messages::context))
+        .routes(routes!(explain::explain))
+        .routes(routes!(search::search))
+        .routes(routes!(topics::list))
+        .routes(routes!(records::read))
+        .routes(routes!(tickets::issue))
+        .routes(routes!(stats::pipeline))
+        .routes(routes!(stats::screen))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::one))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(chats::list))
+        .routes(routes!(operations::healthz))
+        .routes(routes!(operations::readyz))
+        .routes(routes!(operations::metrics))
+}
+
+/// Routes that take as long as they take: uploads and streams.
+pub(crate) fn slow() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(imports::upload))
+        .routes(routes!(tail::ws::follow))
+        .routes(routes!(tail::sse::follow))
+}

@@ -1,0 +1,141 @@
+//! Why a message got its score, and what each stage did with it.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use serde::Serialize;
+use telesift_ports::explain::Explanation;
+use telesift_schemas::{Message, MessageKey, Origin, Screen, Timestamp, Topic};
+
+use super::messages::missing;
+use crate::{
+    auth::Reader,
+    params::{Params, path_value},
+    problem::Result,
+    state::App,
+};
+
+/// A score taken apart, and the way of the message through the stages.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct ExplainView {
+    /// The message.
+    #[schema(value_type = String)]
+    message: MessageKey,
+    /// The raw record it came from.
+    #[schema(value_type = Option<Object>)]
+    origin: Option<Origin>,
+    /// What screening stored with the message.
+    #[schema(value_type = Option<Object>)]
+    stored: Option<Screen>,
+    /// `bias` and the contributions of all factors add up to `logit`. Computed anew from the raw record by the rules now
+    /// in use; `null` where that record is not kept any more.
+    #[schema(value_type = Option<Object>)]
+    explanation: Option<Explanation>,
+    /// Whether the rules now in use are those the message was screened with. If not, the explanation may differ from
+    /// what is stored.
+    same_rules: Option<bool>,
+    /// What each stage did with it, in flow order.
+    stages: Vec<StageView>,
+}
+
+/// What a stage did with the message.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct StageView {
+    /// `ingest`, `screen` or `index`.
+    stage: &'static str,
+    /// `appended`, `emitted`, `stored`; `unknown` where its record is not kept any more.
+    outcome: &'static str,
+    /// What it read.
+    #[schema(value_type = Option<Object>)]
+    input: Option<Origin>,
+    /// What it wrote.
+    #[schema(value_type = Option<Object>)]
+    output: Option<Origin>,
+    /// When its output was appended.
+    #[schema(value_type = Option<String>)]
+    at: Option<Timestamp>,
+}
+
+/// Explain a message's score
+///
+/// Every factor's value, weight and contribution, the rules version, and what each stage did with the message.
+#[utoipa::path(
+    get, path = "/v1/messages/{id}/explain", tag = "messages",
+    params(("id" = String, Path, description = "`<chat id>:<message id>`", example = "-1001234567890:42")),
+    responses((status = 200, description = "The explanation", body = ExplainView))
+)]
+pub(crate) async fn explain(
+    Reader(viewer): Reader,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<ExplainView>> {
+    let key: MessageKey = path_value("id", &id)?;
+    params.finish()?;
+    let store = app.store.seen_by(&viewer);
+    let message = store.get(&key).await?.ok_or_else(|| missing(&key))?;
+
+    let raw = app.log.raw_record_of(&message).await?;
+    let explanation = raw
+        .as_ref()
+        .and_then(|record| app.explainer.explain(&record.value));
+    let same_rules = match (&explanation, &message.screen) {
+        (Some(now), Some(then)) => Some(now.rules == then.rules),
+        _ => None,
+    };
+    let ingested = raw.map(|record| record.appended_at);
+    let stages = stages(&app, &message, ingested).await?;
+    Ok(Json(ExplainView {
+        message: key,
+        origin: message.origin,
+        stored: message.screen,
+        explanation,
+        same_rules,
+        stages,
+    }))
+}
+
+async fn stages(
+    app: &App,
+    message: &Message,
+    ingested: Option<Timestamp>,
+) -> Result<Vec<StageView>> {
+    let origin = message.origin.clone();
+    let screened = app.log.screened_record_of(message).await?;
+    let output = match (&screened, &origin) {
+        (Some(record), Some(origin)) => Some(Origin {
+            topic: Topic::MESSAGES,
+            partition: origin.partition,
+            offset: record.offset,
+        }),
+        _ => None,
+    };
+    let known = |is_known, outcome| if is_known { outcome } else { "unknown" };
+    Ok(vec![
+        StageView {
+            stage: "ingest",
+            outcome: known(ingested.is_some(), "appended"),
+            input: None,
+            output: origin.clone(),
+            at: ingested,
+        },
+        StageView {
+            stage: "screen",
+            outcome: known(output.is_some(), "emitted"),
+            input: origin,
+            output: output.clone(),
+            at: screened.map(|record| record.appended_at),
+        },
+        StageView {
+            // The store gave the message out, so the stage has stored it.
+            stage: "index",
+            outcome: "stored",
+            input: output,
+            output: None,
+            at: None,
+        },
+    ])
+}

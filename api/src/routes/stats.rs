@@ -1,0 +1,268 @@
+//! Numbers: the ledger of every stage, and classes over time.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use telesift_ports::{
+    ledger::{StageKey, StageState},
+    message_store::{ChatNoise, ClassBucket, ClassCountsQuery},
+    record_log,
+};
+use telesift_schemas::{ChatId, Timestamp};
+
+use crate::{
+    auth::Auditor,
+    cursor::Page,
+    params::Params,
+    problem::{Problem, Result},
+    state::App,
+};
+
+/// How many of the noisiest chats are named.
+const TOP: usize = 10;
+/// Buckets one answer may span.
+const MAX_BUCKETS: u64 = 10_000;
+
+/// A stage on one partition. `received = emitted + skipped + dead_lettered + pending`.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct StageView {
+    /// The stage, such as `screen`.
+    stage: String,
+    /// Its input.
+    topic: String,
+    /// The partition of it.
+    partition: u32,
+    /// Inputs taken.
+    received: u64,
+    /// Inputs whose effect is stored.
+    emitted: u64,
+    /// Inputs without an effect, by reason.
+    skipped: BTreeMap<String, u64>,
+    /// Inputs given up on; see `/v1/dead-letters`.
+    dead_lettered: u64,
+    /// Inputs that succeeded after at least one retry; a part of `emitted`.
+    retried_ok: u64,
+    /// Inputs taken whose fate is not known yet.
+    pending: u64,
+    /// Records of the partition not yet taken.
+    lag: u64,
+}
+
+/// List the stages' counters
+///
+/// Per stage and partition, as committed together with the position.
+#[utoipa::path(
+    get, path = "/v1/stats/pipeline", tag = "stats",
+    responses((status = 200, description = "Every stage on every partition", body = Page<StageView>, example = json!({"items": [{"stage": "screen", "topic": "telegram-raw", "partition": 0, "received": 124, "emitted": 120, "skipped": {"duplicate": 3}, "dead_lettered": 1, "retried_ok": 0, "pending": 0, "lag": 0}], "next_cursor": null})))
+)]
+pub(crate) async fn pipeline(
+    auditor: Auditor,
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<Json<Page<StageView>>> {
+    params.finish()?;
+    let mut states: BTreeMap<StageKey, StageState> = BTreeMap::new();
+    for (key, value) in app.log.ledger(&auditor, StageKey::STATE_PREFIX).await? {
+        let Some(stage) = StageKey::from_state_key(&key) else {
+            return Err(Problem::internal(format!("state key `{key}` is no stage")));
+        };
+        let state = serde_json::from_slice(&value)
+            .map_err(|e| Problem::internal(format!("state `{key}`: {e}")))?;
+        states.insert(stage, state);
+    }
+    states.extend(app.catalog.stage_states().await?);
+
+    let mut items = Vec::with_capacity(states.len());
+    for (key, state) in states {
+        let lag = match app.log.bounds(&key.input).await {
+            Ok(bounds) => bounds.end.0.saturating_sub(state.next.0),
+            // A topic that is gone has nothing left to take.
+            Err(record_log::Error::TopicNotFound(_) | record_log::Error::PartitionNotFound(_)) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        items.push(StageView {
+            pending: state.counters.pending(),
+            stage: key.stage,
+            topic: key.input.topic.to_string(),
+            partition: key.input.partition.0,
+            received: state.counters.received,
+            emitted: state.counters.emitted,
+            skipped: state.counters.skipped,
+            dead_lettered: state.counters.dead_lettered,
+            retried_ok: state.counters.retried_ok,
+            lag,
+        });
+    }
+    Ok(Json(Page {
+        items,
+        next_cursor: None,
+    }))
+}
+
+/// Classes over time, and the chats with most noise.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct ScreenStats {
+    /// Over all buckets.
+    total: ClassesView,
+    /// Ascending; those without messages are left out. One bucket unless `bucket` is given.
+    buckets: Vec<BucketView>,
+    /// Most noise first, ten at most.
+    noisiest: Vec<NoiseView>,
+}
+
+/// Messages by class.
+#[derive(Default, Serialize, utoipa::ToSchema)]
+pub(crate) struct ClassesView {
+    noise: u64,
+    weak_signal: u64,
+    signal: u64,
+}
+
+impl From<[u64; 3]> for ClassesView {
+    fn from([noise, weak_signal, signal]: [u64; 3]) -> Self {
+        ClassesView {
+            noise,
+            weak_signal,
+            signal,
+        }
+    }
+}
+
+/// Messages of a time bucket, by class.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct BucketView {
+    /// Start of the bucket.
+    #[schema(value_type = Option<String>)]
+    start: Option<Timestamp>,
+    #[serde(flatten)]
+    classes: ClassesView,
+}
+
+/// How noisy a chat is.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct NoiseView {
+    /// The chat.
+    #[schema(value_type = String)]
+    chat: ChatId,
+    /// Its newest title.
+    title: Option<String>,
+    /// Its noise messages.
+    noise: u64,
+    /// All its messages.
+    messages: u64,
+}
+
+impl From<ClassBucket> for BucketView {
+    fn from(bucket: ClassBucket) -> Self {
+        BucketView {
+            start: bucket.start,
+            classes: bucket.counts.into(),
+        }
+    }
+}
+
+impl From<ChatNoise> for NoiseView {
+    fn from(noise: ChatNoise) -> Self {
+        NoiseView {
+            chat: noise.chat,
+            title: noise.title,
+            noise: noise.n_noise,
+            messages: noise.n_messages,
+        }
+    }
+}
+
+/// Count messages by class
+#[utoipa::path(
+    get, path = "/v1/stats/screen", tag = "stats",
+    params(
+        ("since" = Option<String>, Query, description = "Sent at or after (RFC 3339)"),
+        ("until" = Option<String>, Query, description = "Sent before (RFC 3339)"),
+        ("bucket" = Option<String>, Query, description = "Width of a bucket: seconds, or a number with `s`, `m`, `h`, `d`, `w`", example = "1h"),
+    ),
+    responses((status = 200, description = "Counts of current, undeleted messages", body = ScreenStats, example = json!({"total": {"noise": 80, "weak_signal": 14, "signal": 6}, "buckets": [{"start": "2026-01-05T10:00:00Z", "noise": 80, "weak_signal": 14, "signal": 6}], "noisiest": [{"chat": "-1001234567890", "title": "Ops", "noise": 80, "messages": 100}]})))
+)]
+pub(crate) async fn screen(
+    Auditor(viewer): Auditor,
+    State(app): State<Arc<App>>,
+    mut params: Params,
+) -> Result<Json<ScreenStats>> {
+    let (since, until) = (params.time("since")?, params.time("until")?);
+    let bucket_s = params.one("bucket")?.map(|b| seconds(&b)).transpose()?;
+    params.finish()?;
+    if let (Some(since), Some(until), Some(width)) = (since, until, bucket_s) {
+        let span = until.as_second().saturating_sub(since.as_second()).max(0) as u64;
+        if span / width > MAX_BUCKETS {
+            let detail = format!("that makes more than {MAX_BUCKETS} buckets; take wider ones");
+            return Err(Problem::invalid("bucket", detail));
+        }
+    }
+    let counts = app
+        .store
+        .seen_by(&viewer)
+        .class_counts(ClassCountsQuery {
+            since,
+            until,
+            bucket_s,
+            top: TOP,
+            visible_chats: None,
+        })
+        .await?;
+    let mut total = [0; 3];
+    for bucket in &counts.buckets {
+        for (sum, n) in total.iter_mut().zip(bucket.counts) {
+            *sum += n;
+        }
+    }
+    Ok(Json(ScreenStats {
+        total: total.into(),
+        buckets: counts.buckets.into_iter().map(Into::into).collect(),
+        noisiest: counts.noisiest.into_iter().map(Into::into).collect(),
+    }))
+}
+
+/// `90`, `90s`, `15m`, `1h`, `1d`, `1w` in seconds.
+fn seconds(text: &str) -> Result<u64> {
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, 's')) => (&text[..at], 1),
+        Some((at, 'm')) => (&text[..at], 60),
+        Some((at, 'h')) => (&text[..at], 3_600),
+        Some((at, 'd')) => (&text[..at], 86_400),
+        Some((at, 'w')) => (&text[..at], 604_800),
+        _ => (text, 1),
+    };
+    let parsed = number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+    // A century is as wide as anybody needs, and keeps the arithmetic of times in range.
+    parsed
+        .filter(|s| (1..=3_200_000_000).contains(s))
+        .ok_or_else(|| {
+            let detail =
+                format!("`bucket`: expected a width such as `1h`, `1d` or seconds, found `{text}`");
+            Problem::invalid("bucket", detail)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn bucket_widths_are_read() {
+        for (text, expected) in [("90", 90), ("15m", 900), ("1h", 3_600), ("1d", 86_400)] {
+            assert_eq!(seconds(text).unwrap(), expected, "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "h",
+            "-1h",
+            "1y",
+            "1.5h",
+            "99999999999999999999d",
+            "1ж",
+        ] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

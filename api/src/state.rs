@@ -1,0 +1,139 @@
+//! What the router is given from outside, and what it keeps for itself.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use telesift_ports::{Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    auth::{KeyRing, LiveKeys, Tickets},
+    config::ApiConfig,
+    pins::Pins,
+    tail::Hub,
+    visible::{Log, Store},
+};
+
+/// The parts an API stands on, all behind ports.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The log: raw records, `messages`, the ledger of log-to-log stages.
+    pub log: Arc<dyn RecordLog>,
+    /// The message store.
+    pub store: Arc<dyn MessageStore>,
+    /// Keys, and the ledger of log-to-store stages.
+    pub catalog: Arc<dyn Catalog>,
+    /// Takes in exports.
+    pub imports: Arc<dyn Imports>,
+    /// Makes the vector of a query; must be the model of the store's vectors.
+    pub embedder: Arc<dyn Embedder>,
+    /// Takes scores apart.
+    pub explainer: Arc<dyn Explainer>,
+    /// For key expiry and what is stamped here.
+    pub clock: Arc<dyn Clock>,
+    /// Limits and choices.
+    pub config: ApiConfig,
+    /// Renders `/metrics` in the Prometheus text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Asked by `/readyz`.
+    pub health: Arc<dyn Health>,
+    /// Once cancelled, streams are closed (1001) and new ones refused.
+    pub shutdown: CancellationToken,
+}
+
+/// Tells whether the process can do its work. The API itself checks catalog and log.
+#[async_trait]
+pub trait Health: Send + Sync + 'static {
+    /// One check per part, such as a stage or the store.
+    async fn checks(&self) -> Vec<HealthCheck>;
+}
+
+/// The outcome of one check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// What was checked, such as `index`.
+    pub name: String,
+    /// Why it does not work; `None` if it does. Logged, never sent.
+    pub failure: Option<String>,
+}
+
+impl HealthCheck {
+    /// The part `name` works.
+    pub fn ok(name: impl Into<String>) -> Self {
+        HealthCheck {
+            name: name.into(),
+            failure: None,
+        }
+    }
+
+    /// The part `name` does not work, because of `failure`.
+    pub fn failed(name: impl Into<String>, failure: impl Into<String>) -> Self {
+        HealthCheck {
+            name: name.into(),
+            failure: Some(failure.into()),
+        }
+    }
+}
+
+/// A [`Health`] without any check of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AlwaysHealthy;
+
+#[async_trait]
+impl Health for AlwaysHealthy {
+    async fn checks(&self) -> Vec<HealthCheck> {
+        Vec::new()
+    }
+}
+
+/// The state every handler gets. Log and store are wrapped: a handler reaches them only as a viewer.
+pub(crate) struct App {
+    pub(crate) log: Log,
+    pub(crate) store: Store,
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) imports: Arc<dyn Imports>,
+    pub(crate) embedder: Arc<dyn Embedder>,
+    pub(crate) explainer: Arc<dyn Explainer>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) config: ApiConfig,
+    pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    pub(crate) health: Arc<dyn Health>,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) keys: KeyRing,
+    pub(crate) live_keys: LiveKeys,
+    pub(crate) tickets: Tickets,
+    pub(crate) pins: Pins,
+    pub(crate) hub: Hub,
+    pub(crate) requests: Semaphore,
+    pub(crate) uploads: Semaphore,
+    pub(crate) streams: Arc<Semaphore>,
+}
+
+impl App {
+    pub(crate) fn new(state: ApiState) -> Arc<App> {
+        let config = state.config;
+        let tail = &config.tail;
+        Arc::new(App {
+            hub: Hub::new(state.log.clone(), tail.clone(), state.shutdown.clone()),
+            keys: KeyRing::new(state.catalog.clone(), state.clock.clone()),
+            live_keys: LiveKeys::new(tail.key_check()),
+            tickets: Tickets::new(tail),
+            pins: Pins::new(&config),
+            requests: Semaphore::new(config.max_requests.max(1)),
+            uploads: Semaphore::new(config.max_uploads.max(1)),
+            streams: Arc::new(Semaphore::new(tail.max_streams)),
+            log: Log::new(state.log),
+            store: Store::new(state.store),
+            catalog: state.catalog,
+            imports: state.imports,
+            embedder: state.embedder,
+            explainer: state.explainer,
+            clock: state.clock,
+            metrics: state.metrics,
+            health: state.health,
+            shutdown: state.shutdown,
+            config,
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! Messages as the API shows them: the record, and what is known about it besides.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use telesift_schemas::{Class, Message};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
+
+/// A message in an answer.
+#[derive(Serialize)]
+pub(crate) struct MessageView {
+    #[serde(flatten)]
+    message: Message,
+    deep_link: Option<String>,
+    /// An analyst's own class, which class filters obey first. Nobody can label yet.
+    label: Option<Class>,
+    /// The story it belongs to. No stage tells stories yet.
+    story: Option<()>,
+    /// Subjects of the knowledge base. No stage finds any yet.
+    subjects: [(); 0],
+}
+
+impl From<Message> for MessageView {
+    fn from(message: Message) -> Self {
+        MessageView {
+            deep_link: message.deep_link(),
+            message,
+            label: None,
+            story: None,
+            subjects: [],
+        }
+    }
+}
+
+// The schema is made from the record type's own (see `openapi`); here stands its name only.
+impl PartialSchema for MessageView {
+    fn schema() -> RefOr<Schema> {
+        utoipa::openapi::schema::Object::new().into()
+    }
+}
+
+impl ToSchema for MessageView {
+    fn name() -> Cow<'static, str> {
+        "Message".into()
+    }
+}

@@ -1,0 +1,440 @@
+//! A whole API on in-memory ports, and short ways to put messages in and ask questions.
+
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::{HeaderMap, Request, StatusCode, header},
+    response::Response,
+};
+use serde_json::{Value, json};
+use telesift_api::{
+    AlwaysHealthy, ApiConfig, ApiState, KeyRequest, TailConfig, issue_key, router,
+};
+use telesift_ports::{
+    Catalog, Embedder, Explainer, Imports, MessageStore, RecordLog,
+    catalog::Scope,
+    embedder::{EmbedError, EmbeddingModel},
+    explain::{Explanation, Factor},
+    imports::{ImportError, ImportRequest, ImportState, ImportStatus},
+    memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryStore},
+    message_store::IndexedMessage,
+    record_log::{NewRecord, Outcome, Retention, TopicConfig, Transaction},
+};
+use telesift_schemas::{ChatId, Message, Offset, Origin, PartitionId, Topic, TopicPartition};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+pub(crate) const OPS: &str = "-1001234567890";
+pub(crate) const NEWS: &str = "-1009876543210";
+
+/// An API, what it stands on, and an admin key.
+pub(crate) struct Desk {
+    pub(crate) log: Arc<MemoryLog>,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) catalog: Arc<MemoryCatalog>,
+    pub(crate) imports: Arc<FakeImports>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) config: ApiConfig,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) router: Router,
+    pub(crate) admin: String,
+}
+
+/// An answer, read whole.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes)
+            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.bytes)))
+    }
+
+    #[track_caller]
+    pub(crate) fn ok(&self) -> Value {
+        assert!(
+            self.status.is_success(),
+            "{}: {}",
+            self.status,
+            String::from_utf8_lossy(&self.bytes)
+        );
+        self.json()
+    }
+
+    /// Asserts that it is a well-formed problem with this status and code.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
+        let problem = self.json();
+        assert_eq!(self.status.as_u16(), status, "{problem}");
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(
+            self.headers[header::CONTENT_TYPE],
+            "application/problem+json"
+        );
+        for member in ["type", "title", "detail", "instance"] {
+            assert!(problem[member].is_string(), "{member} of {problem}");
+        }
+        problem
+    }
+}
+
+impl Desk {
+    pub(crate) async fn new() -> Desk {
+        Desk::with(ApiConfig {
+            tail: TailConfig {
+                heartbeat_ms: 100,
+                key_check_ms: 50,
+                ..TailConfig::default()
+            },
+            ..ApiConfig::default()
+        })
+        .await
+    }
+
+    pub(crate) async fn with(config: ApiConfig) -> Desk {
+        let clock = Arc::new(ManualClock::default());
+        let log = Arc::new(MemoryLog::with_clock(clock.clone()));
+        for (topic, partitions) in Topic::ALL {
+            let config = TopicConfig {
+                partitions: partitions.unwrap_or(2),
+                retention: Retention::default(),
+            };
+            log.create_topic(&topic, config).await.unwrap();
+        }
+        let catalog = Arc::new(MemoryCatalog::new());
+        let store = Arc::new(MemoryStore::new(Some(CountingEmbedder.model().clone())));
+        let imports = Arc::new(FakeImports::new());
+        Desk::over(config, clock, log, catalog, store, imports).await
+    }
+
+    /// The same log, catalog and store under a new server.
+    pub(crate) async fn restarted(self) -> Desk {
+        self.shutdown.cancel();
+        let (clock, log) = (self.clock.clone(), self.log.clone());
+        let (catalog, store) = (self.catalog.clone(), self.store.clone());
+        let config = self.config.clone();
+        Desk::over(config, clock, log, catalog, store, self.imports.clone()).await
+    }
+
+    async fn over(
+        config: ApiConfig,
+        clock: Arc<ManualClock>,
+        log: Arc<MemoryLog>,
+        catalog: Arc<MemoryCatalog>,
+        store: Arc<MemoryStore>,
+        imports: Arc<FakeImports>,
+    ) -> Desk {
+        let shutdown = CancellationToken::new();
+        let router = router(ApiState {
+            log: log.clone(),
+            store: store.clone(),
+            catalog: catalog.clone(),
+            imports: imports.clone(),
+            embedder: Arc::new(CountingEmbedder),
+            explainer: Arc::new(LengthExplainer),
+            clock: clock.clone(),
+            config: config.clone(),
+            metrics: Arc::new(|| "up 1\n".to_owned()),
+            health: Arc::new(AlwaysHealthy),
+            shutdown: shutdown.clone(),
+        });
+        let mut desk = Desk {
+            log,
+            store,
+            catalog,
+            imports,
+            clock,
+            config,
+            shutdown,
+            router,
+            admin: String::new(),
+        };
+        desk.admin = desk.key(&[Scope::Admin], None).await;
+        desk
+    }
+
+    /// A key of these scopes, limited to `chats` if given.
+    pub(crate) async fn key(&self, scopes: &[Scope], chats: Option<&[&str]>) -> String {
+        let request = KeyRequest {
+            name: "test".into(),
+            scopes: scopes.to_vec(),
+            chats: chats.map(|c| c.iter().map(|id| id.parse().unwrap()).collect()),
+            expires_at: None,
+        };
+        let catalog: &dyn Catalog = &*self.catalog;
+        issue_key(catalog, &*self.clock, request)
+            .await
+            .unwrap()
+            .secret
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Answer {
+        let response = self.send(request).await;
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            bytes: axum::body::to_bytes(body, 64 << 20).await.unwrap(),
+        }
+    }
+
+    pub(crate) async fn call(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if !key.is_empty() {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        }
+        self.answer(request.body(body.into()).unwrap()).await
+    }
+
+    /// GET with the admin key.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(&self.admin, "GET", path, Body::empty()).await
+    }
+
+    /// POST of JSON with the admin key.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(&self.admin, "POST", path, body.to_string()).await
+    }
+
+    /// Appends a record; returns its offset.
+    pub(crate) async fn append(
+        &self,
+        topic: Topic,
+        partition: u32,
+        key: &str,
+        value: impl Into<Bytes>,
+    ) -> u64 {
+        append(&*self.log, topic, partition, key, value.into()).await
+    }
+
+    /// Takes a message through raw, `messages` and the store, as the stages would; returns it with its origin.
+    pub(crate) async fn take_in(&self, mut message: Message) -> Message {
+        let chat = message.chat.id.to_string();
+        let partition = partition_of(message.chat.id);
+        let raw =
+            json!({"v": 1, "source": {"kind": "export", "import": "t"}, "payload": message.text});
+        let offset = self
+            .append(Topic::TELEGRAM_RAW, partition, &chat, raw.to_string())
+            .await;
+        message.origin = Some(Origin {
+            topic: Topic::TELEGRAM_RAW,
+            partition: PartitionId(partition),
+            offset: Offset(offset),
+        });
+        let record = serde_json::to_vec(&message).unwrap();
+        self.append(Topic::MESSAGES, partition, &chat, record).await;
+        let vector = vector(&message.text);
+        self.store
+            .apply(vec![IndexedMessage {
+                message: message.clone(),
+                vector: Some(vector),
+            }])
+            .await
+            .unwrap();
+        message
+    }
+}
+
+pub(crate) async fn append(
+    log: &dyn RecordLog,
+    topic: Topic,
+    partition: u32,
+    key: &str,
+    value: Bytes,
+) -> u64 {
+    let at = TopicPartition::new(topic, PartitionId(partition));
+    let record = NewRecord {
+        key: Bytes::copy_from_slice(key.as_bytes()),
+        value,
+        unique: Vec::new(),
+    };
+    let outcomes = log
+        .commit(Transaction::appends(vec![(at, record)]))
+        .await
+        .unwrap();
+    match outcomes[0] {
+        Outcome::Appended { offset, .. } => offset.0,
+        Outcome::Duplicate => panic!("nothing is unique here"),
+    }
+}
+
+/// OPS lives in partition 0, everything else in 1.
+fn partition_of(chat: ChatId) -> u32 {
+    u32::from(chat.to_string() != OPS)
+}
+
+/// A message of the class, one second after another by id.
+pub(crate) fn message(chat: &str, id: i64, class: &str, text: &str) -> Message {
+    let score = match class {
+        "signal" => 0.9,
+        "weak_signal" => 0.5,
+        _ => 0.1,
+    };
+    let second = 1_767_607_200 + id;
+    let time = telesift_schemas::Timestamp::from_second(second).unwrap();
+    serde_json::from_value(json!({
+        "v": 1, "id": format!("{chat}:{id}"),
+        "chat": {"id": chat, "title": if chat == OPS { "Ops" } else { "Новини" }, "kind": "supergroup"},
+        "message_id": id, "edit": 0, "event_time": time,
+        "author": {"id": "777", "name": "Olena", "kind": "user"},
+        "kind": "text", "text": text, "lang": "uk", "reply_to": null, "thread": null, "forward": null,
+        "links": [], "media": null, "reactions": {"👍": 3}, "deleted_at": null,
+        "screen": {"class": class, "score": score, "factors": {"question": 0.4}, "flags": [], "rules": "length@1+0"},
+    }))
+    .unwrap()
+}
+
+/// Four floats that tell texts apart a little; the zero vector for a text without letters.
+fn vector(text: &str) -> Vec<f32> {
+    let mut v = [0.0f32; 4];
+    for c in text.chars().filter(|c| c.is_alphabetic()) {
+        v[c as usize % 4] += 1.0;
+    }
+    let norm = v.iter().map(|x| x * x).sum::<f32>().sqrt();
+    v.iter()
+        .map(|x| if norm > 0.0 { x / norm } else { 0.0 })
+        .collect()
+}
+
+/// Embeds by counting letters.
+struct CountingEmbedder;
+
+#[async_trait]
+impl Embedder for CountingEmbedder {
+    fn model(&self) -> &EmbeddingModel {
+        static MODEL: std::sync::LazyLock<EmbeddingModel> =
+            std::sync::LazyLock::new(|| EmbeddingModel {
+                id: "counting@1".into(),
+                dimensions: 4,
+            });
+        &MODEL
+    }
+
+    async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+        Ok(texts.iter().map(|t| vector(t)).collect())
+    }
+}
+
+/// Scores by length.
+struct LengthExplainer;
+
+impl Explainer for LengthExplainer {
+    fn explain(&self, raw: &[u8]) -> Option<Explanation> {
+        let (bias, value, weight) = (-1.0, raw.len() as f64, 0.01);
+        let logit = bias + value * weight;
+        Some(Explanation {
+            bias,
+            factors: vec![Factor {
+                name: "length".into(),
+                value,
+                weight,
+                contribution: value * weight,
+                evidence: Vec::new(),
+            }],
+            logit,
+            score: 1.0 / (1.0 + (-logit).exp()),
+            weak_signal_from: 0.3,
+            signal_from: 0.7,
+            class: "weak_signal".into(),
+            rules: "length@1+0".into(),
+        })
+    }
+}
+
+/// Takes any file whose first byte is `{`; remembers what it was given.
+pub(crate) struct FakeImports {
+    spool: tempfile::TempDir,
+    pub(crate) taken: std::sync::Mutex<Vec<(ImportRequest, ImportStatus)>>,
+}
+
+impl FakeImports {
+    fn new() -> Self {
+        FakeImports {
+            spool: tempfile::tempdir().unwrap(),
+            taken: std::sync::Mutex::default(),
+        }
+    }
+
+    /// The files that lie in the spool directory.
+    pub(crate) fn spooled(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.spool.path()).unwrap();
+        entries.map(|e| e.unwrap().path()).collect()
+    }
+}
+
+#[async_trait]
+impl Imports for FakeImports {
+    fn spool_dir(&self) -> PathBuf {
+        self.spool.path().to_owned()
+    }
+
+    async fn submit(&self, request: ImportRequest) -> Result<ImportStatus, ImportError> {
+        let bytes = std::fs::read(&request.file).unwrap();
+        if request.tz == "Mars/Olympus" {
+            return Err(ImportError::UnknownZone(request.tz));
+        }
+        if bytes.first() != Some(&b'{') {
+            return Err(ImportError::Invalid {
+                byte_offset: 0,
+                cause: "expected `{`".into(),
+            });
+        }
+        let mut taken = self.taken.lock().unwrap();
+        let status = ImportStatus {
+            id: format!("import-{:03}", taken.len()),
+            name: request.name.clone(),
+            state: ImportState::Queued,
+            created_at: ManualClock::default_now(),
+            progress: Default::default(),
+            bytes_total: bytes.len() as u64,
+            error: None,
+        };
+        taken.push((request, status.clone()));
+        Ok(status)
+    }
+
+    async fn status(&self, id: &str) -> Result<Option<ImportStatus>, ImportError> {
+        let taken = self.taken.lock().unwrap();
+        Ok(taken.iter().map(|(_, s)| s).find(|s| s.id == id).cloned())
+    }
+
+    async fn list(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ImportStatus>, ImportError> {
+        let taken = self.taken.lock().unwrap();
+        let newest_first = taken.iter().rev().map(|(_, s)| s);
+        let rest = newest_first.skip_while(|s| after.is_some_and(|a| s.id.as_str() >= a));
+        Ok(rest.take(limit).cloned().collect())
+    }
+}
+
+trait DefaultNow {
+    fn default_now() -> telesift_schemas::Timestamp;
+}
+
+impl DefaultNow for ManualClock {
+    fn default_now() -> telesift_schemas::Timestamp {
+        use telesift_ports::Clock;
+        ManualClock::default().now()
+    }
+}

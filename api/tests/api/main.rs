@@ -1,0 +1,19 @@
+//! The API over in-memory ports: every route, every right, the tail over real sockets, hostile inputs.
+
+mod auth;
+mod dead_letters;
+mod desk;
+mod documents;
+mod errors;
+mod hostile;
+mod imports;
+mod keys;
+mod messages;
+mod records;
+mod search;
+mod sse;
+mod stats;
+mod tail;
+mod tickets;
+mod walk;
+mod wire;
