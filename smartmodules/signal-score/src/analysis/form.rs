@@ -1,0 +1,92 @@
+//! The form of a text: one pass over its characters, one over its lines.
+
+use super::Analysis;
+
+impl Analysis {
+    pub(super) fn read_form(&mut self, text: &str) {
+        self.read_characters(text);
+        self.read_code(text);
+        self.n_list_items = text.lines().filter(|line| is_list_item(line)).count() as u32;
+    }
+
+    fn read_characters(&mut self, text: &str) {
+        let (mut last, mut run) = ('\0', 0);
+        for c in text.chars() {
+            if c == last {
+                run += 1;
+                if run == 3 && c.is_alphabetic() {
+                    self.n_drawn_out += 1;
+                }
+            } else {
+                (last, run) = (c, 1);
+            }
+            match c {
+                ' ' | '\n' | '\r' | '\t' => continue,
+                'a'..='z' | 'а'..='я' => self.n_lower += 1,
+                'A'..='Z' | 'А'..='Я' => self.n_upper += 1,
+                '?' | '？' | '؟' => self.has_question = true,
+                '$' | '€' | '₴' | '₽' | '£' => self.has_currency = true,
+                '\0'..='\u{7f}' => {}
+                _ if is_invisible(c) => continue,
+                _ if is_emoji(c) => self.n_emoji += 1,
+                _ => {
+                    self.n_upper += u32::from(c.is_uppercase());
+                    self.n_lower += u32::from(c.is_lowercase());
+                }
+            }
+            self.n_visible += 1;
+        }
+    }
+
+    /// Signs of code: quoted code, calls, paths of names, braces at line ends, stack traces.
+    fn read_code(&mut self, text: &str) {
+        let bytes = text.as_bytes();
+        let mut n_ticks = 0;
+        for pair in bytes.windows(2) {
+            n_ticks += u32::from(pair[0] == b'`');
+            let is_sign = match pair {
+                b"()" | b"::" | b"=>" | b"&&" | b"||" | b"==" | b"!=" | b"{\n" | b");" | b"};" => {
+                    true
+                }
+                [before, b'('] => before.is_ascii_alphanumeric(),
+                _ => false,
+            };
+            self.n_code += u32::from(is_sign);
+        }
+        n_ticks += u32::from(bytes.last() == Some(&b'`'));
+        self.n_code += n_ticks / 2;
+        let traces = [
+            "Traceback (most recent",
+            "\n    at ",
+            "\n\tat ",
+            "panicked at",
+            "Exception:",
+        ];
+        self.n_code += traces.iter().filter(|sign| text.contains(*sign)).count() as u32;
+    }
+}
+
+fn is_list_item(line: &str) -> bool {
+    let line = line.trim_start();
+    let Some(first) = line.chars().next() else {
+        return false;
+    };
+    if first.is_ascii_digit() {
+        let after = line.trim_start_matches(|c: char| c.is_ascii_digit());
+        return after.starts_with(". ") || after.starts_with(") ");
+    }
+    let after = &line[first.len_utf8()..];
+    matches!(first, '-' | '•' | '*' | '—' | '–' | '▪' | '◦' | '·') && after.starts_with(' ')
+}
+
+/// Pictures, and the signs people send as such.
+pub(crate) fn is_emoji(c: char) -> bool {
+    matches!(c as u32, 0x1f000..=0x1faff | 0x2600..=0x27bf | 0x2b00..=0x2bff | 0x2300..=0x23ff | 0x3030 | 0x303d)
+}
+
+/// Takes no room: variation selectors, joiners, tags, marks of direction.
+fn is_invisible(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(c as u32, 0xad | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x2064 | 0xfe00..=0xfe0f | 0xfeff | 0xe0000..=0xe01ef | 0x3164 | 0x2800)
+}

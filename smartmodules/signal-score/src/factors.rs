@@ -1,0 +1,227 @@
+//! The factors of a score: their names, their order, and their values from an analysed message.
+
+use telesift_schemas::MessageKind;
+
+use crate::{MessageView, analysis::Analysis};
+
+macro_rules! factors {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// What can count in a score, in the order contributions are added up: by name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Factor { $($(#[$doc])* $variant,)* }
+
+        impl Factor {
+            /// All factors, by name.
+            pub const ALL: &'static [Factor] = &[$(Factor::$variant,)*];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+            /// The name in `screen.factors` and in rules.
+            pub const fn name(self) -> &'static str {
+                match self { $(Factor::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+factors! {
+    /// Share of words that only say yes, no or seen.
+    Acknowledgement = "acknowledgement",
+    /// Words of change: versions, migrations, updates.
+    Change = "change",
+    /// Code: backticks, stack traces, paths, calls.
+    Code = "code",
+    /// Words of tasks and dates.
+    Deadline = "deadline",
+    /// Words of decisions.
+    Decision = "decision",
+    /// Nothing but emoji and punctuation.
+    EmojiOnly = "emoji_only",
+    /// No text, no medium, no link.
+    Empty = "empty",
+    /// Forwarded from elsewhere.
+    Forward = "forward",
+    /// Share of words that greet.
+    Greeting = "greeting",
+    /// Words of incidents.
+    Incident = "incident",
+    /// Share of laughter.
+    Laughter = "laughter",
+    /// Links.
+    Link = "link",
+    /// Lines that are items of a list.
+    List = "list",
+    /// A medium whose caption has content.
+    MediaCaption = "media_caption",
+    /// Mentioned users.
+    Mention = "mention",
+    /// Words of money.
+    Money = "money",
+    /// Neither content words nor a link nor code.
+    NoContent = "no_content",
+    /// Numbers.
+    Number = "number",
+    /// Words of errors and defects.
+    Problem = "problem",
+    /// Share of words that promote.
+    Promotion = "promotion",
+    /// A question with content.
+    Question = "question",
+    /// Words drawn out (`сууупер`).
+    RepeatedLetters = "repeated_letters",
+    /// An answer with content.
+    Reply = "reply",
+    /// Words that ask for an answer, help or a review.
+    Request = "request",
+    /// Words of security.
+    Security = "security",
+    /// A service message or a tombstone.
+    Service = "service",
+    /// Capitals only.
+    Shouting = "shouting",
+    /// Share of words of small talk.
+    Smalltalk = "smalltalk",
+    /// The probability of spam, where it is flagged.
+    Spam = "spam",
+    /// How much content there is, with diminishing returns.
+    Substance = "substance",
+    /// Words of software and its operation.
+    Tech = "tech",
+    /// Share of thanks.
+    Thanks = "thanks",
+    /// Share of congratulations and wishes.
+    Wishes = "wishes",
+}
+
+/// The values of all factors, by `Factor as usize`.
+pub(crate) type Values = [f64; Factor::COUNT];
+
+/// Content words at which substance is worth a half.
+const HALF_SUBSTANCE: f64 = 6.0;
+
+/// What each factor measures in the message. `spam` is the probability if flagged, else 0.
+pub(crate) fn values(message: &MessageView<'_>, text: &Analysis, spam: f64) -> Values {
+    let mut values = [0.0; Factor::COUNT];
+    let mut set = |factor: Factor, value: f64| values[factor as usize] = value;
+
+    if matches!(message.kind, MessageKind::Service | MessageKind::Deleted) {
+        // What Telegram says about itself is not judged by its words.
+        set(Factor::Service, 1.0);
+        return values;
+    }
+    let hits = |factor| diminishing(text.distinct(factor));
+    let share = |factor| percent(text.total(factor), text.n_words);
+    for factor in SIGNAL_WORDS {
+        set(*factor, hits(*factor));
+    }
+    for factor in CHATTER_WORDS {
+        set(*factor, share(*factor));
+    }
+
+    let content = f64::from(text.n_content);
+    set(
+        Factor::Substance,
+        two_decimals(content / (content + HALF_SUBSTANCE)),
+    );
+    set(Factor::Code, diminishing(text.n_code));
+    set(
+        Factor::Link,
+        diminishing(text.n_links.max(message.links.len() as u32)),
+    );
+    set(
+        Factor::List,
+        if text.n_list_items >= 2 {
+            diminishing(text.n_list_items - 1)
+        } else {
+            0.0
+        },
+    );
+    set(Factor::Mention, diminishing(text.n_mentions));
+    set(Factor::Number, diminishing(text.n_numbers));
+
+    let has_content = text.n_content >= 2;
+    set(Factor::Question, flag(text.has_question && has_content));
+    set(
+        Factor::Reply,
+        flag(message.reply_to.is_some() && has_content),
+    );
+    set(Factor::Forward, flag(message.is_forward && has_content));
+    set(Factor::MediaCaption, flag(message.has_media && has_content));
+
+    let has_link = text.n_links > 0 || !message.links.is_empty();
+    let is_blank = text.n_visible == 0;
+    set(
+        Factor::Empty,
+        flag(is_blank && !message.has_media && !has_link),
+    );
+    set(
+        Factor::EmojiOnly,
+        flag(!is_blank && text.n_words == 0 && text.n_numbers == 0 && !has_link),
+    );
+    let worded = text.n_content + text.n_code;
+    set(Factor::NoContent, flag(worded == 0 && !has_link));
+    set(Factor::RepeatedLetters, diminishing(text.n_drawn_out));
+    set(Factor::Shouting, flag(text.is_shouting()));
+    set(Factor::Spam, two_decimals(spam));
+    values
+}
+
+/// Lexicons that count by how many different words of them there are.
+pub(crate) const SIGNAL_WORDS: &[Factor] = &[
+    Factor::Change,
+    Factor::Deadline,
+    Factor::Decision,
+    Factor::Incident,
+    Factor::Money,
+    Factor::Problem,
+    Factor::Request,
+    Factor::Security,
+    Factor::Tech,
+];
+
+/// Lexicons that count by their share of all words.
+pub(crate) const CHATTER_WORDS: &[Factor] = &[
+    Factor::Acknowledgement,
+    Factor::Greeting,
+    Factor::Laughter,
+    Factor::Promotion,
+    Factor::Smalltalk,
+    Factor::Thanks,
+    Factor::Wishes,
+];
+
+fn flag(on: bool) -> f64 {
+    if on { 1.0 } else { 0.0 }
+}
+
+/// 0, 1, 1.5, 1.75, 1.875, … towards 2: each more counts half of the one before.
+fn diminishing(n: u32) -> f64 {
+    const VALUES: [f64; 6] = [0.0, 1.0, 1.5, 1.75, 1.875, 1.9375];
+    VALUES[(n as usize).min(VALUES.len() - 1)]
+}
+
+fn percent(part: u32, whole: u32) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        two_decimals(f64::from(part) / f64::from(whole))
+    }
+}
+
+/// Values have at most a few decimals, so that a person can check `value × weight`.
+fn two_decimals(x: f64) -> f64 {
+    libm::round(x * 100.0) / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn factors_stand_in_the_order_of_their_names() {
+        let names: Vec<&str> = Factor::ALL.iter().map(|f| f.name()).collect();
+        assert!(names.is_sorted(), "{names:?}");
+        for (i, factor) in Factor::ALL.iter().enumerate() {
+            assert_eq!(*factor as usize, i);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Unwanted advertising and fraud: a score of its own, judged apart from importance.
+
+use crate::{Rules, analysis::Analysis, score::logistic};
+
+macro_rules! cues {
+    ($($variant:ident = $name:literal,)*) => {
+        /// A cue of spam, in the order they are added up: by name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum SpamCue { $($variant,)* }
+
+        impl SpamCue {
+            pub(crate) const ALL: &'static [SpamCue] = &[$(SpamCue::$variant,)*];
+            pub(crate) const COUNT: usize = Self::ALL.len();
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(SpamCue::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+cues! {
+    Caps = "caps",
+    Emoji = "emoji",
+    Invite = "invite",
+    Link = "link",
+    Mention = "mention",
+    MixedScript = "mixed_script",
+    Money = "money",
+    Words = "words",
+}
+
+/// The probability that the text is spam, by the sum of its cues.
+pub(crate) fn probability(text: &Analysis, rules: &Rules) -> f64 {
+    let mut logit = rules.spam_bias();
+    for &cue in SpamCue::ALL {
+        logit += value(text, cue) * rules.spam_weight(cue);
+    }
+    logistic(logit)
+}
+
+fn value(text: &Analysis, cue: SpamCue) -> f64 {
+    let flag = |on| if on { 1.0 } else { 0.0 };
+    let up_to_three = |n: u32| f64::from(n.min(3));
+    match cue {
+        SpamCue::Caps => flag(text.is_shouting()),
+        SpamCue::Emoji => flag(text.n_emoji >= 3 && text.n_emoji * 5 >= text.n_words),
+        SpamCue::Invite => flag(text.n_invites > 0),
+        SpamCue::Link => flag(text.n_links > 0),
+        SpamCue::Mention => flag(text.n_mentions > 0),
+        SpamCue::MixedScript => up_to_three(text.n_mixed_script),
+        SpamCue::Money => flag(text.has_currency),
+        SpamCue::Words => match text.n_spam_words {
+            0 => 0.0,
+            1 => 0.5,
+            2 => 1.2,
+            3 => 1.7,
+            _ => 2.0,
+        },
+    }
+}
