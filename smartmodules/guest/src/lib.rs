@@ -34,8 +34,8 @@ use wire::Input;
 macro_rules! map {
     ($rule:expr) => {
         #[doc(hidden)]
-        #[unsafe(no_mangle)]
-        pub extern "C" fn map(ptr: *mut u8, len: usize, version: i16) -> i32 {
+        #[unsafe(export_name = "map")]
+        pub extern "C" fn __export_map(ptr: *mut u8, len: usize, version: i16) -> i32 {
             let rule: fn(&[u8], &mut Vec<u8>) = $rule;
             // SAFETY: the engine calls this with a buffer of `alloc`.
             unsafe {
@@ -52,8 +52,8 @@ macro_rules! map {
 macro_rules! filter {
     ($rule:expr) => {
         #[doc(hidden)]
-        #[unsafe(no_mangle)]
-        pub extern "C" fn filter(ptr: *mut u8, len: usize, version: i16) -> i32 {
+        #[unsafe(export_name = "filter")]
+        pub extern "C" fn __export_filter(ptr: *mut u8, len: usize, version: i16) -> i32 {
             let rule: fn(&[u8]) -> bool = $rule;
             // SAFETY: the engine calls this with a buffer of `alloc`.
             unsafe {
@@ -71,8 +71,8 @@ macro_rules! filter {
 macro_rules! filter_map {
     ($rule:expr) => {
         #[doc(hidden)]
-        #[unsafe(no_mangle)]
-        pub extern "C" fn filter_map(ptr: *mut u8, len: usize, version: i16) -> i32 {
+        #[unsafe(export_name = "filter_map")]
+        pub extern "C" fn __export_filter_map(ptr: *mut u8, len: usize, version: i16) -> i32 {
             let rule: $crate::FilterMapRule = $rule;
             // SAFETY: the engine calls this with a buffer of `alloc`.
             unsafe {
@@ -90,8 +90,8 @@ macro_rules! filter_map {
 macro_rules! init {
     ($init:expr) => {
         #[doc(hidden)]
-        #[unsafe(no_mangle)]
-        pub extern "C" fn init(ptr: *mut u8, len: usize, version: i16) -> i32 {
+        #[unsafe(export_name = "init")]
+        pub extern "C" fn __export_init(ptr: *mut u8, len: usize, version: i16) -> i32 {
             let init: fn(&$crate::Params) -> Result<(), String> = $init;
             // SAFETY: the engine calls this with a buffer of `alloc`.
             unsafe {
