@@ -1,0 +1,122 @@
+//! Imports: counts that survive an interruption, at every entry.
+
+use std::{ops::ControlFlow, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use telesift_ports::{
+    Clock, ExportReader, Imports, RecordLog,
+    imports::{ImportError, ImportRequest, ImportState, ImportStatus},
+    source::{ExportEntry, ExportSink, ExportSummary, RawUpdate, message_identity},
+};
+use telesift_schemas::{ChatId, Topic};
+use telesift_stages::ingest::{ImportConfig, ImportRunner};
+use tokio_util::sync::CancellationToken;
+
+use crate::flow::{Flow, at};
+
+/// An export of `n` messages, the last of which repeats the first, with one entry skipped in the middle. Stops the
+/// import after `cut` entries.
+struct Numbers {
+    n: i64,
+    cut: Option<(u64, CancellationToken)>,
+}
+
+impl ExportReader for Numbers {
+    fn validate(&self, _: &ImportRequest) -> Result<ExportSummary, ImportError> {
+        Ok(ExportSummary { n_chats: 1, n_entries: self.n as u64 + 2 })
+    }
+
+    fn read(&self, _: &str, _: &ImportRequest, skip: u64, sink: &mut ExportSink<'_>) -> Result<(), ImportError> {
+        let update = |id: i64| {
+            let chat = ChatId(7);
+            let value = Bytes::from(format!("{{\"id\":{id}}}"));
+            ExportEntry::Update(RawUpdate { chat, value, unique: vec![message_identity(chat, id, 0)] })
+        };
+        let mut entries: Vec<ExportEntry> = (0..self.n).map(update).collect();
+        entries.insert(self.n as usize / 2, ExportEntry::Skipped("chat_not_selected"));
+        entries.push(update(0));
+        for (i, entry) in entries.into_iter().enumerate().skip(skip as usize) {
+            if let Some((cut, stop)) = &self.cut
+                && i as u64 == *cut
+            {
+                stop.cancel();
+                return Ok(());
+            }
+            if sink(entry, i as u64 + 1) == ControlFlow::Break(()) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn runner(flow: &Flow, dir: PathBuf, reader: Numbers) -> ImportRunner {
+    let clock: Arc<dyn Clock> = flow.clock.clone();
+    let config = ImportConfig { batch_entries: 3, ..ImportConfig::new(dir) };
+    ImportRunner::new(flow.log.clone(), flow.catalog.clone(), Arc::new(reader), clock, config)
+}
+
+async fn run_until_done(runner: &ImportRunner, id: &str) -> ImportStatus {
+    let stop = CancellationToken::new();
+    let wait = async {
+        loop {
+            let status = runner.status(id).await.unwrap().unwrap();
+            if status.state == ImportState::Done {
+                return status;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        status = wait => status,
+        ended = runner.run(stop.clone()) => panic!("the runner ended: {ended:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_import_cut_at_any_entry_ends_with_the_counts_of_an_undisturbed_one() {
+    for cut in 0..12 {
+        let flow = Flow::new().await;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("upload");
+        std::fs::write(&file, "0123456789").unwrap();
+        let stop = CancellationToken::new();
+        let first = runner(&flow, dir.path().to_owned(), Numbers { n: 10, cut: Some((cut, stop.clone())) });
+        let request = ImportRequest { name: "numbers".into(), chats: Vec::new(), tz: "UTC".into(), file };
+        let id = first.submit(request).await.unwrap().id;
+        first.run(stop).await.unwrap();
+
+        let second = runner(&flow, dir.path().to_owned(), Numbers { n: 10, cut: None });
+        let status = run_until_done(&second, &id).await;
+        let p = &status.progress;
+        assert_eq!((p.messages_read, p.messages_new, p.messages_duplicate), (12, 10, 1), "cut at {cut}");
+        assert_eq!(p.skipped["chat_not_selected"], 1, "cut at {cut}");
+        assert_eq!(flow.log.bounds(&at(Topic::TELEGRAM_RAW)).await.unwrap().end.0, 10);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the spooled file is gone");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_export_leaves_nothing() {
+    struct Broken;
+    impl ExportReader for Broken {
+        fn validate(&self, _: &ImportRequest) -> Result<ExportSummary, ImportError> {
+            Err(ImportError::Invalid { byte_offset: 4, cause: "expected `,`".into() })
+        }
+        fn read(&self, _: &str, _: &ImportRequest, _: u64, _: &mut ExportSink<'_>) -> Result<(), ImportError> {
+            panic!("a refused export is never read")
+        }
+    }
+    let flow = Flow::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("upload");
+    std::fs::write(&file, "{").unwrap();
+    let clock: Arc<dyn Clock> = flow.clock.clone();
+    let config = ImportConfig::new(dir.path().to_owned());
+    let runner = ImportRunner::new(flow.log.clone(), flow.catalog.clone(), Arc::new(Broken), clock, config);
+    let request = ImportRequest { name: "broken".into(), chats: Vec::new(), tz: "UTC".into(), file };
+    let error = runner.submit(request).await.unwrap_err();
+    assert!(matches!(error, ImportError::Invalid { byte_offset: 4, .. }));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    assert!(runner.list(None, 10).await.unwrap().is_empty());
+}
