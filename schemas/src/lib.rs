@@ -18,7 +18,7 @@ pub use ids::{ChatId, IdError, MessageKey};
 pub use message::{
     Author, AuthorKind, Chat, ChatKind, Class, Forward, Media, Message, MessageKind, Screen, flags,
 };
-pub use normalized::{Normalized, SkipReason};
+pub use normalized::{Failure, Normalized, SkipReason};
 pub use position::{
     Cursor, CursorError, Epoch, Generation, Offset, Origin, PartitionId, Position, TopicPartition,
 };

@@ -1,11 +1,12 @@
-//! What `normalize` makes of a raw record: a message, or a skip with its reason.
+//! What `normalize` makes of a raw record: a message, a skip with its reason, or a failure as a value.
 
 use serde::{Deserialize, Serialize};
 
-use crate::Message;
+use crate::{DeadLetterCode, Message};
 
-/// The value that leaves the SmartModule `normalize`. A message stands bare; a skip is `{"skip": "<reason>"}`, which
-/// later modules pass on unchanged, so that the screen stage can count it.
+/// The value that leaves the SmartModule `normalize`. A message stands bare; a skip is `{"skip": "<reason>"}` and a
+/// failure `{"fail": {"code", "message"}}`, both of which later modules pass on unchanged: the screen stage counts the
+/// one and dead-letters the other. A guest that returned an error instead would stall its partition on Fluvio.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Normalized {
@@ -14,8 +15,35 @@ pub enum Normalized {
         /// Why.
         skip: SkipReason,
     },
+    /// Not readable as what its source promises.
+    Fail {
+        /// Why.
+        fail: Failure,
+    },
     /// A message, without `screen` and `origin` yet.
     Message(Box<Message>),
+}
+
+impl Normalized {
+    /// Appends the JSON to `out`. Of a message, `flags` comes last if there are any, so that `signal-score` can put
+    /// `screen` in their place without writing the rest anew.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        serde_json::to_writer(out, self).expect("its maps have string keys, and a Vec takes all");
+    }
+
+    /// Whether `value` is a skip or a failure that [`Normalized::write_to`] wrote; decided by its first bytes.
+    pub fn is_marker(value: &[u8]) -> bool {
+        value.starts_with(br#"{"skip""#) || value.starts_with(br#"{"fail""#)
+    }
+}
+
+/// Why a raw record could not be read, as a value between SmartModules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The code of the dead letter it becomes.
+    pub code: DeadLetterCode,
+    /// In words, without message text.
+    pub message: String,
 }
 
 /// Why a raw record gives no message. Counted per reason in the ledger; never an error.
@@ -41,5 +69,37 @@ impl SkipReason {
             SkipReason::UnknownUpdate => "unknown_update",
             SkipReason::UnknownEntry => "unknown_entry",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markers_are_known_by_their_first_bytes() {
+        let skip = Normalized::Skip {
+            skip: SkipReason::NoMessage,
+        };
+        let fail = Normalized::Fail {
+            fail: Failure {
+                code: DeadLetterCode::Unreadable,
+                message: "no `chat`".into(),
+            },
+        };
+        for (marker, json) in [
+            (skip, r#"{"skip":"no_message"}"#),
+            (
+                fail,
+                r#"{"fail":{"code":"unreadable","message":"no `chat`"}}"#,
+            ),
+        ] {
+            let mut out = Vec::new();
+            marker.write_to(&mut out);
+            assert_eq!(String::from_utf8_lossy(&out), json);
+            assert!(Normalized::is_marker(&out));
+            assert_eq!(serde_json::from_slice::<Normalized>(&out).unwrap(), marker);
+        }
+        assert!(!Normalized::is_marker(br#"{"v":1,"skip":2}"#));
     }
 }

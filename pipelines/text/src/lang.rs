@@ -32,9 +32,16 @@ pub fn detect(text: &str) -> &'static str {
             _ => {}
         }
     }
+    // A Ukrainian sentence full of English product names still is Ukrainian.
+    let is_mixed = !cyrillic.is_empty() && cyrillic.len() * 4 >= latin.len();
+    let of_cyrillic = || by_words(&CYRILLIC, &cyrillic, letters::cyrillic);
     match count.dominant() {
-        Dominant::Cyrillic => by_words(&CYRILLIC, &cyrillic, letters::cyrillic),
-        Dominant::Latin => by_words(&LATIN, &latin, letters::latin),
+        Dominant::Cyrillic => of_cyrillic(),
+        Dominant::Latin if is_mixed => of_cyrillic(),
+        Dominant::Latin => match by_words(&LATIN, &latin, letters::latin) {
+            UNDETERMINED => of_cyrillic(),
+            code => code,
+        },
         Dominant::Arabic => letters::arabic(text),
         Dominant::Other(code) => code,
     }

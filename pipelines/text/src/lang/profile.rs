@@ -105,7 +105,7 @@ impl Scores {
     /// win over others that have as many.
     pub(super) fn best(&self, expected: &[&str]) -> Option<&'static str> {
         let with_bonus = |&(code, points): &(&'static str, f32)| {
-            let bonus = if expected.contains(&code) { 0.1 } else { 0.0 };
+            let bonus = if expected.contains(&code) { 0.3 } else { 0.0 };
             (code, points + bonus)
         };
         let (code, most) = self
@@ -118,6 +118,6 @@ impl Scores {
             .iter()
             .map(with_bonus)
             .any(|(other, points)| other != code && points > most - 0.02);
-        (most >= 0.3 && !is_tied).then_some(code)
+        (most >= 0.45 && !is_tied).then_some(code)
     }
 }

@@ -186,12 +186,12 @@ fn shared(path: &str) -> Option<PathBuf> {
     None
 }
 
-/// The share of `texts` (those with a word in them) told as `lang`; prints what was missed.
-fn recall(lang: &str, texts: &[String]) -> f64 {
+/// The share of `texts` with at least `n_words` words told as `lang`; prints what was missed.
+fn recall(lang: &str, n_words: usize, texts: &[String]) -> f64 {
     let mut n = 0;
     let mut missed = Vec::new();
     for text in texts {
-        if words(text).map(str::len).sum::<usize>() < 2 {
+        if words(text).count() < n_words {
             continue;
         }
         n += 1;
@@ -207,6 +207,12 @@ fn recall(lang: &str, texts: &[String]) -> f64 {
     1.0 - missed.len() as f64 / f64::from(n.max(1))
 }
 
+/// Lines that are English but for a word or two carry the label of their chat.
+fn mostly_cyrillic(text: &str) -> bool {
+    let n = |script| text.chars().filter(|&c| script_of(c) == script).count();
+    n(Script::Cyrillic) > n(Script::Latin)
+}
+
 #[test]
 fn ukrainian_and_english_chat_is_told_apart() {
     let Some(path) = shared("importance/messages.jsonl") else {
@@ -219,9 +225,11 @@ fn ukrainian_and_english_chat_is_told_apart() {
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
             .filter(|m| m["lang"] == lang)
             .map(|m| m["text"].as_str().unwrap().to_owned())
+            .filter(|t| lang == "en" || mostly_cyrillic(t))
             .collect();
         assert!(!texts.is_empty());
-        assert!(recall(lang, &texts) >= 0.97, "{lang}");
+        // The labels of one-word lines are the chat's, not the word's: some are English or Russian.
+        assert!(recall(lang, 2, &texts) >= 0.97, "{lang}");
     }
 }
 
@@ -244,6 +252,6 @@ fn russian_posts_are_russian() {
             .filter(|t| t.chars().any(|c| script_of(c) == Script::Cyrillic))
             .map(str::to_owned)
             .collect();
-        assert!(recall("ru", &texts) >= 0.97);
+        assert!(recall("ru", 1, &texts) >= 0.97);
     }
 }

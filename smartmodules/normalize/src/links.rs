@@ -1,0 +1,87 @@
+//! The URLs of a text: those Telegram marked as entities, and those that only stand in the text.
+
+use std::ops::Range;
+
+use telesift_text::{TokenKind, tokens};
+
+/// Collects the URLs of one text.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    found: Vec<(Range<usize>, String)>,
+}
+
+impl Links {
+    /// A URL marked at these bytes of the text. E-mail and `tg:` addresses count too, as written.
+    pub(crate) fn mark(&mut self, at: Range<usize>, url: &str) {
+        if !url.trim().is_empty() {
+            self.found.push((at, url.trim().to_owned()));
+        }
+    }
+
+    /// All URLs, in the order of the text and without repeats: the marked ones, and those in the rest of `text`.
+    pub(crate) fn finish(mut self, text: &str) -> Vec<String> {
+        let n_marked = self.found.len();
+        for at in unmarked(text) {
+            let is_marked = self.found[..n_marked]
+                .iter()
+                .any(|(m, _)| m.start < at.end && at.start < m.end);
+            if !is_marked {
+                self.found.push((at.clone(), text[at].to_owned()));
+            }
+        }
+        self.found.sort_by_key(|(at, _)| at.start);
+        let mut links: Vec<String> = Vec::with_capacity(self.found.len());
+        for (_, url) in self.found {
+            if !links.contains(&url) {
+                links.push(url);
+            }
+        }
+        links
+    }
+}
+
+/// Where URLs stand in `text`. Most texts hold none, so look for their signs first.
+fn unmarked(text: &str) -> Vec<Range<usize>> {
+    const SIGNS: [&str; 3] = ["://", "www.", "t.me/"];
+    if !SIGNS.iter().any(|sign| text.contains(sign)) {
+        return Vec::new();
+    }
+    let mut ranges = Vec::new();
+    for chunk in text.split_whitespace() {
+        if SIGNS.iter().any(|sign| chunk.contains(sign)) {
+            let start = chunk.as_ptr() as usize - text.as_ptr() as usize;
+            let urls = tokens(chunk).filter(|t| t.kind == TokenKind::Url);
+            ranges.extend(urls.map(|t| start + t.start..start + t.range().end));
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_come_in_order_without_repeats() {
+        let text = "див. https://a.example/1, сюди і www.b.example (https://a.example/1)";
+        let mut links = Links::default();
+        let at = text.find("сюди").unwrap();
+        links.mark(at..at + "сюди".len(), "https://hidden.example");
+        assert_eq!(
+            links.finish(text),
+            [
+                "https://a.example/1",
+                "https://hidden.example",
+                "www.b.example"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_marked_url_is_not_found_twice() {
+        let text = "x https://a.example/ü y";
+        let mut links = Links::default();
+        links.mark(2..text.len() - 2, "https://a.example/ü");
+        assert_eq!(links.finish(text), ["https://a.example/ü"]);
+    }
+}
