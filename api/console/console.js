@@ -209,20 +209,18 @@ const number = (x) => (x ?? 0).toFixed(3);
 async function showExplanation(message) {
   try {
     const answer = await api("GET", `/v1/messages/${encodeURIComponent(message.id)}/explain`);
-    const why = answer.explanation;
     const origin = answer.origin && `${answer.origin.topic}/${answer.origin.partition}@${answer.origin.offset}`;
-    const parts = [h("p", {}, "Raw record ", h("code", {}, origin ?? "unknown"), ", rules ", h("code", {}, answer.stored?.rules ?? "?"))];
+    const parts = [h("p", {}, "Raw record ", h("code", {}, origin ?? "unknown"), ", rules ", h("code", {}, answer.rules ?? "?"))];
     if (answer.same_rules === false) parts.push(h("p", { class: "hint" }, "The rules have changed since: below is what they would say now."));
-    if (why) {
-      const rows = why.factors.filter((f) => f.contribution !== 0).map((f) => h("tr", {},
+    if (answer.recomputed) {
+      const rows = answer.factors.filter((f) => f.contribution !== 0).map((f) => h("tr", {},
         h("td", { title: (f.evidence ?? []).join(", ") }, f.name),
         h("td", { class: "n" }, number(f.value)), h("td", { class: "n" }, number(f.weight)),
         h("td", { class: `n ${f.contribution > 0 ? "up" : "down"}` }, number(f.contribution))));
-      parts.push(h("table", {},
-        h("thead", {}, h("tr", {}, h("th", {}, "factor"), h("th", { class: "n" }, "value"), h("th", { class: "n" }, "weight"), h("th", { class: "n" }, "logits"))),
-        h("tbody", {}, h("tr", {}, h("td", {}, "bias"), h("td"), h("td"), h("td", { class: "n" }, number(why.bias))), ...rows,
-          h("tr", {}, h("td", {}, h("b", {}, "sum")), h("td"), h("td"), h("td", { class: "n" }, h("b", {}, number(why.logit)))))),
-        h("p", {}, `Score ${number(why.score)}: ${CLASS_NAMES[why.class] ?? why.class}`));
+      const head = h("tr", {}, h("th", {}, "factor"), ...["value", "weight", "logits"].map((name) => h("th", { class: "n" }, name)));
+      const sum = h("tr", {}, h("td", {}, h("b", {}, "sum")), h("td"), h("td"), h("td", { class: "n" }, h("b", {}, number(answer.logit))));
+      const { score, class: name } = answer.recomputed;
+      parts.push(h("table", {}, h("thead", {}, head), h("tbody", {}, ...rows, sum)), h("p", {}, `Score ${number(score)}: ${CLASS_NAMES[name] ?? name}`));
     } else {
       parts.push(h("p", { class: "hint" }, "The raw record is not kept any more."));
     }

@@ -7,8 +7,8 @@ use axum::{
     extract::{Path, State},
 };
 use serde::Serialize;
-use telesift_ports::explain::Explanation;
-use telesift_schemas::{Message, MessageKey, Origin, Screen, Timestamp, Topic};
+use telesift_ports::explain::{Explanation, Factor};
+use telesift_schemas::{Class, Message, MessageKey, Origin, Timestamp, Topic};
 
 use super::messages::missing;
 use crate::{
@@ -27,18 +27,53 @@ pub(crate) struct ExplainView {
     /// The raw record it came from.
     #[schema(value_type = Option<Object>)]
     origin: Option<Origin>,
-    /// What screening stored with the message.
-    #[schema(value_type = Option<Object>)]
-    stored: Option<Screen>,
-    /// `bias` and the contributions of all factors add up to `logit`. Computed anew from the raw record by the rules now
-    /// in use; `null` where that record is not kept any more.
-    #[schema(value_type = Option<Object>)]
-    explanation: Option<Explanation>,
-    /// Whether the rules now in use are those the message was screened with. If not, the explanation may differ from
-    /// what is stored.
+    /// `name@version+hash` of the rules it was screened with.
+    rules: Option<String>,
+    /// The class it was given then.
+    #[schema(value_type = Option<String>)]
+    class: Option<Class>,
+    /// The score it was given then.
+    score: Option<f64>,
+    /// The sum of all contributions. This and the factors are computed anew from the raw record by the rules now in use
+    /// (see `recomputed`); `null` and empty where that record is not kept any more.
+    logit: Option<f64>,
+    /// Every factor that could count, `bias` first, then the strongest contribution first.
+    #[schema(value_type = Vec<Object>)]
+    factors: Vec<Factor>,
+    /// What the rules now in use make of it.
+    recomputed: Option<Recomputed>,
+    /// Whether those are the rules it was screened with.
     same_rules: Option<bool>,
     /// What each stage did with it, in flow order.
     stages: Vec<StageView>,
+}
+
+/// What the rules now in use make of a message.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct Recomputed {
+    /// `name@version+hash` of the rules.
+    rules: String,
+    /// By the two thresholds.
+    class: String,
+    /// Probability of `logit`, calibrated.
+    score: f64,
+    /// At or above this score: `weak_signal`.
+    weak_signal_from: f64,
+    /// At or above this score: `signal`.
+    signal_from: f64,
+}
+
+/// The factors with the bias among them, so that all contributions add up to the logit.
+fn factors_with_bias(explanation: &Explanation) -> Vec<Factor> {
+    let bias = Factor {
+        name: "bias".to_owned(),
+        value: 1.0,
+        weight: explanation.bias,
+        contribution: explanation.bias,
+        evidence: Vec::new(),
+    };
+    let factors = explanation.factors.iter().cloned();
+    std::iter::once(bias).chain(factors).collect()
 }
 
 /// What a stage did with the message.
@@ -82,18 +117,31 @@ pub(crate) async fn explain(
     let explanation = raw
         .as_ref()
         .and_then(|record| app.explainer.explain(&record.value));
-    let same_rules = match (&explanation, &message.screen) {
-        (Some(now), Some(then)) => Some(now.rules == then.rules),
-        _ => None,
-    };
+    let screen = message.screen.clone();
     let ingested = raw.map(|record| record.appended_at);
     let stages = stages(&app, &message, ingested).await?;
     Ok(Json(ExplainView {
         message: key,
         origin: message.origin,
-        stored: message.screen,
-        explanation,
-        same_rules,
+        logit: explanation.as_ref().map(|e| e.logit),
+        factors: explanation
+            .as_ref()
+            .map(factors_with_bias)
+            .unwrap_or_default(),
+        same_rules: match (&explanation, &screen) {
+            (Some(now), Some(then)) => Some(now.rules == then.rules),
+            _ => None,
+        },
+        recomputed: explanation.map(|e| Recomputed {
+            rules: e.rules,
+            class: e.class,
+            score: e.score,
+            weak_signal_from: e.weak_signal_from,
+            signal_from: e.signal_from,
+        }),
+        class: screen.as_ref().map(|s| s.class),
+        score: screen.as_ref().map(|s| s.score),
+        rules: screen.map(|s| s.rules),
         stages,
     }))
 }

@@ -107,8 +107,10 @@ pub(crate) async fn search(
     body: JsonObject,
 ) -> Result<Json<SearchAnswer>> {
     let started = Instant::now();
-    if let Some(Value::Object(filter)) = body.0.get("filter") {
-        reject_unknown_fields(filter, FilterBody::FIELDS)?;
+    match body.0.get("filter") {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(filter)) => reject_unknown_fields(filter, FilterBody::FIELDS)?,
+        Some(_) => return Err(Problem::invalid("filter", "`filter` is a JSON object")),
     }
     let body: SearchBody = body.into(FIELDS)?;
     let limit = valid_limit(body.limit.unwrap_or(DEFAULT_LIMIT))?;

@@ -28,7 +28,7 @@ const MAX_INCOMING: usize = 4 << 10;
 /// record must fit, however large the log takes it.
 const MAX_OUTGOING: usize = 64 << 20;
 /// Time for the close frame to reach a client, and for its answer.
-const CLOSE_GRACE: Duration = Duration::from_secs(2);
+const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 /// Follow a topic over WebSocket
 ///
@@ -102,6 +102,8 @@ async fn run(mut socket: WebSocket, mut opened: Opened, stalled_after: Duration)
     gauge.increment(1.0);
     let end = serve(&mut socket, &mut opened, stalled_after).await;
     gauge.decrement(1.0);
+    // Its place is free before the goodbye, which may take a while.
+    drop(opened);
     if let Some(end) = end {
         metrics::counter!(telemetry::TAIL_CLOSED, "reason" => end.label()).increment(1);
         close(socket, end).await;

@@ -10,9 +10,7 @@ use axum::{
     response::Response,
 };
 use serde_json::{Value, json};
-use telesift_api::{
-    AlwaysHealthy, ApiConfig, ApiState, KeyRequest, TailConfig, issue_key, router,
-};
+use telesift_api::{AlwaysHealthy, ApiConfig, ApiState, KeyRequest, TailConfig, issue_key, router};
 use telesift_ports::{
     Catalog, Embedder, Explainer, Imports, MessageStore, RecordLog,
     catalog::Scope,

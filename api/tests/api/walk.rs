@@ -11,7 +11,10 @@ use crate::desk::{Desk, NEWS, OPS, message};
 
 /// Method, path with sample values, and whether the document says it is open.
 async fn operations(desk: &Desk) -> Vec<(String, String, bool)> {
-    let document = desk.call("", "GET", "/openapi.json", Body::empty()).await.ok();
+    let document = desk
+        .call("", "GET", "/openapi.json", Body::empty())
+        .await
+        .ok();
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -48,7 +51,11 @@ async fn every_route_but_the_open_ones_needs_a_key() {
             }
         }
     }
-    let open: Vec<_> = operations(&desk).await.into_iter().filter(|o| o.2).collect();
+    let open: Vec<_> = operations(&desk)
+        .await
+        .into_iter()
+        .filter(|o| o.2)
+        .collect();
     assert_eq!(open.len(), 2, "only health is open: {open:?}");
 }
 
@@ -78,12 +85,21 @@ async fn a_limited_key_finds_nothing_of_other_chats_on_any_route() {
             // Its own request may be repeated in an error, nothing else of the other chat.
             let names_chat = text.contains(NEWS) && !path.contains(NEWS);
             assert!(!names_chat, "{method} {path}{query}: {text}");
-            let spans_all = ["/v1/stats", "/v1/dead-letters", "/v1/imports", "/metrics", "/v1/keys"];
+            let spans_all = [
+                "/v1/stats",
+                "/v1/dead-letters",
+                "/v1/imports",
+                "/metrics",
+                "/v1/keys",
+            ];
             if !open && spans_all.iter().any(|p| path.starts_with(p)) {
                 assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {path}");
             }
             if path.contains(NEWS) {
-                assert!(matches!(answer.status.as_u16(), 400 | 404), "{method} {path}");
+                assert!(
+                    matches!(answer.status.as_u16(), 400 | 404),
+                    "{method} {path}"
+                );
             }
         }
     }

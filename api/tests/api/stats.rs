@@ -1,0 +1,82 @@
+//! The ledger and the classes.
+
+use std::collections::BTreeMap;
+
+use telesift_ports::{
+    Catalog, RecordLog,
+    ledger::{Counters, StageKey, StageState},
+    record_log::Transaction,
+};
+use telesift_schemas::{Offset, PartitionId, Topic, TopicPartition};
+
+use crate::desk::{Desk, NEWS, OPS, message};
+
+fn stage(name: &str, topic: Topic) -> StageKey {
+    StageKey {
+        stage: name.into(),
+        input: TopicPartition::new(topic, PartitionId(0)),
+    }
+}
+
+fn state(next: u64, skipped: u64, dead_lettered: u64) -> StageState {
+    StageState {
+        next: Offset(next),
+        counters: Counters {
+            received: next,
+            emitted: next - skipped - dead_lettered,
+            skipped: BTreeMap::from([("duplicate".into(), skipped)]),
+            dead_lettered,
+            retried_ok: 0,
+        },
+    }
+}
+
+#[tokio::test]
+async fn the_ledger_shows_stages_of_log_and_catalog_with_their_lag() {
+    let desk = Desk::new().await;
+    for id in 1..=5 {
+        desk.take_in(message(OPS, id, "signal", "слово")).await;
+    }
+    let key = stage("screen", Topic::TELEGRAM_RAW).state_key();
+    let value = serde_json::to_vec(&state(4, 2, 1)).unwrap();
+    let transaction = Transaction {
+        appends: Vec::new(),
+        guards: Vec::new(),
+        finish: Box::new(move |_| vec![(key, Some(value.into()))]),
+    };
+    desk.log.commit(transaction).await.unwrap();
+    desk.catalog
+        .put_stage_state(&stage("index", Topic::MESSAGES), None, &state(3, 0, 0))
+        .await
+        .unwrap();
+    insta::assert_json_snapshot!(desk.get("/v1/stats/pipeline").await.ok());
+}
+
+#[tokio::test]
+async fn classes_are_counted_per_bucket() {
+    let desk = Desk::new().await;
+    for (id, class) in [
+        (1, "signal"),
+        (2, "noise"),
+        (3_700, "weak_signal"),
+        (3_701, "noise"),
+    ] {
+        desk.take_in(message(OPS, id, class, "слово")).await;
+    }
+    desk.take_in(message(NEWS, 5, "noise", "слово")).await;
+    insta::assert_json_snapshot!(desk.get("/v1/stats/screen?bucket=1h").await.ok());
+    let one = desk
+        .get("/v1/stats/screen?since=2026-01-05T10:00:02Z&until=2026-01-05T10:00:06Z")
+        .await
+        .ok();
+    assert_eq!(one["total"]["noise"], 2);
+    for query in [
+        "bucket=1y",
+        "bucket=0",
+        "bucket=1s&since=2000-01-01T00:00:00Z&until=2026-01-01T00:00:00Z",
+    ] {
+        desk.get(&format!("/v1/stats/screen?{query}"))
+            .await
+            .problem(400, "invalid_parameter");
+    }
+}
