@@ -108,7 +108,8 @@ pub(crate) fn values(message: &MessageView<'_>, text: &Analysis, spam: f64) -> V
         set(Factor::Service, 1.0);
         return values;
     }
-    let hits = |factor| diminishing(text.distinct(factor));
+    let density = density(text.n_content, DENSE_WORDS);
+    let hits = |factor| two_decimals(diminishing(text.distinct(factor)) * density);
     let share = |factor| percent(text.total(factor), text.n_words);
     for factor in SIGNAL_WORDS {
         set(*factor, hits(*factor));
@@ -188,6 +189,15 @@ pub(crate) const CHATTER_WORDS: &[Factor] = &[
     Factor::Thanks,
     Factor::Wishes,
 ];
+
+/// Up to this many content words, a word of a list counts in full.
+const DENSE_WORDS: f64 = 8.0;
+
+/// What a word of a list counts for in a text of `n_content` content words: 1 up to `n_dense`, and less the longer it is,
+/// since long texts hold any word by chance. Falls with the root, so that a long report full of such words keeps most.
+pub(crate) fn density(n_content: u32, n_dense: f64) -> f64 {
+    libm::sqrt((n_dense / f64::from(n_content.max(1))).min(1.0))
+}
 
 fn flag(on: bool) -> f64 {
     if on { 1.0 } else { 0.0 }

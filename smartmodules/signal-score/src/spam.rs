@@ -1,6 +1,6 @@
 //! Unwanted advertising and fraud: a score of its own, judged apart from importance.
 
-use crate::{Rules, analysis::Analysis, score::logistic};
+use crate::{Rules, analysis::Analysis, factors::density, score::logistic};
 
 macro_rules! cues {
     ($($variant:ident = $name:literal,)*) => {
@@ -38,6 +38,9 @@ pub(crate) fn probability(text: &Analysis, rules: &Rules) -> f64 {
     logistic(logit)
 }
 
+/// Up to this many content words, a word of the list counts in full: advertising is short, financial news is not.
+const DENSE_WORDS: f64 = 16.0;
+
 fn value(text: &Analysis, cue: SpamCue) -> f64 {
     let flag = |on| if on { 1.0 } else { 0.0 };
     let up_to_three = |n: u32| f64::from(n.min(3));
@@ -49,12 +52,15 @@ fn value(text: &Analysis, cue: SpamCue) -> f64 {
         SpamCue::Mention => flag(text.n_mentions > 0),
         SpamCue::MixedScript => up_to_three(text.n_mixed_script),
         SpamCue::Money => flag(text.has_currency),
-        SpamCue::Words => match text.n_spam_words {
-            0 => 0.0,
-            1 => 0.5,
-            2 => 1.2,
-            3 => 1.7,
-            _ => 2.0,
-        },
+        SpamCue::Words => {
+            let words = match text.n_spam_words {
+                0 => 0.0,
+                1 => 0.5,
+                2 => 1.2,
+                3 => 1.7,
+                _ => 2.0,
+            };
+            words * density(text.n_content, DENSE_WORDS)
+        }
     }
 }
