@@ -1,1 +1,22 @@
 //! MessageStore on LanceDB; the only crate that knows lancedb, arrow and datafusion.
+//!
+//! Two tables: `messages` holds the current version of every message with its index terms and vector, `message_versions`
+//! what was superseded. Both are projections of the log.
+
+mod config;
+mod counts;
+mod durable;
+mod error;
+mod filter;
+mod key_filter;
+mod maintain;
+mod open;
+mod read;
+mod rows;
+mod schema;
+mod search;
+mod store;
+mod write;
+
+pub use config::LanceStoreConfig;
+pub use store::LanceStore;

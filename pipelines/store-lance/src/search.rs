@@ -1,0 +1,238 @@
+//! Searching: candidates of each leg, prefiltered; the query's requirements checked on the text; fused and cut.
+
+mod words;
+
+use std::collections::{HashMap, HashSet};
+
+use futures::TryStreamExt;
+use lancedb::{
+    DistanceType, Table,
+    query::{ExecutableQuery, QueryBase, Select},
+};
+use telesift_ports::message_store::{
+    Candidate, Error, Hit, Result, SearchMode, SearchRequest, leg_depth, rank, searched_text,
+};
+use telesift_schemas::{Message, MessageKey};
+
+use crate::{
+    error::Attempt,
+    filter::Predicate,
+    rows::{self, Rows},
+    schema::columns as col,
+    store::LanceStore,
+};
+
+const SCORE: &str = "_score";
+const DISTANCE: &str = "_distance";
+
+/// Parts of the vector index to look into first; Lance goes on to others only while too few rows pass the filter.
+const MIN_PROBES: usize = 16;
+/// The index compares compressed vectors; this many times the candidates are compared again in full.
+const REFINE: u32 = 4;
+/// How much further to look when the query's requirements threw candidates out.
+const WIDEN: usize = 4;
+
+/// A candidate and its row.
+type Found = (Candidate, u64);
+
+/// A leg of a search: text or vector.
+#[derive(Clone, Copy, Debug)]
+enum Leg<'a> {
+    Text(&'a telesift_text::Query),
+    Vector(&'a [f32]),
+}
+
+/// What is known of the rows of one search.
+#[derive(Debug, Default)]
+struct Seen {
+    row_ids: HashMap<MessageKey, u64>,
+    messages: HashMap<MessageKey, Message>,
+}
+
+impl LanceStore {
+    pub(crate) async fn find(&self, request: &SearchRequest) -> Result<Vec<Hit>> {
+        self.check_vector(request)?;
+        let predicate = Predicate::from(&request.filter);
+        if predicate == Predicate::Nothing || request.limit == 0 {
+            return Ok(Vec::new());
+        }
+        let depth = match request.mode {
+            SearchMode::Hybrid => leg_depth(request.limit),
+            SearchMode::Text | SearchMode::Vector => request.limit,
+        };
+        let snapshot = self.snapshot().await?;
+        let mut seen = Seen::default();
+        let (mut text, mut vector) = (Vec::new(), Vec::new());
+        if request.mode != SearchMode::Vector && !request.query.ranked.is_empty() {
+            let leg = Leg::Text(&request.query);
+            text = accepted(&snapshot, request, leg, &predicate, depth, &mut seen).await?;
+        }
+        let pointing = request.vector.as_deref();
+        let pointing = pointing.filter(|v| v.iter().any(|x| *x != 0.0));
+        if let (SearchMode::Hybrid | SearchMode::Vector, Some(query)) = (request.mode, pointing) {
+            let leg = Leg::Vector(query);
+            vector = accepted(&snapshot, request, leg, &predicate, depth, &mut seen).await?;
+        }
+        let mut ranked = rank(request.mode, text, vector);
+        ranked.truncate(request.limit);
+        let keys: Vec<MessageKey> = ranked.iter().map(|r| r.key).collect();
+        seen.fetch(&snapshot, &keys).await?;
+        let hits = ranked.into_iter().filter_map(|r| {
+            Some(Hit {
+                message: seen.messages.remove(&r.key)?,
+                score: r.score,
+                text_score: r.text_score,
+                vector_score: r.vector_score,
+            })
+        });
+        Ok(hits.collect())
+    }
+
+    /// Refuses a query vector that cannot be compared with the store's.
+    fn check_vector(&self, request: &SearchRequest) -> Result<()> {
+        let model = self.config.model.as_ref();
+        match &request.vector {
+            None => Ok(()),
+            Some(v) if model.is_some_and(|m| m.dimensions == v.len()) => Ok(()),
+            Some(v) => Err(Error::ModelMismatch {
+                actual: model.map_or_else(|| "no model".to_owned(), |m| m.id.clone()),
+                configured: format!("a query vector of {} floats", v.len()),
+            }),
+        }
+    }
+}
+
+impl Seen {
+    /// Reads the messages of `keys` that were not read yet.
+    async fn fetch(&mut self, snapshot: &Table, keys: &[MessageKey]) -> Attempt<()> {
+        let missing = keys.iter().filter(|k| !self.messages.contains_key(k));
+        let row_ids: Vec<u64> = missing
+            .filter_map(|k| self.row_ids.get(k).copied())
+            .collect();
+        for message in rows::take_messages(snapshot, &row_ids).await? {
+            self.messages.insert(message.id, message);
+        }
+        Ok(())
+    }
+}
+
+/// The best `depth` candidates of a leg that meet the query's requirements.
+async fn accepted(
+    snapshot: &Table,
+    request: &SearchRequest,
+    leg: Leg<'_>,
+    predicate: &Predicate,
+    depth: usize,
+    seen: &mut Seen,
+) -> Attempt<Vec<Candidate>> {
+    let query = &request.query;
+    let unconditional = query.required.is_empty() && query.excluded.is_empty();
+    if unconditional {
+        let found = candidates(snapshot, leg, predicate, depth).await?;
+        return Ok(seen.note(found));
+    }
+    let mut n_asked = depth.saturating_mul(WIDEN);
+    let (mut passed, mut checked) = (Vec::new(), HashSet::new());
+    loop {
+        let found = candidates(snapshot, leg, predicate, n_asked).await?;
+        let exhausted = found.len() < n_asked;
+        let mut fresh = seen.note(found);
+        fresh.retain(|c| checked.insert(c.key));
+        for part in fresh.chunks(depth.clamp(64, 1_024)) {
+            let keys: Vec<MessageKey> = part.iter().map(|c| c.key).collect();
+            seen.fetch(snapshot, &keys).await?;
+            for candidate in part {
+                let message = seen.messages.get(&candidate.key);
+                if message.is_some_and(|m| query.accepts(&searched_text(m))) {
+                    passed.push(*candidate);
+                } else {
+                    seen.messages.remove(&candidate.key);
+                }
+            }
+            if passed.len() >= depth {
+                passed.truncate(depth);
+                return Ok(passed);
+            }
+        }
+        if exhausted {
+            return Ok(passed);
+        }
+        n_asked = n_asked.saturating_mul(WIDEN);
+    }
+}
+
+impl Seen {
+    /// Remembers the rows of candidates, and sorts these best first.
+    fn note(&mut self, found: Vec<Found>) -> Vec<Candidate> {
+        let mut candidates = Vec::with_capacity(found.len());
+        for (candidate, row_id) in found {
+            self.row_ids.insert(candidate.key, row_id);
+            candidates.push(candidate);
+        }
+        candidates.sort_by(|a, b| {
+            b.score
+                .total_cmp(&a.score)
+                .then(b.event_time.cmp(&a.event_time))
+                .then(a.key.cmp(&b.key))
+        });
+        candidates
+    }
+}
+
+/// The best `n` rows of a leg that pass the filter; rows no index covers yet are compared one by one by Lance.
+async fn candidates(
+    snapshot: &Table,
+    leg: Leg<'_>,
+    predicate: &Predicate,
+    n: usize,
+) -> Attempt<Vec<Found>> {
+    let measure = match leg {
+        Leg::Text(_) => SCORE,
+        Leg::Vector(_) => DISTANCE,
+    };
+    let columns = [col::EVENT_TIME, col::CHAT_ID, col::MESSAGE_ID, measure];
+    let mut query = snapshot
+        .query()
+        .select(Select::columns(&columns))
+        .with_row_id()
+        .limit(n);
+    if let Some(sql) = predicate.sql() {
+        query = query.only_if(sql);
+    }
+    let mut stream = match leg {
+        Leg::Text(wanted) => query.full_text_search(words::full_text(wanted)).execute().await?,
+        Leg::Vector(vector) => {
+            let query = query
+                .nearest_to(vector)?
+                .column(col::VECTOR)
+                .distance_type(DistanceType::Cosine)
+                .minimum_nprobes(MIN_PROBES)?
+                .maximum_nprobes(None)?
+                .refine_factor(REFINE);
+            query.execute().await?
+        }
+    };
+    let mut found = Vec::new();
+    while let Some(batch) = stream.try_next().await? {
+        let rows = Rows(&batch);
+        let times = rows.integers(col::EVENT_TIME)?;
+        let measures = rows.floats(measure)?;
+        let row_ids = rows.row_ids()?;
+        for (i, key) in rows.keys()?.enumerate() {
+            let score = match leg {
+                Leg::Text(_) => f64::from(measures[i]),
+                Leg::Vector(_) => 1.0 - f64::from(measures[i]),
+            };
+            let candidate = Candidate {
+                key,
+                event_time: rows::time(times[i]),
+                score,
+            };
+            // A vector at a right angle, or none at all, has nothing in common with the query.
+            if score > 0.0 {
+                found.push((candidate, row_ids[i]));
+            }
+        }
+    }
+    Ok(found)
+}
