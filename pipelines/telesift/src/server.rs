@@ -14,7 +14,6 @@ use anyhow::{Context, Result};
 use telesift_api::{ApiConfig, ApiState, IssuedKey, KeyRequest, issue_key};
 use telesift_ports::catalog::Scope;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     client::{ServerFile, admin_key_file, server_file},

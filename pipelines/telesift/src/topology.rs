@@ -116,7 +116,7 @@ impl Flow {
 
 async fn open_log(config: &Config, data_dir: &Path) -> Result<EmbeddedLog> {
     let mut log = EmbeddedLogConfig::new(data_dir.join("log"));
-    log.cache_bytes = config.log.cache_mib << 20;
+    log.block_cache_bytes = config.log.cache_mib << 20;
     let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(log)).await?;
     opened.context("cannot open the log")
 }
@@ -134,7 +134,7 @@ async fn open_store(config: &Config, data_dir: &Path, embedder: &dyn Embedder) -
         "" => data_dir.join("lance").display().to_string(),
         uri => uri.to_owned(),
     };
-    LanceStore::open(LanceStoreConfig::new(uri, embedder.model().clone()))
+    LanceStore::open(LanceStoreConfig::new(uri, Some(embedder.model().clone())))
         .await
         .context("cannot open the message store")
 }

@@ -1,0 +1,217 @@
+//! A telesift server of a test's own: on a temporary directory and a free port, ended with the test.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take on a busy machine before the test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// A data directory, with or without a server running on it.
+pub(crate) struct Home {
+    dir: TempDir,
+}
+
+/// A running server. Dropping it kills it.
+pub(crate) struct Server {
+    child: Child,
+    /// What it printed before it was ready.
+    pub(crate) printed: Vec<String>,
+    /// `http://127.0.0.1:PORT`
+    pub(crate) url: String,
+    /// The admin key.
+    pub(crate) key: String,
+    http: reqwest::Client,
+}
+
+pub(crate) fn telesift() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_telesift"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TELESIFT")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Home { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn serve(&self) -> Server {
+        Server::start(self, telesift().args(["serve", "--listen", "127.0.0.1:0"]))
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = telesift();
+        command.args(args).arg("--data-dir").arg(self.path());
+        command
+    }
+}
+
+impl Server {
+    pub(crate) fn start(home: &Home, command: &mut Command) -> Self {
+        let mut child = command
+            .arg("--data-dir")
+            .arg(home.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut printed = Vec::new();
+        let url = loop {
+            let Some(line) = lines.next() else {
+                panic!("the server ended before it was ready: {:?}", child.wait());
+            };
+            let line = line.unwrap();
+            if let Some(url) = line.strip_prefix("ready ") {
+                break url.to_owned();
+            }
+            printed.push(line);
+        };
+        let key = std::fs::read_to_string(home.path().join("admin.key")).unwrap().trim().to_owned();
+        Server { child, printed, url, key, http: reqwest::Client::new() }
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; how it ended and how long it took.
+    pub(crate) fn terminate(mut self) -> (ExitStatus, Duration) {
+        let started = Instant::now();
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        (self.child.wait().unwrap(), started.elapsed())
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let response = self.request(Method::GET, path).send().await.unwrap();
+        let status = response.status();
+        let text = response.text().await.unwrap();
+        assert!(status.is_success(), "GET {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub(crate) async fn search(&self, query: &str) -> Value {
+        let body = serde_json::json!({"query": query, "limit": 10, "filter": {"include_noise": true}});
+        let response = self.request(Method::POST, "/v1/search").json(&body).send().await.unwrap();
+        assert!(response.status().is_success(), "search {query}: {}", response.status());
+        response.json().await.unwrap()
+    }
+
+    /// Uploads; the answer with its status.
+    pub(crate) async fn upload(&self, name: &str, body: Vec<u8>) -> (u16, Value) {
+        let request = self.request(Method::POST, "/v1/imports").query(&[("name", name)]).body(body);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+
+    /// Uploads and waits until the import is done.
+    pub(crate) async fn import(&self, name: &str, body: Vec<u8>) -> Value {
+        let (status, queued) = self.upload(name, body).await;
+        assert_eq!(status, 202, "{name}: {queued}");
+        self.imported(queued["id"].as_str().unwrap()).await
+    }
+
+    pub(crate) async fn imported(&self, id: &str) -> Value {
+        self.until(|| async {
+            let status = self.get(&format!("/v1/imports/{id}")).await;
+            assert_ne!(status["state"], "failed", "{status}");
+            (status["state"] == "done").then_some(status)
+        })
+        .await
+    }
+
+    /// Waits until screen and index have worked through everything; the ledger then.
+    pub(crate) async fn settled(&self) -> Vec<Value> {
+        self.until(|| async {
+            let stats = self.get("/v1/stats/pipeline").await;
+            let items = stats["items"].as_array().unwrap().clone();
+            let sum = |stage: &str, field: &str| -> u64 {
+                items.iter().filter(|i| i["stage"] == stage).map(|i| i[field].as_u64().unwrap()).sum()
+            };
+            let raw = self.n_records("telegram-raw").await;
+            let done = sum("screen", "received") == raw && sum("index", "received") == sum("screen", "emitted");
+            done.then_some(items)
+        })
+        .await
+    }
+
+    pub(crate) async fn n_records(&self, topic: &str) -> u64 {
+        let topics = self.get("/v1/topics").await;
+        let topic = topics["items"].as_array().unwrap().iter().find(|t| t["topic"] == topic).unwrap().clone();
+        topic["partitions"].as_array().unwrap().iter().map(|p| p["end"].as_u64().unwrap()).sum()
+    }
+
+    /// Every record of a topic as `(partition, offset, data)`, in order.
+    pub(crate) async fn records(&self, topic: &str) -> Vec<(u64, u64, Value)> {
+        let topics = self.get("/v1/topics").await;
+        let found = topics["items"].as_array().unwrap().iter().find(|t| t["topic"] == topic).unwrap().clone();
+        let mut records = Vec::new();
+        for partition in found["partitions"].as_array().unwrap() {
+            let p = partition["partition"].as_u64().unwrap();
+            let (mut next, end) = (partition["start"].as_u64().unwrap(), partition["end"].as_u64().unwrap());
+            while next < end {
+                let page = self.get(&format!("/v1/topics/{topic}/partitions/{p}/records?from={next}&limit=500")).await;
+                for item in page["items"].as_array().unwrap() {
+                    records.push((p, item["offset"].as_u64().unwrap(), item["data"].clone()));
+                }
+                next = page["next"].as_u64().unwrap();
+            }
+        }
+        records
+    }
+
+    /// Every current message, by the list route, noise included.
+    pub(crate) async fn messages(&self) -> Vec<Value> {
+        let (mut messages, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("/v1/messages?include_noise=true&limit=500{cursor}")).await;
+            messages.extend(page["items"].as_array().unwrap().iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return messages,
+            }
+        }
+    }
+
+    async fn until<T, F: Future<Output = Option<T>>>(&self, ask: impl Fn() -> F) -> T {
+        let started = Instant::now();
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            assert!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The bundled sample.
+pub(crate) fn sample() -> Vec<u8> {
+    std::fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("sample/export.json")).unwrap()
+}
