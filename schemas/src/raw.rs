@@ -92,8 +92,12 @@ impl ExportChat {
             "saved_messages" => user(ChatKind::Saved),
             "replies" | "verification_codes" => user(ChatKind::Private),
             "private_group" => (ChatId::from_group(self.id), ChatKind::Group),
-            "private_supergroup" | "public_supergroup" => (ChatId::from_channel(self.id), ChatKind::Supergroup),
-            "private_channel" | "public_channel" => (ChatId::from_channel(self.id), ChatKind::Channel),
+            "private_supergroup" | "public_supergroup" => {
+                (ChatId::from_channel(self.id), ChatKind::Supergroup)
+            }
+            "private_channel" | "public_channel" => {
+                (ChatId::from_channel(self.id), ChatKind::Channel)
+            }
             _ => return None,
         };
         Some((if self.id < 0 { ChatId(self.id) } else { id }, kind))
@@ -113,7 +117,13 @@ mod tests {
     #[test]
     fn export_chats_get_bot_api_ids() {
         let id = |kind: &str, id| {
-            ExportChat { id, kind: kind.into(), name: None }.identify().map(|(id, _)| id.0)
+            ExportChat {
+                id,
+                kind: kind.into(),
+                name: None,
+            }
+            .identify()
+            .map(|(id, _)| id.0)
         };
         assert_eq!(id("personal_chat", 42), Some(42));
         assert_eq!(id("private_group", 42), Some(-42));

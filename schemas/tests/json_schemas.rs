@@ -1,0 +1,55 @@
+//! The JSON Schemas that lie in `schemas/json`, and the example payloads kept for ever, are what the types say.
+
+use std::{env, fs, path::PathBuf};
+
+use serde::{Serialize, de::DeserializeOwned};
+use telesift_schemas::{DeadLetter, Decision, Message, RawRecord};
+
+fn path(relative: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+#[test]
+fn checked_in_schemas_are_those_of_the_types() {
+    let schemas = [
+        ("telegram-raw", schemars::schema_for!(RawRecord<'_>)),
+        ("messages", schemars::schema_for!(Message)),
+        ("dead-letters", schemars::schema_for!(DeadLetter)),
+        ("decisions", schemars::schema_for!(Decision)),
+    ];
+    let bless = env::var_os("TELESIFT_BLESS").is_some();
+    for (topic, schema) in schemas {
+        let path = path(&format!("json/{topic}.schema.json"));
+        let fresh = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        if bless {
+            fs::write(&path, &fresh).unwrap();
+        }
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            kept == fresh,
+            "json/{topic}.schema.json is stale: run this test with TELESIFT_BLESS=1 and commit what changed"
+        );
+    }
+}
+
+/// Reads an example of version 1 as `T` and writes it again; the payload must be the same, field by field and in order.
+fn assert_kept<T: Serialize + DeserializeOwned>(topic: &str) {
+    let text = fs::read_to_string(path(&format!("examples/v1/{topic}.json"))).unwrap();
+    let record: T = serde_json::from_str(&text).unwrap();
+    let written = serde_json::to_string_pretty(&record).unwrap();
+    assert_eq!(written, text.trim_end(), "{topic}");
+}
+
+#[test]
+fn examples_of_version_1_read_and_write_unchanged() {
+    assert_kept::<Message>("messages");
+    assert_kept::<DeadLetter>("dead-letters");
+    assert_kept::<Decision>("decisions");
+}
+
+#[test]
+fn the_example_of_a_raw_record_keeps_its_payload_byte_for_byte() {
+    let text = fs::read_to_string(path("examples/v1/telegram-raw.json")).unwrap();
+    let record: RawRecord<'_> = serde_json::from_str(text.trim_end()).unwrap();
+    assert_eq!(serde_json::to_string(&record).unwrap(), text.trim_end());
+}
