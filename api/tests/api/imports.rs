@@ -88,7 +88,6 @@ async fn an_upload_that_stops_coming_is_given_up() {
         ..ApiConfig::default()
     })
     .await;
-    tokio::time::pause();
     let request = Request::post("/v1/imports")
         .header("authorization", format!("Bearer {}", desk.admin))
         .body(Body::from_stream(stream::pending::<

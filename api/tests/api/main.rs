@@ -1,5 +1,10 @@
 //! The API over in-memory ports: every route, every right, the tail over real sockets, hostile inputs.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails; the lint's exception knows test functions only, not their helpers"
+)]
+
 mod auth;
 mod dead_letters;
 mod desk;
