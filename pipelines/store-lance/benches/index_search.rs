@@ -79,7 +79,11 @@ fn resident_mb() -> u64 {
 }
 
 fn rate(n: u64, time: Duration) -> String {
-    format!("{:.0}/s in {:.1} s", n as f64 / time.as_secs_f64(), time.as_secs_f64())
+    format!(
+        "{:.0}/s in {:.1} s",
+        n as f64 / time.as_secs_f64(),
+        time.as_secs_f64()
+    )
 }
 
 /// The p50 and p95 of `QUERIES` runs after a few to warm up.
@@ -168,11 +172,17 @@ async fn main() {
         }
     }
     println!("| to searchable, unindexed tail | {} |", rate(n, writing));
-    println!("| slowest batch of {BATCH} | {:.2} s |", slowest.as_secs_f64());
+    println!(
+        "| slowest batch of {BATCH} | {:.2} s |",
+        slowest.as_secs_f64()
+    );
     let started = Instant::now();
     store.maintain().await.expect("maintained");
     indexing += started.elapsed();
-    println!("| with covering text index | {} |", rate(n, writing + indexing));
+    println!(
+        "| with covering text index | {} |",
+        rate(n, writing + indexing)
+    );
     println!("| resident after ingest | {} MB |", resident_mb());
     latencies(&store, "no vector index").await;
     drop(store);
@@ -180,7 +190,10 @@ async fn main() {
     config.min_vectors_for_index = 1_000;
     let started = Instant::now();
     let store = LanceStore::open(config).await.expect("it opens");
-    println!("| opening | {:.0} ms |", started.elapsed().as_secs_f64() * 1e3);
+    println!(
+        "| opening | {:.0} ms |",
+        started.elapsed().as_secs_f64() * 1e3
+    );
     let started = Instant::now();
     store.maintain().await.expect("maintained");
     println!("| vector index | {} |", rate(n, started.elapsed()));
@@ -190,6 +203,9 @@ async fn main() {
     let n_known = known.len() as u64;
     let started = Instant::now();
     store.apply(known).await.expect("stored");
-    println!("| the same batch again | {} |", rate(n_known, started.elapsed()));
+    println!(
+        "| the same batch again | {} |",
+        rate(n_known, started.elapsed())
+    );
     println!("| resident at the end | {} MB |", resident_mb());
 }

@@ -41,7 +41,11 @@ impl LanceStore {
     pub(crate) async fn count_classes(&self, query: &ClassCountsQuery) -> Result<ClassCounts> {
         let mut predicate = Predicate::everything()
             .within(query.since, query.until)
-            .and(format!("{} != '{}'", col::KIND, MessageKind::Deleted.as_str()));
+            .and(format!(
+                "{} != '{}'",
+                col::KIND,
+                MessageKind::Deleted.as_str()
+            ));
         if let Some(visible) = &query.visible_chats {
             predicate = predicate.in_chats(visible);
         }
@@ -50,7 +54,9 @@ impl LanceStore {
         }
         let snapshot = self.snapshot().await?;
         let width_us = query.bucket_s.and_then(|s| i64::try_from(s).ok());
-        let width_us = width_us.filter(|s| *s > 0).map(|s| s.saturating_mul(1_000_000));
+        let width_us = width_us
+            .filter(|s| *s > 0)
+            .map(|s| s.saturating_mul(1_000_000));
         let mut buckets: BTreeMap<Option<i64>, [u64; 3]> = BTreeMap::new();
         let mut first: Option<i64> = None;
         let chats = tally(&snapshot, &predicate, |time, class| {
@@ -71,7 +77,10 @@ impl LanceStore {
 
     pub(crate) async fn sum_up_chats(&self) -> Result<Vec<ChatSummary>> {
         let snapshot = self.snapshot().await?;
-        let version = snapshot.version().await.map_err(crate::error::Fault::from)?;
+        let version = snapshot
+            .version()
+            .await
+            .map_err(crate::error::Fault::from)?;
         let cached = self.chats.lock().unwrap_or_else(|e| e.into_inner()).clone();
         if let Some(cached) = cached.filter(|c| c.version == version) {
             return Ok(cached.chats.clone());
@@ -80,10 +89,13 @@ impl LanceStore {
         let mut found: Vec<(ChatId, Newest)> = found.into_iter().collect();
         found.sort_by_key(|(chat, _)| *chat);
         let shown = newest_chats(&snapshot, &found).await?;
-        let summaries = shown.into_iter().zip(&found).map(|(chat, (_, newest))| ChatSummary {
-            chat,
-            n_messages: newest.n_messages,
-        });
+        let summaries = shown
+            .into_iter()
+            .zip(&found)
+            .map(|(chat, (_, newest))| ChatSummary {
+                chat,
+                n_messages: newest.n_messages,
+            });
         let chats: Vec<ChatSummary> = summaries.collect();
         let cached = CachedChats {
             version,
@@ -138,16 +150,20 @@ async fn noisiest(
     chats: HashMap<ChatId, Newest>,
     top: usize,
 ) -> Attempt<Vec<ChatNoise>> {
-    let mut noisy: Vec<(ChatId, Newest)> = chats.into_iter().filter(|(_, n)| n.n_noise > 0).collect();
+    let mut noisy: Vec<(ChatId, Newest)> =
+        chats.into_iter().filter(|(_, n)| n.n_noise > 0).collect();
     noisy.sort_by_key(|(chat, newest)| (Reverse(newest.n_noise), *chat));
     noisy.truncate(top);
     let shown = newest_chats(snapshot, &noisy).await?;
-    let named = shown.into_iter().zip(noisy).map(|(shown, (chat, newest))| ChatNoise {
-        chat,
-        title: shown.title,
-        n_noise: newest.n_noise,
-        n_messages: newest.n_messages,
-    });
+    let named = shown
+        .into_iter()
+        .zip(noisy)
+        .map(|(shown, (chat, newest))| ChatNoise {
+            chat,
+            title: shown.title,
+            n_noise: newest.n_noise,
+            n_messages: newest.n_messages,
+        });
     Ok(named.collect())
 }
 

@@ -89,7 +89,9 @@ mod tests {
             filter.add(&stored(i));
         }
         assert!((0..200_000).all(|i| filter.may_hold(&stored(i))));
-        let made_up = (0..200_000).filter(|i| filter.may_hold(&key(77, *i))).count();
+        let made_up = (0..200_000)
+            .filter(|i| filter.may_hold(&key(77, *i)))
+            .count();
         assert!(made_up < 1_000, "{made_up}");
         assert!(!filter.is_full());
         assert_eq!(filter.len(), 200_000);

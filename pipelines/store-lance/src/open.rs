@@ -139,7 +139,10 @@ fn message_indexes() -> Vec<(&'static str, Index)> {
         (col::CLASS, bitmap()),
         (col::KIND, bitmap()),
         (col::LANG, bitmap()),
-        (col::FLAGS, Index::LabelList(LabelListIndexBuilder::default())),
+        (
+            col::FLAGS,
+            Index::LabelList(LabelListIndexBuilder::default()),
+        ),
     ]
 }
 

@@ -129,7 +129,11 @@ impl LanceStore {
 
     /// Takes note of the times of new rows, once the span was read.
     pub(crate) fn note_times(&self, times: impl Iterator<Item = Timestamp>) {
-        let known = self.span.lock().unwrap_or_else(|e| e.into_inner()).is_some();
+        let known = self
+            .span
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .is_some();
         if known {
             self.widen_span(times.map(|t| t.as_microsecond()));
         }
@@ -230,7 +234,10 @@ async fn greatest(
             }
             if heap.len() < limit {
                 heap.push(Reverse((place, *row_id)));
-            } else if heap.peek().is_some_and(|Reverse((least, _))| place > *least) {
+            } else if heap
+                .peek()
+                .is_some_and(|Reverse((least, _))| place > *least)
+            {
                 heap.pop();
                 heap.push(Reverse((place, *row_id)));
             }

@@ -38,19 +38,25 @@ impl Rows<'_> {
     /// A column of 64-bit integers without nulls.
     pub(crate) fn integers(&self, name: &str) -> Attempt<&[i64]> {
         let column = self.column(name)?.as_primitive_opt::<Int64Type>();
-        column.map(|c| &c.values()[..]).ok_or_else(|| wrong_type(name))
+        column
+            .map(|c| &c.values()[..])
+            .ok_or_else(|| wrong_type(name))
     }
 
     /// Row ids.
     pub(crate) fn row_ids(&self) -> Attempt<&[u64]> {
         let column = self.column(ROW_ID)?.as_primitive_opt::<UInt64Type>();
-        column.map(|c| &c.values()[..]).ok_or_else(|| wrong_type(ROW_ID))
+        column
+            .map(|c| &c.values()[..])
+            .ok_or_else(|| wrong_type(ROW_ID))
     }
 
     /// A column of floats without nulls.
     pub(crate) fn floats(&self, name: &str) -> Attempt<&[f32]> {
         let column = self.column(name)?.as_primitive_opt::<Float32Type>();
-        column.map(|c| &c.values()[..]).ok_or_else(|| wrong_type(name))
+        column
+            .map(|c| &c.values()[..])
+            .ok_or_else(|| wrong_type(name))
     }
 
     /// A column of truth values.
@@ -103,7 +109,10 @@ pub(crate) async fn scan(
     predicate: &Predicate,
     columns: &[&str],
 ) -> Attempt<impl Stream<Item = Result<RecordBatch, Fault>> + use<>> {
-    let mut query = snapshot.query().select(Select::columns(columns)).with_row_id();
+    let mut query = snapshot
+        .query()
+        .select(Select::columns(columns))
+        .with_row_id();
     if let Some(sql) = predicate.sql() {
         query = query.only_if(sql);
     }

@@ -175,7 +175,9 @@ pub(crate) fn message_rows(
     let score = |m: &Message| m.screen.as_ref().map_or(0.0, |s| s.score);
     let has_vector: Vec<bool> = messages.iter().map(|i| direction(i).is_some()).collect();
     let mut columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from_iter_values(all().map(|m| m.id.to_string()))),
+        Arc::new(StringArray::from_iter_values(
+            all().map(|m| m.id.to_string()),
+        )),
         number(|m| m.chat.id.0),
         number(|m| m.message_id),
         number(|m| m.edit),
@@ -183,7 +185,9 @@ pub(crate) fn message_rows(
         Arc::new(Int32Array::from_iter_values(all().map(partition))),
         number(offset_column),
         number(|m| m.event_time.as_microsecond()),
-        Arc::new(Int64Array::from_iter(all().map(|m| m.author.as_ref().map(|a| a.id.0)))),
+        Arc::new(Int64Array::from_iter(
+            all().map(|m| m.author.as_ref().map(|a| a.id.0)),
+        )),
         text(|m| m.screen.as_ref().map_or("", |s| s.class.as_str())),
         Arc::new(Float64Array::from_iter_values(all().map(score))),
         text(|m| &m.lang),

@@ -56,10 +56,8 @@ impl LanceStore {
         if predicate == Predicate::Nothing || request.limit == 0 {
             return Ok(Vec::new());
         }
-        let depth = match request.mode {
-            SearchMode::Hybrid => leg_depth(request.limit),
-            SearchMode::Text | SearchMode::Vector => request.limit,
-        };
+        // One leg alone goes as deep as two: Lance cuts equal scores where it likes, we by time and key.
+        let depth = leg_depth(request.limit);
         let snapshot = self.snapshot().await?;
         let mut seen = Seen::default();
         let (mut text, mut vector) = (Vec::new(), Vec::new());
@@ -200,7 +198,12 @@ async fn candidates(
         query = query.only_if(sql);
     }
     let mut stream = match leg {
-        Leg::Text(wanted) => query.full_text_search(words::full_text(wanted)).execute().await?,
+        Leg::Text(wanted) => {
+            query
+                .full_text_search(words::full_text(wanted))
+                .execute()
+                .await?
+        }
         Leg::Vector(vector) => {
             let query = query
                 .nearest_to(vector)?

@@ -54,7 +54,11 @@ impl LanceStore {
         Ok(parts.total())
     }
 
-    async fn apply_once(&self, writer: &mut Writer, batch: Vec<IndexedMessage>) -> Attempt<Applied> {
+    async fn apply_once(
+        &self,
+        writer: &mut Writer,
+        batch: Vec<IndexedMessage>,
+    ) -> Attempt<Applied> {
         let started = SystemTime::now();
         let (plan, applied) = self.plan(writer, batch).await?;
         self.write_versions(&plan.superseded, started).await?;
@@ -71,7 +75,11 @@ impl LanceStore {
         let (by_key, n_repeated) = sort_versions(batch);
         let snapshot = self.messages.query_snapshot().await?;
         let known = self.known_keys(writer, &snapshot).await?;
-        let asked = by_key.keys().filter(|k| known.may_hold(k)).copied().collect();
+        let asked = by_key
+            .keys()
+            .filter(|k| known.may_hold(k))
+            .copied()
+            .collect();
         let held = look_up(&snapshot, asked).await?;
         let mut plan = plan::plan(by_key, &held)?;
         let replaced = rows::take_bodies(&snapshot, &plan.replaced_rows()).await?;
@@ -118,7 +126,10 @@ impl LanceStore {
         if rows.is_empty() {
             return Ok(());
         }
-        self.versions.add(schema::version_rows(rows)?).execute().await?;
+        self.versions
+            .add(schema::version_rows(rows)?)
+            .execute()
+            .await?;
         self.sync(&self.versions, started).await
     }
 
@@ -250,8 +261,13 @@ mod tests {
             stored.expect("it is stored");
             // The batch gets as far as the first write, and the process ends.
             let mut writer = store.writer.lock().await;
-            let (plan, _) = store.plan(&mut writer, second.clone()).await.expect("a plan");
-            let written = store.write_versions(&plan.superseded, SystemTime::now()).await;
+            let (plan, _) = store
+                .plan(&mut writer, second.clone())
+                .await
+                .expect("a plan");
+            let written = store
+                .write_versions(&plan.superseded, SystemTime::now())
+                .await;
             written.expect("the first write succeeds");
         }
         let store = LanceStore::open(config(&folder)).await.expect("it opens");
@@ -273,8 +289,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let one = LanceStore::open(config(&folder)).await.expect("it opens");
         let other = LanceStore::open(config(&folder)).await.expect("it opens");
-        one.apply(vec![plain(message(1, 1, "a"))]).await.expect("stored");
-        other.apply(vec![plain(message(1, 2, "b"))]).await.expect("stored");
+        one.apply(vec![plain(message(1, 1, "a"))])
+            .await
+            .expect("stored");
+        other
+            .apply(vec![plain(message(1, 2, "b"))])
+            .await
+            .expect("stored");
         let both = vec![plain(message(1, 1, "a")), plain(message(1, 2, "b"))];
         let applied = one.apply(both).await.expect("stored");
         assert_eq!(applied.n_known, 2);

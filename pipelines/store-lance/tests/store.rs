@@ -32,7 +32,9 @@ async fn open(config: LanceStoreConfig) -> LanceStore {
 fn n_files(folder: &Path) -> usize {
     let entries = std::fs::read_dir(folder).expect("a folder");
     let entries = entries.map(|e| e.expect("an entry").path());
-    entries.map(|p| if p.is_dir() { n_files(&p) } else { 1 }).sum()
+    entries
+        .map(|p| if p.is_dir() { n_files(&p) } else { 1 })
+        .sum()
 }
 
 #[tokio::test]
@@ -141,7 +143,12 @@ async fn writing_reading_and_maintaining_do_not_disturb_each_other() {
                     .collect();
                 // And edits of what the maintenance may be moving.
                 let old = message(1, round * 10 + 1, "steady rain");
-                batch.push(plain(edited(&old, round + 1, 10_000 + round as u64, "steady snow")));
+                batch.push(plain(edited(
+                    &old,
+                    round + 1,
+                    10_000 + round as u64,
+                    "steady snow",
+                )));
                 store.apply(batch).await.expect("stored");
             }
         })
@@ -204,7 +211,9 @@ async fn the_vector_index_finds_what_comparing_all_finds() {
     let found = keys(&store.search(&request).await.expect("an answer"));
     assert_eq!(found[0], key(1, 5_000));
     let mut few = request.clone();
-    few.filter.since = Some(telesift_ports::contract::message_store::fixtures::time(2_900));
+    few.filter.since = Some(telesift_ports::contract::message_store::fixtures::time(
+        2_900,
+    ));
     let found = store.search(&few).await.expect("an answer");
     assert_eq!(found.len(), 20);
 }

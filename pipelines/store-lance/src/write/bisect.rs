@@ -32,11 +32,7 @@ impl Parts {
     /// # Errors
     /// [`Error::Rejected`] with the first message that is refused alone; what stands before it is stored by then, which
     /// is safe because the batch without it can be applied again.
-    pub(super) fn settle(
-        &mut self,
-        part: &[IndexedMessage],
-        done: Attempt<Applied>,
-    ) -> Result<()> {
+    pub(super) fn settle(&mut self, part: &[IndexedMessage], done: Attempt<Applied>) -> Result<()> {
         match done {
             Ok(applied) => self.total = sum(self.total, applied),
             Err(Fault::Refused(reason)) => match part {
