@@ -4,12 +4,13 @@ use std::{collections::HashSet, ops::Range};
 
 use crate::terms::{self, Word};
 
+mod function_words;
 mod parse;
 
 /// A parsed query. Any text parses; a text without a word gives an empty query.
 ///
-/// Bare words are optional and ranked: the more and the rarer the matching words, the better. `"a phrase"` is required,
-/// `-word` and `-"a phrase"` exclude, `a OR b` requires at least one of them.
+/// Bare words are optional and ranked: the more and the rarer the matching words, the better; words such as `що`, `как`
+/// or `the` count only where there are no others. `"a phrase"` is required, `-word` and `-"a phrase"` exclude, `a OR b` requires at least one of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     /// As typed.

@@ -94,13 +94,17 @@ async fn import(client: &Client) -> Result<ImportStatus> {
 /// Waits until every stage has worked through everything.
 async fn indexed(client: &Client) -> Result<()> {
     until(async || {
+        let topics: Value = client.get("/v1/topics", &[]).await?;
+        let raw = topics["items"].as_array().into_iter().flatten().find(|t| t["topic"] == "telegram-raw");
+        let partitions = raw.and_then(|t| t["partitions"].as_array()).into_iter().flatten();
+        let n_raw: u64 = partitions.filter_map(|p| p["end"].as_u64()).sum();
+
         let stats: Value = client.get("/v1/stats/pipeline", &[]).await?;
-        let items = stats["items"].as_array().map(Vec::as_slice).unwrap_or_default();
         let of = |stage: &str, field: &str| -> u64 {
-            items.iter().filter(|i| i["stage"] == stage).filter_map(|i| i[field].as_u64()).sum()
+            let items = stats["items"].as_array().into_iter().flatten();
+            items.filter(|i| i["stage"] == stage).filter_map(|i| i[field].as_u64()).sum()
         };
-        let screened = of("screen", "emitted");
-        let is_done = of("screen", "lag") == 0 && screened > 0 && of("index", "received") >= screened;
+        let is_done = of("screen", "received") == n_raw && of("index", "received") == of("screen", "emitted");
         Ok(is_done.then_some(()))
     })
     .await

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Query, Unit, pair};
+use super::{Query, Unit, function_words::is_function_word, pair};
 use crate::terms::{self, Word};
 
 const OPENING: &[char] = &['"', '“', '„', '«', '”', '‟', '＂'];
@@ -29,6 +29,7 @@ pub(super) fn parse(text: &str) -> Query {
         ..Query::default()
     };
     let mut seen = HashSet::new();
+    let mut asides = Vec::new();
     let mut i = 0;
     while i < parts.len() {
         // a OR b OR c: operands at i, i + 2, … as long as an OR stands between two of them.
@@ -49,13 +50,21 @@ pub(super) fn parse(text: &str) -> Query {
                 query.excluded.push(unit(&words, part.is_quoted));
                 continue;
             }
-            rank(&words, &mut query.ranked, &mut seen);
+            match &words[..] {
+                [word] if is_function_word(&word.folded) => asides.push(words.clone()),
+                _ => rank(&words, &mut query.ranked, &mut seen),
+            }
             if is_choice || part.is_quoted {
                 group.push(unit(&words, part.is_quoted));
             }
         }
         if !group.is_empty() {
             query.required.push(group);
+        }
+    }
+    if query.ranked.is_empty() {
+        for words in asides {
+            rank(&words, &mut query.ranked, &mut seen);
         }
     }
     query

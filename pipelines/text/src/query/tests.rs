@@ -19,6 +19,19 @@ fn bare_words_rank_and_require_nothing() {
 }
 
 #[test]
+fn words_a_query_is_not_about_rank_only_where_there_are_no_others() {
+    assert_eq!(Query::parse("через що впала оплата").ranked.len(), 2);
+    assert_eq!(
+        Query::parse("when is the feature freeze").ranked,
+        ["featur", "freez"]
+    );
+    assert_eq!(
+        Query::parse("to be or not to be").ranked,
+        ["to", "be", "or", "not"]
+    );
+}
+
+#[test]
 fn quotes_of_all_kinds_require_their_phrase() {
     for text in [
         "\"база даних\" впала",

@@ -1,0 +1,19 @@
+//! Words a query is not about.
+
+use std::{collections::HashSet, sync::LazyLock};
+
+use crate::fold::fold;
+
+static FUNCTION_WORDS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    include_str!("function_words.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .flat_map(str::split_whitespace)
+        .map(fold)
+        .collect()
+});
+
+/// Whether `folded` says how a query is meant, not what it is about.
+pub(super) fn is_function_word(folded: &str) -> bool {
+    FUNCTION_WORDS.contains(folded)
+}
