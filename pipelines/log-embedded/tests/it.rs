@@ -1,5 +1,8 @@
 //! The embedded log on a real disk: its contract, its crashes, its damage.
-#![expect(clippy::unwrap_used, reason = "a test that meets an error should stop there")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that meets an error should stop there"
+)]
 
 #[path = "it/child.rs"]
 mod child;
