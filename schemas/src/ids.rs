@@ -15,17 +15,17 @@ pub struct ChatId(pub i64);
 impl ChatId {
     /// The Bot API id of basic group `g` (positive, as exports and MTProto give it).
     pub fn from_group(g: i64) -> Self {
-        ChatId(-g)
+        ChatId(g.saturating_neg())
     }
 
     /// The Bot API id of channel or supergroup `c` (positive, as exports and MTProto give it).
     pub fn from_channel(c: i64) -> Self {
-        ChatId(-(CHANNEL_BASE + c))
+        ChatId(CHANNEL_BASE.saturating_add(c).saturating_neg())
     }
 
     /// The bare id of a channel or supergroup, as `https://t.me/c/<id>/…` wants it; `None` for users and basic groups.
     pub fn channel_id(self) -> Option<i64> {
-        (self.0 < -CHANNEL_BASE).then(|| -self.0 - CHANNEL_BASE)
+        (self.0 < -CHANNEL_BASE).then(|| self.0.saturating_neg() - CHANNEL_BASE)
     }
 }
 
@@ -142,6 +142,15 @@ mod tests {
         assert_eq!(ChatId(-1001234567890).channel_id(), Some(1234567890));
         assert_eq!(ChatId(-77).channel_id(), None);
         assert_eq!(ChatId(77).channel_id(), None);
+    }
+
+    #[test]
+    fn ids_that_no_telegram_gives_do_not_overflow() {
+        for id in [i64::MIN, i64::MAX, 0] {
+            let _ = ChatId::from_channel(id);
+            let _ = ChatId::from_group(id);
+            let _ = ChatId(id).channel_id();
+        }
     }
 
     #[test]

@@ -34,9 +34,9 @@ fn checked_in_schemas_are_those_of_the_types() {
 
 /// Reads an example of version 1 as `T` and writes it again; the payload must be the same, field by field and in order.
 fn assert_kept<T: Serialize + DeserializeOwned>(topic: &str) {
-    let text = fs::read_to_string(path(&format!("examples/v1/{topic}.json"))).unwrap();
-    let record: T = serde_json::from_str(&text).unwrap();
-    let written = serde_json::to_string_pretty(&record).unwrap();
+    let text = fs::read_to_string(path(&format!("examples/v1/{topic}.json"))).expect("an example");
+    let record: T = serde_json::from_str(&text).expect("a record");
+    let written = serde_json::to_string_pretty(&record).expect("JSON");
     assert_eq!(written, text.trim_end(), "{topic}");
 }
 

@@ -90,8 +90,9 @@ fn by_words(
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split_whitespace()
         .filter(|chunk| {
-            !(chunk.starts_with(['@', '#', '/']) || chunk.contains("://") || chunk.contains('@'))
-                && !(chunk.is_ascii() && chunk.contains(['_', '=', '{', '(', '/', '\\', '<']))
+            let is_address = chunk.starts_with(['@', '#', '/']) || chunk.contains('@');
+            let is_code = chunk.is_ascii() && chunk.contains(['_', '=', '{', '(', '/', '\\', '<']);
+            !(is_address || is_code || chunk.contains("://"))
         })
         .flat_map(|chunk| {
             chunk.split(|c: char| script_of(c) == Script::Common && !is_apostrophe(c))

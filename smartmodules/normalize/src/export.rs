@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use telesift_schemas::{
     AssumedTimes, Author, AuthorKind, Chat, ChatId, ChatKind, ExportChat, Forward, Message,
-    MessageKey, MessageKind, Normalized, SkipReason, Timestamp,
+    MessageKey, MessageKind, Normalized, SkipReason, Timestamp, edit_from_export,
 };
 
 use crate::{
@@ -21,9 +21,6 @@ mod service;
 
 use entry::Entry;
 
-/// Exports of some years write 1 January 1970, in the exporter's zone, for messages never edited.
-const NEVER_EDITED_BEFORE: i64 = 2 * 86_400;
-
 pub(crate) fn normalize(
     payload: &str,
     chat: &ExportChat,
@@ -37,7 +34,7 @@ pub(crate) fn normalize(
         _ => return Ok(skip(SkipReason::UnknownEntry)),
     };
     let message_id = entry.id.0.ok_or(NormalizeError::Missing("id"))?;
-    let chat = chat_of(chat);
+    let chat = chat_of(chat)?;
     let times = times(&entry, assumed)?;
     let body = if is_service {
         body::Body {
@@ -78,25 +75,16 @@ pub(crate) fn normalize(
     Ok(finish(message, times.is_uncertain, false))
 }
 
-fn chat_of(header: &ExportChat) -> Chat {
-    let (kind, id) = match header.kind.as_str() {
-        "saved_messages" => (ChatKind::Saved, ChatId(header.id)),
-        "bot_chat" => (ChatKind::Bot, ChatId(header.id)),
-        "private_group" => (ChatKind::Group, ChatId::from_group(header.id)),
-        kind if kind.ends_with("_supergroup") => {
-            (ChatKind::Supergroup, ChatId::from_channel(header.id))
-        }
-        kind if kind.ends_with("_channel") => (ChatKind::Channel, ChatId::from_channel(header.id)),
-        kind if kind.ends_with("_group") => (ChatKind::Group, ChatId::from_group(header.id)),
-        // `personal_chat`, `replies`, `verification_codes`: all by the id of a user.
-        _ => (ChatKind::Private, ChatId(header.id)),
-    };
-    Chat {
+fn chat_of(header: &ExportChat) -> Result<Chat, NormalizeError> {
+    let (id, kind) = header
+        .identify()
+        .ok_or(NormalizeError::Missing("chat.type"))?;
+    Ok(Chat {
         id,
         title: header.name.clone().filter(|n| !n.is_empty()),
         kind,
         username: None,
-    }
+    })
 }
 
 struct Times {
@@ -118,7 +106,7 @@ fn times(entry: &Entry<'_>, assumed: Option<&AssumedTimes>) -> Result<Times, Nor
     let edit = entry.edited_unixtime.0.or_else(assumed_edit).unwrap_or(0);
     Ok(Times {
         event,
-        edit: if edit < NEVER_EDITED_BEFORE { 0 } else { edit },
+        edit: edit_from_export(edit),
         is_uncertain: certain.is_none(),
     })
 }
