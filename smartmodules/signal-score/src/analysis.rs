@@ -1,5 +1,7 @@
 //! A text, read once: its words by list, its form, its signs.
 
+use std::borrow::Cow;
+
 use telesift_text::{Token, TokenKind, fold, fold_homoglyphs, tokens};
 
 use crate::{Factor, Rules, rules::List};
@@ -106,14 +108,16 @@ impl Analysis {
         seen: &mut Vec<(u32, String)>,
         witness: &mut impl Witness,
     ) {
-        let mended = fold_homoglyphs(token.text);
-        if matches!(mended, std::borrow::Cow::Owned(_)) {
-            self.n_mixed_script += 1;
-        }
+        let mended = mend(token.text);
+        self.n_mixed_script += u32::from(matches!(mended, Cow::Owned(_)));
         if token.kind == TokenKind::Word && is_snake_case(token.text) {
             self.n_code += 1;
         }
-        let word = fold(&mended);
+        let word = if is_folded(&mended) {
+            mended
+        } else {
+            Cow::Owned(fold(&mended))
+        };
         let lists = rules.lexicon().lists_of(&word);
         if lists == 0 {
             self.n_words += 1;
@@ -137,7 +141,7 @@ impl Analysis {
             self.n_spam_words += 1;
         }
         if is_new && seen.len() < MAX_DISTINCT {
-            seen.push((lists, word));
+            seen.push((lists, word.into_owned()));
         }
     }
 
@@ -150,7 +154,27 @@ impl Analysis {
     }
 }
 
+/// The word with look-alike letters put back. A word of one script needs none: that is nearly every word, and told by its
+/// bytes.
+fn mend(word: &str) -> Cow<'_, str> {
+    let has_ascii = word.bytes().any(|b| b.is_ascii_alphanumeric());
+    if has_ascii && !word.is_ascii() {
+        fold_homoglyphs(word)
+    } else {
+        Cow::Borrowed(word)
+    }
+}
+
+/// Whether [`fold`] surely leaves the word as it is: it is in small letters, ASCII or Cyrillic.
+fn is_folded(word: &str) -> bool {
+    word.chars()
+        .all(|c| matches!(c, 'a'..='z' | '0'..='9' | 'а'..='я' | 'і' | 'ї' | 'є'))
+}
+
 /// `snake_case`: an underscore between ASCII letters or digits.
 fn is_snake_case(word: &str) -> bool {
     word.is_ascii() && word.trim_matches('_').contains('_')
 }
+
+#[cfg(test)]
+mod tests;

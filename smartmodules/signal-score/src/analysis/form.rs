@@ -21,8 +21,8 @@ impl Analysis {
                 (last, run) = (c, 1);
             }
             match c {
-                ' ' | '\n' | '\r' | '\t' => continue,
                 'a'..='z' | 'а'..='я' => self.n_lower += 1,
+                ' ' | '\n' | '\r' | '\t' => continue,
                 'A'..='Z' | 'А'..='Я' => self.n_upper += 1,
                 '?' | '？' | '؟' => self.has_question = true,
                 '$' | '€' | '₴' | '₽' | '£' => self.has_currency = true,
@@ -41,9 +41,13 @@ impl Analysis {
     /// Signs of code: quoted code, calls, paths of names, braces at line ends, stack traces.
     fn read_code(&mut self, text: &str) {
         let bytes = text.as_bytes();
-        let mut n_ticks = 0;
+        let n_ticks = bytes.iter().filter(|b| **b == b'`').count() as u32;
         for pair in bytes.windows(2) {
-            n_ticks += u32::from(pair[0] == b'`');
+            // Most bytes are letters outside of ASCII, and no sign begins with one.
+            if !pair[0].is_ascii() || !pair[1].is_ascii() {
+                continue;
+            }
+
             let is_sign = match pair {
                 b"()" | b"::" | b"=>" | b"&&" | b"||" | b"==" | b"!=" | b"{\n" | b");" | b"};" => {
                     true
@@ -53,7 +57,6 @@ impl Analysis {
             };
             self.n_code += u32::from(is_sign);
         }
-        n_ticks += u32::from(bytes.last() == Some(&b'`'));
         self.n_code += n_ticks / 2;
         let traces = [
             "Traceback (most recent",
