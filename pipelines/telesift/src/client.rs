@@ -113,7 +113,9 @@ impl Client {
             Ok(problem) => {
                 let words = problem.detail.unwrap_or(problem.title);
                 let error = anyhow::anyhow!("{words} ({})", problem.code);
-                Err(if status == 400 { crate::exit::usage(error) } else { error })
+                // A file that is no export is a failure of the import, not of the command line.
+                let is_usage = status == 400 && problem.code != "invalid_export";
+                Err(if is_usage { crate::exit::usage(error) } else { error })
             }
             Err(_) => bail!("{} answered {status}; is it a telesift server?", self.url),
         }

@@ -20,7 +20,7 @@ use crate::{
 const SAMPLE: &[u8] = include_bytes!("../../sample/export.json");
 
 /// Two searches that show what it is for; each finds a message of the sample.
-const SEARCHES: [&str; 2] = ["через що впала оплата", "dashboard remote code execution"];
+const SEARCHES: [&str; 2] = ["причина простою оплати", "dashboard remote code execution"];
 
 /// How long import and index of the sample may take.
 const PATIENCE: Duration = Duration::from_secs(50);

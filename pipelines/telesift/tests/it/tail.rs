@@ -18,7 +18,8 @@ async fn a_client_cut_twenty_times_receives_each_record_once_in_order() {
     let home = Home::new();
     let server = home.serve();
     let mut ids = Vec::new();
-    let exports = std::iter::once(sample()).chain(shared::post_files().iter().take(2).map(|f| shared::posts_as_export(f)));
+    let posts = shared::post_files().into_iter().take(2);
+    let exports = std::iter::once(sample()).chain(posts.map(|file| shared::posts_as_export(&file)));
     for export in exports {
         let (status, queued) = server.upload("export", export).await;
         assert_eq!(status, 202, "{queued}");
