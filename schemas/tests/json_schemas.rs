@@ -20,13 +20,14 @@ fn checked_in_schemas_are_those_of_the_types() {
     let bless = env::var_os("TELESIFT_BLESS").is_some();
     for (topic, schema) in schemas {
         let path = path(&format!("json/{topic}.schema.json"));
-        let fresh = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        let fresh = schema.to_value();
         if bless {
-            fs::write(&path, &fresh).unwrap();
+            fs::write(&path, format!("{fresh:#}\n")).unwrap();
         }
+        // Compared as values: whether JSON keeps the order of fields depends on what else is built with this crate.
         let kept = fs::read_to_string(&path).unwrap_or_default();
         assert!(
-            kept == fresh,
+            serde_json::from_str(&kept).ok() == Some(fresh),
             "json/{topic}.schema.json is stale: run this test with TELESIFT_BLESS=1 and commit what changed"
         );
     }

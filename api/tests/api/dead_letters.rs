@@ -39,6 +39,7 @@ async fn a_dead_letter_says_what_to_do() {
         .get("/v1/dead-letters/index:telegram-raw:0:3")
         .await
         .ok();
+    let _sorted = crate::desk::sorted_maps();
     insta::assert_json_snapshot!(letter);
     desk.get("/v1/dead-letters/index:telegram-raw:0:4")
         .await

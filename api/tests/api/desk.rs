@@ -436,3 +436,11 @@ impl DefaultNow for ManualClock {
         ManualClock::default().now()
     }
 }
+
+/// While it lives, snapshots list the fields of objects by name: whether JSON keeps their order depends on what else is
+/// built with this crate.
+pub(crate) fn sorted_maps() -> impl Drop {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_sort_maps(true);
+    settings.bind_to_scope()
+}

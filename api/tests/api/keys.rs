@@ -23,6 +23,7 @@ async fn a_key_is_shown_once_and_works_until_revoked() {
         !listed.to_string().contains(&key[key.len() - 43..]),
         "no secret in lists"
     );
+    let _sorted = crate::desk::sorted_maps();
     insta::assert_json_snapshot!(listed, {".items[].id" => "[id]"});
 
     let path = format!("/v1/keys/{id}");

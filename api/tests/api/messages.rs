@@ -31,6 +31,7 @@ async fn a_message_looks_as_documented() {
     desk.take_in(message(OPS, 42, "signal", "Нова версія вийде завтра?"))
         .await;
     let answer = desk.get(&format!("/v1/messages/{OPS}:42")).await.ok();
+    let _sorted = crate::desk::sorted_maps();
     insta::assert_json_snapshot!(answer);
 }
 
@@ -234,6 +235,7 @@ async fn an_explanation_adds_up_and_names_every_stage() {
     let contributions = factors.iter().map(|f| f["contribution"].as_f64().unwrap());
     let sum: f64 = contributions.sum();
     assert!((sum - answer["logit"].as_f64().unwrap()).abs() < 1e-9);
+    let _sorted = crate::desk::sorted_maps();
     insta::assert_json_snapshot!(answer);
 }
 

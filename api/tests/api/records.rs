@@ -15,6 +15,7 @@ use crate::desk::{Desk, NEWS, OPS, message};
 async fn topics_show_what_is_kept() {
     let desk = Desk::new().await;
     desk.take_in(message(OPS, 1, "signal", "слово")).await;
+    let _sorted = crate::desk::sorted_maps();
     insta::assert_json_snapshot!(desk.get("/v1/topics").await.ok());
 }
 

@@ -30,6 +30,7 @@ async fn a_hit_shows_scores_highlights_and_message() {
     desk.take_in(message(OPS, 2, "signal", "зовсім інше")).await;
     let body = json!({"query": "версія", "mode": "text"});
     let answer = desk.post("/v1/search", body).await.ok();
+    let _sorted = crate::desk::sorted_maps();
     insta::assert_json_snapshot!(answer, {".took_ms" => "[ms]", ".hits[].score" => "[score]", ".hits[].text_score" => "[score]"});
 }
 

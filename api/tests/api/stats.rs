@@ -49,6 +49,7 @@ async fn the_ledger_shows_stages_of_log_and_catalog_with_their_lag() {
         .put_stage_state(&stage("index", Topic::MESSAGES), None, &state(3, 0, 0))
         .await
         .unwrap();
+    let _sorted = crate::desk::sorted_maps();
     insta::assert_json_snapshot!(desk.get("/v1/stats/pipeline").await.ok());
 }
 
@@ -64,6 +65,7 @@ async fn classes_are_counted_per_bucket() {
         desk.take_in(message(OPS, id, class, "слово")).await;
     }
     desk.take_in(message(NEWS, 5, "noise", "слово")).await;
+    let _sorted = crate::desk::sorted_maps();
     insta::assert_json_snapshot!(desk.get("/v1/stats/screen?bucket=1h").await.ok());
     let one = desk
         .get("/v1/stats/screen?since=2026-01-05T10:00:02Z&until=2026-01-05T10:00:06Z")

@@ -23,7 +23,14 @@ pub struct RawUpdate {
 
 /// The identity of a message version, whichever source it came from.
 pub fn message_identity(chat: ChatId, message_id: i64, edit: i64) -> UniqueKey {
-    UniqueKey::new("message", &[&chat.to_string(), &message_id.to_string(), &edit.to_string()])
+    UniqueKey::new(
+        "message",
+        &[
+            &chat.to_string(),
+            &message_id.to_string(),
+            &edit.to_string(),
+        ],
+    )
 }
 
 /// The identity of an update of a bot.
@@ -43,8 +50,13 @@ pub trait ExportReader: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`ExportReader::validate`]; entries before the fault have been given.
-    fn read(&self, import: &str, request: &ImportRequest, skip: u64, sink: &mut ExportSink<'_>)
-    -> Result<(), ImportError>;
+    fn read(
+        &self,
+        import: &str,
+        request: &ImportRequest,
+        skip: u64,
+        sink: &mut ExportSink<'_>,
+    ) -> Result<(), ImportError>;
 }
 
 /// Takes one entry and the number of bytes of the file read so far.

@@ -115,22 +115,42 @@ impl Consumer {
     ///
     /// # Errors
     /// What no retry mends; the stage's partitions stand still until the process is restarted.
-    pub async fn run(self, mut stage: impl Process, shutdown: CancellationToken) -> Result<(), StageError> {
-        let Some(mut next) = self.retry(&shutdown, &mut stage, None).await? else { return Ok(()) };
+    pub async fn run(
+        self,
+        mut stage: impl Process,
+        shutdown: CancellationToken,
+    ) -> Result<(), StageError> {
+        let Some(mut next) = self.retry(&shutdown, &mut stage, None).await? else {
+            return Ok(());
+        };
         while !shutdown.is_cancelled() {
             let started = Instant::now();
-            let Some(inputs) = self.read(&mut next, &shutdown).await? else { return Ok(()) };
+            let Some(inputs) = self.read(&mut next, &shutdown).await? else {
+                return Ok(());
+            };
             if inputs.is_empty() {
                 self.wait(&next, &shutdown).await?;
                 continue;
             }
-            if self.retry(&shutdown, &mut stage, Some(&inputs)).await?.is_none() {
+            if self
+                .retry(&shutdown, &mut stage, Some(&inputs))
+                .await?
+                .is_none()
+            {
                 return Ok(());
             }
             self.advance(&mut next, &inputs);
-            telemetry::batch(self.stage, inputs.iter().map(|i| i.batch.records.len()).sum(), started.elapsed());
+            telemetry::batch(
+                self.stage,
+                inputs.iter().map(|i| i.batch.records.len()).sum(),
+                started.elapsed(),
+            );
             if !self.is_full(&inputs) {
-                pause(self.min_interval.saturating_sub(started.elapsed()), &shutdown).await;
+                pause(
+                    self.min_interval.saturating_sub(started.elapsed()),
+                    &shutdown,
+                )
+                .await;
             }
         }
         Ok(())
@@ -160,7 +180,12 @@ impl Consumer {
         }
     }
 
-    async fn back_off(&self, error: &StageError, delays: &mut impl Iterator<Item = Duration>, shutdown: &CancellationToken) {
+    async fn back_off(
+        &self,
+        error: &StageError,
+        delays: &mut impl Iterator<Item = Duration>,
+        shutdown: &CancellationToken,
+    ) {
         let delay = delays.next().unwrap_or(MAX_DELAY);
         metrics::counter!(telemetry::RETRIES, "stage" => self.stage).increment(1);
         tracing::warn!(stage = self.stage, delay_ms = delay.as_millis() as u64, %error, "will try again");
@@ -168,7 +193,11 @@ impl Consumer {
     }
 
     /// Reads what there is of every partition; partitions without anything new are left out.
-    async fn read(&self, next: &mut [Offset], shutdown: &CancellationToken) -> Result<Option<Vec<Input>>, StageError> {
+    async fn read(
+        &self,
+        next: &mut [Offset],
+        shutdown: &CancellationToken,
+    ) -> Result<Option<Vec<Input>>, StageError> {
         let mut inputs = Vec::new();
         let mut delays = delays();
         for (at, from) in self.inputs.iter().zip(next.iter()) {
@@ -176,7 +205,9 @@ impl Consumer {
                 match self.log.read(at, *from, self.limits).await {
                     Ok(batch) => break batch,
                     Err(record_log::Error::Evicted { first, .. }) => break evicted(*from, first),
-                    Err(e) if e.is_retryable() => self.back_off(&e.into(), &mut delays, shutdown).await,
+                    Err(e) if e.is_retryable() => {
+                        self.back_off(&e.into(), &mut delays, shutdown).await
+                    }
                     Err(e) => return Err(e.into()),
                 }
                 if shutdown.is_cancelled() {
@@ -185,7 +216,11 @@ impl Consumer {
             };
             telemetry::lag(self.stage, at, batch.end.0.saturating_sub(batch.next.0));
             if batch.next > *from {
-                inputs.push(Input { at: at.clone(), from: *from, batch });
+                inputs.push(Input {
+                    at: at.clone(),
+                    from: *from,
+                    batch,
+                });
             }
         }
         Ok(Some(inputs))
@@ -193,7 +228,11 @@ impl Consumer {
 
     /// Waits until one of the partitions has something new.
     async fn wait(&self, next: &[Offset], shutdown: &CancellationToken) -> Result<(), StageError> {
-        let any = self.inputs.iter().zip(next).map(|(at, next)| self.log.wait_beyond(at, *next));
+        let any = self
+            .inputs
+            .iter()
+            .zip(next)
+            .map(|(at, next)| self.log.wait_beyond(at, *next));
         tokio::select! {
             () = shutdown.cancelled() => Ok(()),
             (outcome, _, _) = select_all(any) => match outcome {
@@ -222,8 +261,17 @@ impl Consumer {
 
 /// A batch that stands for records the log no longer has.
 fn evicted(from: Offset, first: Offset) -> Batch {
-    let gap = Gap { from, to: first, reason: GapReason::Evicted };
-    Batch { records: Vec::new(), gaps: vec![gap], next: first, end: first }
+    let gap = Gap {
+        from,
+        to: first,
+        reason: GapReason::Evicted,
+    };
+    Batch {
+        records: Vec::new(),
+        gaps: vec![gap],
+        next: first,
+        end: first,
+    }
 }
 
 const MAX_DELAY: Duration = Duration::from_secs(10);

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use telesift_ports::record_log::{NewRecord, StoredRecord, UniqueKey};
-use telesift_schemas::{DeadLetter, DeadLetterCode, Origin, PartitionId, Payload, Timestamp, Topic, TopicPartition};
+use telesift_schemas::{
+    DeadLetter, DeadLetterCode, Origin, PartitionId, Payload, Timestamp, Topic, TopicPartition,
+};
 
 use crate::telemetry;
 
@@ -27,7 +29,11 @@ pub fn append(
     now: Timestamp,
 ) -> (TopicPartition, NewRecord) {
     metrics::counter!(telemetry::DEAD_LETTERS, "stage" => stage.to_owned(), "code" => refusal.code.as_str()).increment(1);
-    let origin = Origin { topic: at.topic.clone(), partition: at.partition, offset: record.offset };
+    let origin = Origin {
+        topic: at.topic.clone(),
+        partition: at.partition,
+        offset: record.offset,
+    };
     let id = DeadLetter::id_of(stage, &origin);
     let letter = DeadLetter {
         v: DeadLetter::VERSION,
@@ -47,12 +53,18 @@ pub fn append(
         value: value.into(),
         unique: vec![UniqueKey::new("dead-letter", &[&id])],
     };
-    (TopicPartition::new(Topic::DEAD_LETTERS, PartitionId(0)), record)
+    (
+        TopicPartition::new(Topic::DEAD_LETTERS, PartitionId(0)),
+        record,
+    )
 }
 
 fn payload(value: &[u8]) -> Payload {
     match std::str::from_utf8(value) {
         Ok(text) => Payload::Text(text.to_owned()),
-        Err(_) => Payload::Base64(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, value)),
+        Err(_) => Payload::Base64(base64::Engine::encode(
+            &base64::engine::general_purpose::STANDARD,
+            value,
+        )),
     }
 }

@@ -44,24 +44,46 @@ impl Index {
         clock: Arc<dyn Clock>,
         inputs: Vec<TopicPartition>,
     ) -> Self {
-        Index { log, store, catalog, embedder, clock, states: vec![None; inputs.len()], inputs }
+        Index {
+            log,
+            store,
+            catalog,
+            embedder,
+            clock,
+            states: vec![None; inputs.len()],
+            inputs,
+        }
     }
 
     fn key(&self, at: &TopicPartition) -> StageKey {
-        StageKey { stage: STAGE.into(), input: at.clone() }
+        StageKey {
+            stage: STAGE.into(),
+            input: at.clone(),
+        }
     }
 
     /// Parses and embeds what can be indexed; the rest is to be refused.
-    async fn prepare<'a>(&self, inputs: &'a [Input]) -> Result<(Vec<Candidate<'a>>, Vec<Refused<'a>>), StageError> {
+    async fn prepare<'a>(
+        &self,
+        inputs: &'a [Input],
+    ) -> Result<(Vec<Candidate<'a>>, Vec<Refused<'a>>), StageError> {
         let (mut candidates, mut refused) = (Vec::new(), Vec::new());
         for input in inputs {
             for record in &input.batch.records {
                 match serde_json::from_slice::<Message>(&record.value) {
-                    Ok(message) => candidates.push(Candidate { at: &input.at, record, message, vector: None }),
+                    Ok(message) => candidates.push(Candidate {
+                        at: &input.at,
+                        record,
+                        message,
+                        vector: None,
+                    }),
                     Err(e) => refused.push(Refused {
                         at: &input.at,
                         record,
-                        refusal: refusal(DeadLetterCode::Unreadable, format!("not a message record: {e}")),
+                        refusal: refusal(
+                            DeadLetterCode::Unreadable,
+                            format!("not a message record: {e}"),
+                        ),
                     }),
                 }
             }
@@ -88,13 +110,18 @@ impl Index {
         loop {
             let batch = candidates
                 .iter()
-                .map(|c| IndexedMessage { message: c.message.clone(), vector: c.vector.clone() })
+                .map(|c| IndexedMessage {
+                    message: c.message.clone(),
+                    vector: c.vector.clone(),
+                })
                 .collect();
             match self.store.apply(batch).await {
                 Ok(_) => return Ok(()),
                 Err(message_store::Error::Rejected { key, reason }) => {
                     let n_before = candidates.len();
-                    let (bad, good) = candidates.into_iter().partition(|c: &Candidate<'_>| c.message.id == key);
+                    let (bad, good) = candidates
+                        .into_iter()
+                        .partition(|c: &Candidate<'_>| c.message.id == key);
                     candidates = good;
                     if candidates.len() == n_before {
                         return Err(message_store::Error::Rejected { key, reason }.into());
@@ -125,7 +152,9 @@ impl Index {
     }
 
     async fn commit(&mut self, input: &Input, refused: &[Refused<'_>]) -> Result<(), StageError> {
-        let Some(i) = self.inputs.iter().position(|at| *at == input.at) else { return Ok(()) };
+        let Some(i) = self.inputs.iter().position(|at| *at == input.at) else {
+            return Ok(());
+        };
         let stored = self.states[i].clone();
         let mut state = stored.clone().unwrap_or_default();
         if state.next >= input.batch.next {
@@ -141,7 +170,9 @@ impl Index {
             ..Counters::default()
         };
         state.next = input.batch.next;
-        self.catalog.put_stage_state(&self.key(&input.at), stored.map(|s| s.next), &state).await?;
+        self.catalog
+            .put_stage_state(&self.key(&input.at), stored.map(|s| s.next), &state)
+            .await?;
         self.states[i] = Some(state);
         Ok(())
     }
@@ -153,7 +184,11 @@ impl Process for Index {
         for i in 0..self.inputs.len() {
             self.states[i] = self.catalog.stage_state(&self.key(&self.inputs[i])).await?;
         }
-        Ok(self.states.iter().map(|s| s.as_ref().map_or(Offset::ZERO, |s| s.next)).collect())
+        Ok(self
+            .states
+            .iter()
+            .map(|s| s.as_ref().map_or(Offset::ZERO, |s| s.next))
+            .collect())
     }
 
     async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
@@ -183,5 +218,9 @@ struct Refused<'a> {
 }
 
 fn refusal(code: DeadLetterCode, message: String) -> Refusal {
-    Refusal { code, message, attempts: 1 }
+    Refusal {
+        code,
+        message,
+        attempts: 1,
+    }
 }

@@ -27,7 +27,8 @@ use suspects::Suspects;
 pub const STAGE: &str = "screen";
 
 /// Makes a chain; called once per partition, and again should a chain be lost.
-pub type ChainFactory = Arc<dyn Fn() -> Result<Box<dyn SmartModuleChain>, ChainError> + Send + Sync>;
+pub type ChainFactory =
+    Arc<dyn Fn() -> Result<Box<dyn SmartModuleChain>, ChainError> + Send + Sync>;
 
 /// Screens one partition.
 ///
@@ -74,18 +75,29 @@ impl Screen {
     }
 
     fn state_key(&self) -> String {
-        StageKey { stage: STAGE.into(), input: self.input.clone() }.state_key()
+        StageKey {
+            stage: STAGE.into(),
+            input: self.input.clone(),
+        }
+        .state_key()
     }
 
     /// Runs the chain on a blocking thread, under the watchdog.
-    async fn run_chain(&mut self, records: &[StoredRecord]) -> Result<Vec<ChainOutcome>, StageError> {
+    async fn run_chain(
+        &mut self,
+        records: &[StoredRecord],
+    ) -> Result<Vec<ChainOutcome>, StageError> {
         let mut chain = match self.chain.take() {
             Some(chain) => chain,
             None => (self.chains)()?,
         };
         let inputs: Vec<ChainInput> = records
             .iter()
-            .map(|r| ChainInput { offset: r.offset, key: r.key.clone(), value: r.value.clone() })
+            .map(|r| ChainInput {
+                offset: r.offset,
+                key: r.key.clone(),
+                value: r.value.clone(),
+            })
             .collect();
         let work = tokio::task::spawn_blocking(move || {
             let outcome = chain.process(&inputs);
@@ -109,9 +121,17 @@ impl Screen {
     }
 
     /// Screens `records` and commits them with everything in `gaps` of the input.
-    async fn screen(&mut self, records: &[StoredRecord], next: Offset, missing: Counters) -> Result<(), StageError> {
+    async fn screen(
+        &mut self,
+        records: &[StoredRecord],
+        next: Offset,
+        missing: Counters,
+    ) -> Result<(), StageError> {
         let outcomes = self.run_chain(records).await?;
-        let mut plan = Plan { counters: missing, ..Plan::default() };
+        let mut plan = Plan {
+            counters: missing,
+            ..Plan::default()
+        };
         for (record, outcome) in records.iter().zip(outcomes) {
             self.plan(&mut plan, record, outcome);
         }
@@ -123,12 +143,22 @@ impl Screen {
         plan.counters.received += 1;
         let refusal = match outcome {
             ChainOutcome::Filtered => return plan.counters.skip("filtered"),
-            ChainOutcome::Failed { module, code, message } => {
-                Refusal { code, message: format!("{module}: {message}"), attempts: 1 }
-            }
+            ChainOutcome::Failed {
+                module,
+                code,
+                message,
+            } => Refusal {
+                code,
+                message: format!("{module}: {message}"),
+                attempts: 1,
+            },
             ChainOutcome::Value(value) => match output::read(&value) {
                 Screened::Skip(reason) => return plan.counters.skip(&reason),
-                Screened::Fail { code, message } => Refusal { code, message, attempts: 1 },
+                Screened::Fail { code, message } => Refusal {
+                    code,
+                    message,
+                    attempts: 1,
+                },
                 Screened::Message { identity } => {
                     let origin = (&self.input, record.offset);
                     plan.appends.push((
@@ -148,7 +178,13 @@ impl Screen {
 
     fn refuse(&self, plan: &mut Plan, record: &StoredRecord, refusal: Refusal) {
         plan.counters.dead_lettered += 1;
-        plan.appends.push(dead_letter::append(STAGE, &self.input, record, refusal, self.clock.now()));
+        plan.appends.push(dead_letter::append(
+            STAGE,
+            &self.input,
+            record,
+            refusal,
+            self.clock.now(),
+        ));
         plan.kinds.push(Kind::DeadLetter);
     }
 
@@ -179,8 +215,10 @@ impl Screen {
         let key = self.state_key();
         self.stored = self.log.state(&key).await?;
         self.state = match &self.stored {
-            Some(bytes) => serde_json::from_slice(bytes)
-                .map_err(|e| StageError::State { key, reason: e.to_string() })?,
+            Some(bytes) => serde_json::from_slice(bytes).map_err(|e| StageError::State {
+                key,
+                reason: e.to_string(),
+            })?,
             None => StageState::default(),
         };
         Ok(())
@@ -201,7 +239,10 @@ impl Process for Screen {
             return Ok(()); // an ambiguous commit of the last try did take effect
         }
         let records = &input.batch.records;
-        let n_suspects = records.iter().take_while(|r| self.suspects.contains(r.offset)).count();
+        let n_suspects = records
+            .iter()
+            .take_while(|r| self.suspects.contains(r.offset))
+            .count();
         for record in &records[..n_suspects] {
             if record.offset < self.state.next {
                 continue;
@@ -209,7 +250,8 @@ impl Process for Screen {
             self.screen_suspect(record).await?;
         }
         let rest = &records[n_suspects..];
-        self.screen(rest, input.batch.next, gap_counters(input)).await
+        self.screen(rest, input.batch.next, gap_counters(input))
+            .await
     }
 }
 
@@ -221,13 +263,21 @@ impl Screen {
             plan.counters.received += 1;
             let refusal = Refusal {
                 code: DeadLetterCode::GuestTimeout,
-                message: format!("no module of the chain returned within {} s", self.watchdog.as_secs()),
+                message: format!(
+                    "no module of the chain returned within {} s",
+                    self.watchdog.as_secs()
+                ),
                 attempts: suspects::MAX_ATTEMPTS,
             };
             self.refuse(&mut plan, record, refusal);
             return self.commit(plan, record.offset.next()).await;
         }
-        self.screen(std::slice::from_ref(record), record.offset.next(), Counters::default()).await
+        self.screen(
+            std::slice::from_ref(record),
+            record.offset.next(),
+            Counters::default(),
+        )
+        .await
     }
 }
 

@@ -21,7 +21,13 @@ pub(crate) struct Connection {
     #[arg(long, global = true, env = "TELESIFT_URL", value_name = "URL")]
     pub(crate) url: Option<String>,
     /// API key; by default the admin key in the data directory. Better given as TELESIFT_KEY.
-    #[arg(long, global = true, env = "TELESIFT_KEY", value_name = "KEY", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "TELESIFT_KEY",
+        value_name = "KEY",
+        hide_env_values = true
+    )]
     pub(crate) key: Option<String>,
     /// Data directory; by default the platform's data folder, `telesift/`.
     #[arg(long, global = true, env = "TELESIFT_DATA_DIR", value_name = "DIR")]
@@ -62,7 +68,12 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) listen: Option<String>,
     /// Which parts of the flow this process runs; anything but `all` needs Fluvio and Postgres.
-    #[arg(long, value_name = "ROLES", default_value = "all", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "ROLES",
+        default_value = "all",
+        value_delimiter = ','
+    )]
     pub(crate) roles: Vec<Role>,
 }
 
@@ -237,8 +248,11 @@ mod tests {
 
     #[test]
     fn negative_ids_are_values() {
-        let cli = Cli::try_parse_from(["telesift", "search", "x", "--chat", "-1001234567890"]).unwrap();
-        let Command::Search(search) = cli.command else { panic!("{cli:?}") };
+        let cli =
+            Cli::try_parse_from(["telesift", "search", "x", "--chat", "-1001234567890"]).unwrap();
+        let Command::Search(search) = cli.command else {
+            panic!("{cli:?}")
+        };
         assert_eq!(search.filters.chats, [-1001234567890]);
     }
 

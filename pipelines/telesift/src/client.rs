@@ -53,26 +53,28 @@ impl Client {
             Some(url) => url.clone(),
             None => running_server(&data_dir)?.url,
         };
+        let url = checked(&url)?;
         let key = match &connection.key {
             Some(key) => key.clone(),
             None => read_admin_key(&data_dir)?,
         };
-        Self::new(&url, &key)
+        Self::new(url, &key)
     }
 
     /// A client of the server at `url`.
     pub(crate) fn new(url: &str, key: &str) -> Result<Self> {
-        let url = url.trim_end_matches('/');
-        if !(url.starts_with("http://") || url.starts_with("https://")) {
-            bail!(Usage(format!("`{url}` is no http URL")));
-        }
+        let url = checked(url)?;
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
             .read_timeout(Duration::from_secs(120))
             .user_agent(concat!("telesift/", env!("CARGO_PKG_VERSION")))
             .build()
             .context("cannot start the HTTP client")?;
-        Ok(Client { http, url: url.to_owned(), key: key.trim().to_owned() })
+        Ok(Client {
+            http,
+            url: url.to_owned(),
+            key: key.trim().to_owned(),
+        })
     }
 
     /// The server's URL, without a slash at its end.
@@ -87,18 +89,28 @@ impl Client {
 
     /// A request with the key, to be sent by [`Client::send`].
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key)
+        self.http
+            .request(method, format!("{}{path}", self.url))
+            .bearer_auth(&self.key)
     }
 
     /// Sends, and reads the JSON of the answer.
     pub(crate) async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
         let response = self.send(request).await?;
-        response.json().await.context("the server's answer is not what this version expects")
+        response
+            .json()
+            .await
+            .context("the server's answer is not what this version expects")
     }
 
     /// Reads the JSON at `path`.
-    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T> {
-        self.json(self.request(Method::GET, path).query(query)).await
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T> {
+        self.json(self.request(Method::GET, path).query(query))
+            .await
     }
 
     /// Sends; an answer that is a problem becomes an error in its words.
@@ -115,7 +127,11 @@ impl Client {
                 let error = anyhow::anyhow!("{words} ({})", problem.code);
                 // A file that is no export is a failure of the import, not of the command line.
                 let is_usage = status == 400 && problem.code != "invalid_export";
-                Err(if is_usage { crate::exit::usage(error) } else { error })
+                Err(if is_usage {
+                    crate::exit::usage(error)
+                } else {
+                    error
+                })
             }
             Err(_) => bail!("{} answered {status}; is it a telesift server?", self.url),
         }
@@ -123,13 +139,23 @@ impl Client {
 
     fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
         if error.is_connect() {
-            anyhow::anyhow!("no server answers at {}; start one with `telesift serve`", self.url)
+            anyhow::anyhow!(
+                "no server answers at {}; start one with `telesift serve`",
+                self.url
+            )
         } else if error.is_timeout() {
             anyhow::anyhow!("{} did not answer in time", self.url)
         } else {
             anyhow::Error::new(error.without_url()).context("the connection failed")
         }
     }
+}
+
+fn checked(url: &str) -> Result<&str> {
+    if url.starts_with("http://") || url.starts_with("https://") {
+        return Ok(url.trim_end_matches('/'));
+    }
+    bail!(Usage(format!("`{url}` is no http URL")))
 }
 
 fn running_server(data_dir: &Path) -> Result<ServerFile> {
@@ -140,13 +166,18 @@ fn running_server(data_dir: &Path) -> Result<ServerFile> {
             data_dir.display()
         )
     })?;
-    serde_json::from_str(&text).with_context(|| format!("{} is damaged; restart the server", file.display()))
+    serde_json::from_str(&text)
+        .with_context(|| format!("{} is damaged; restart the server", file.display()))
 }
 
 fn read_admin_key(data_dir: &Path) -> Result<String> {
     let file = admin_key_file(data_dir);
     let text = std::fs::read_to_string(&file).map_err(|e| {
-        anyhow::anyhow!("no key: cannot read {} ({}); set TELESIFT_KEY", file.display(), e.kind())
+        anyhow::anyhow!(
+            "no key: cannot read {} ({}); set TELESIFT_KEY",
+            file.display(),
+            e.kind()
+        )
     })?;
     Ok(text.trim().to_owned())
 }

@@ -61,7 +61,10 @@ pub(crate) struct TopicRetention {
 impl From<TopicRetention> for Retention {
     fn from(from: TopicRetention) -> Self {
         let limit = |n: u64, unit: u64| (n > 0).then(|| n.saturating_mul(unit));
-        Retention { max_age_s: limit(from.max_age_days, 24 * 3600), max_bytes: limit(from.max_mib, 1 << 20) }
+        Retention {
+            max_age_s: limit(from.max_age_days, 24 * 3600),
+            max_bytes: limit(from.max_mib, 1 << 20),
+        }
     }
 }
 
@@ -117,33 +120,60 @@ impl Config {
     /// Reads the defaults, `file` if given, and the environment.
     pub(crate) fn load(file: Option<&Path>) -> Result<Self> {
         let text = file
-            .map(|f| std::fs::read_to_string(f).with_context(|| format!("cannot read the configuration {}", f.display())))
+            .map(|f| {
+                std::fs::read_to_string(f)
+                    .with_context(|| format!("cannot read the configuration {}", f.display()))
+            })
             .transpose()?;
         let name = file.map(|f| f.display().to_string()).unwrap_or_default();
         let environment = std::env::vars().filter(|(k, _)| k.starts_with(merge::ENV_PREFIX));
         Self::from_parts(text.as_deref().map(|t| (name.as_str(), t)), environment)
     }
 
-    fn from_parts(file: Option<(&str, &str)>, environment: impl Iterator<Item = (String, String)>) -> Result<Self> {
-        let mut table: toml::Table = DEFAULTS.parse().context("the embedded configuration is broken")?;
+    fn from_parts(
+        file: Option<(&str, &str)>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self> {
+        let mut table: toml::Table = DEFAULTS
+            .parse()
+            .context("the embedded configuration is broken")?;
         if let Some((name, text)) = file {
-            let over: toml::Table = text.parse().with_context(|| format!("{name} is no valid TOML"))?;
+            let over: toml::Table = text
+                .parse()
+                .with_context(|| format!("{name} is no valid TOML"))?;
             merge::merge(&mut table, over, "").with_context(|| format!("in {name}"))?;
         }
         for (variable, value) in environment {
             merge::set_from_environment(&mut table, &variable, &value)?;
         }
-        let config: Config = table.try_into().context("the configuration has a value of the wrong type")?;
+        let config: Config = table
+            .try_into()
+            .context("the configuration has a value of the wrong type")?;
         config.check()?;
         Ok(config)
     }
 
     fn check(&self) -> Result<()> {
-        anyhow::ensure!(self.log.partitions >= 1, "log.partitions must be at least 1");
-        anyhow::ensure!(self.screen.batch_records >= 1, "screen.batch_records must be at least 1");
-        anyhow::ensure!(self.index.batch_records >= 1, "index.batch_records must be at least 1");
-        anyhow::ensure!(self.screen.watchdog_s >= 1, "screen.watchdog_s must be at least 1");
-        anyhow::ensure!(self.screen.memory_limit_mib >= 8, "screen.memory_limit_mib must be at least 8");
+        anyhow::ensure!(
+            self.log.partitions >= 1,
+            "log.partitions must be at least 1"
+        );
+        anyhow::ensure!(
+            self.screen.batch_records >= 1,
+            "screen.batch_records must be at least 1"
+        );
+        anyhow::ensure!(
+            self.index.batch_records >= 1,
+            "index.batch_records must be at least 1"
+        );
+        anyhow::ensure!(
+            self.screen.watchdog_s >= 1,
+            "screen.watchdog_s must be at least 1"
+        );
+        anyhow::ensure!(
+            self.screen.memory_limit_mib >= 8,
+            "screen.memory_limit_mib must be at least 8"
+        );
         Ok(())
     }
 
@@ -168,15 +198,24 @@ mod tests {
     use super::*;
 
     fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config> {
-        let environment: Vec<_> = environment.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-        Config::from_parts((!file.is_empty()).then_some(("test.toml", file)), environment.into_iter())
+        let environment: Vec<_> = environment
+            .iter()
+            .map(|(k, v)| (k.to_string(), v.to_string()))
+            .collect();
+        Config::from_parts(
+            (!file.is_empty()).then_some(("test.toml", file)),
+            environment.into_iter(),
+        )
     }
 
     #[test]
     fn defaults_load() {
         let config = load("", &[]).unwrap();
         assert_eq!(config.server.listen, "127.0.0.1:8080");
-        assert_eq!(Retention::from(config.log.retention["messages"]), Retention::default());
+        assert_eq!(
+            Retention::from(config.log.retention["messages"]),
+            Retention::default()
+        );
     }
 
     #[test]
@@ -185,15 +224,30 @@ mod tests {
         let config = load(file, &[("TELESIFT__SERVER__LISTEN", "127.0.0.1:2")]).unwrap();
         assert_eq!(config.server.listen, "127.0.0.1:2");
         assert_eq!(config.server.request_timeout_s, 5);
-        assert_eq!(Retention::from(config.log.retention["messages"]).max_age_s, Some(172_800));
+        assert_eq!(
+            Retention::from(config.log.retention["messages"]).max_age_s,
+            Some(172_800)
+        );
     }
 
     #[test]
     fn unknown_keys_are_refused_with_the_nearest_name() {
-        let error = format!("{:#}", load("[server]\nlisten_on = \"x\"", &[]).unwrap_err());
-        assert!(error.contains("unknown key `server.listen_on`") && error.contains("`server.listen`"), "{error}");
-        let error = format!("{:#}", load("", &[("TELESIFT__SERVER__LISTN", "x")]).unwrap_err());
-        assert!(error.contains("TELESIFT__SERVER__LISTN") && error.contains("server.listen"), "{error}");
+        let error = format!(
+            "{:#}",
+            load("[server]\nlisten_on = \"x\"", &[]).unwrap_err()
+        );
+        assert!(
+            error.contains("unknown key `server.listen_on`") && error.contains("`server.listen`"),
+            "{error}"
+        );
+        let error = format!(
+            "{:#}",
+            load("", &[("TELESIFT__SERVER__LISTN", "x")]).unwrap_err()
+        );
+        assert!(
+            error.contains("TELESIFT__SERVER__LISTN") && error.contains("server.listen"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -21,7 +21,9 @@ pub(crate) fn usage(error: anyhow::Error) -> anyhow::Error {
 
 /// Prints what went wrong, with its causes, and turns it into an exit code.
 pub(crate) fn code(outcome: anyhow::Result<()>) -> ExitCode {
-    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    let Err(error) = outcome else {
+        return ExitCode::SUCCESS;
+    };
     if is_broken_pipe(&error) {
         return ExitCode::SUCCESS; // the reader has seen enough
     }

@@ -65,14 +65,27 @@ impl Server {
         };
         let app = telesift_api::router(state).into_make_service_with_connect_info::<SocketAddr>();
         tasks.spawn("api", move |stop| async move {
-            axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await?;
+            axum::serve(listener, app)
+                .with_graceful_shutdown(stop.cancelled_owned())
+                .await?;
             Ok(())
         });
 
         let url = format!("http://{address}");
-        let file = ServerFile { url: url.clone(), pid: std::process::id() };
-        std::fs::write(server_file(&data_dir), serde_json::to_vec(&file)?).context("cannot write server.json")?;
-        Ok(Server { url, address, data_dir, admin_key, tasks, flow })
+        let file = ServerFile {
+            url: url.clone(),
+            pid: std::process::id(),
+        };
+        std::fs::write(server_file(&data_dir), serde_json::to_vec(&file)?)
+            .context("cannot write server.json")?;
+        Ok(Server {
+            url,
+            address,
+            data_dir,
+            admin_key,
+            tasks,
+            flow,
+        })
     }
 
     /// Runs until a signal, or until a part ends that must not.
@@ -109,7 +122,9 @@ fn api_config(config: &Config) -> ApiConfig {
 
 async fn bind(listen: &str) -> Result<TcpListener> {
     let listen = restart::listen_address().unwrap_or_else(|| listen.to_owned());
-    TcpListener::bind(&listen).await.with_context(|| format!("cannot listen on {listen}"))
+    TcpListener::bind(&listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}"))
 }
 
 /// Creates the data directory for its owner alone.
@@ -118,7 +133,9 @@ fn create_private_dir(dir: &Path) -> Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir).with_context(|| format!("cannot create the data directory {}", dir.display()))
+    builder
+        .create(dir)
+        .with_context(|| format!("cannot create the data directory {}", dir.display()))
 }
 
 /// The admin key of the data directory; the first start makes it.
@@ -135,7 +152,9 @@ async fn admin_key(flow: &Flow, data_dir: &Path) -> Result<String> {
         chats: None,
         expires_at: None,
     };
-    let IssuedKey { secret, .. } = issue_key(&*flow.catalog, &*flow.clock, request).await.context("cannot make the admin key")?;
+    let IssuedKey { secret, .. } = issue_key(&*flow.catalog, &*flow.clock, request)
+        .await
+        .context("cannot make the admin key")?;
     write_private(&file, &secret)?;
     Ok(secret)
 }
@@ -146,8 +165,12 @@ fn write_private(file: &Path, text: &str) -> Result<()> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut out = options.open(file).with_context(|| format!("cannot create {}", file.display()))?;
-    writeln!(out, "{text}").and_then(|()| out.sync_all()).with_context(|| format!("cannot write {}", file.display()))
+    let mut out = options
+        .open(file)
+        .with_context(|| format!("cannot create {}", file.display()))?;
+    writeln!(out, "{text}")
+        .and_then(|()| out.sync_all())
+        .with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Waits for SIGTERM or Ctrl-C.
@@ -166,4 +189,3 @@ async fn signal() {
     }
     let _ = interrupt.await;
 }
-

@@ -8,7 +8,8 @@ use telesift_engine::{ChainSpec, EngineChain, ModuleSpec, NativeExplainer};
 use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
 use telesift_models::HashEmbedder;
 use telesift_ports::{
-    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, SmartModuleChain, SystemClock,
+    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, SmartModuleChain,
+    SystemClock,
     record_log::{ReadLimits, TopicConfig},
 };
 use telesift_schemas::{Topic, TopicPartition};
@@ -53,12 +54,16 @@ impl Flow {
         // The stores.
         let catalog: Arc<dyn Catalog> = Arc::new(open_catalog(config, data_dir).await?);
         let embedder: Arc<dyn Embedder> = Arc::new(HashEmbedder::default());
-        let store: Arc<dyn MessageStore> = Arc::new(open_store(config, data_dir, &*embedder).await?);
+        let store: Arc<dyn MessageStore> =
+            Arc::new(open_store(config, data_dir, &*embedder).await?);
 
         // Sources ─► telegram-raw.
         let spool_dir = data_dir.join("spool");
         std::fs::create_dir_all(&spool_dir).context("cannot create the spool directory")?;
-        let import_config = ImportConfig { max_queued: config.import.max_queued, ..ImportConfig::new(spool_dir) };
+        let import_config = ImportConfig {
+            max_queued: config.import.max_queued,
+            ..ImportConfig::new(spool_dir)
+        };
         let imports = Arc::new(ImportRunner::new(
             log.clone(),
             catalog.clone(),
@@ -66,22 +71,37 @@ impl Flow {
             clock.clone(),
             import_config,
         ));
+        imports.sweep().await?;
         let runner = imports.clone();
-        tasks.spawn("import", move |stop| async move { Ok(runner.run(stop).await?) });
+        tasks.spawn(
+            "import",
+            move |stop| async move { Ok(runner.run(stop).await?) },
+        );
 
         // telegram-raw ─► screen ─► messages: one screen per partition.
         let chains = chain_factory(config);
         for input in partitions(&*log, Topic::TELEGRAM_RAW).await? {
             let watchdog = Duration::from_secs(config.screen.watchdog_s);
-            let screen = Screen::new(log.clone(), clock.clone(), chains.clone(), input.clone(), watchdog);
+            let screen = Screen::new(
+                log.clone(),
+                clock.clone(),
+                chains.clone(),
+                input.clone(),
+                watchdog,
+            );
             let consumer = Consumer {
                 log: log.clone(),
                 stage: screen::STAGE,
                 inputs: vec![input],
-                limits: ReadLimits { max_records: config.screen.batch_records, ..ReadLimits::default() },
+                limits: ReadLimits {
+                    max_records: config.screen.batch_records,
+                    ..ReadLimits::default()
+                },
                 min_interval: Duration::ZERO,
             };
-            tasks.spawn(screen::STAGE, move |stop| async move { Ok(consumer.run(screen, stop).await?) });
+            tasks.spawn(screen::STAGE, move |stop| async move {
+                Ok(consumer.run(screen, stop).await?)
+            });
         }
 
         // messages ─► index ─► store: one writer over all partitions.
@@ -98,19 +118,39 @@ impl Flow {
             log: log.clone(),
             stage: index::STAGE,
             inputs,
-            limits: ReadLimits { max_records: config.index.batch_records, ..ReadLimits::default() },
+            limits: ReadLimits {
+                max_records: config.index.batch_records,
+                ..ReadLimits::default()
+            },
             min_interval: Duration::from_millis(config.index.min_interval_ms),
         };
-        tasks.spawn(index::STAGE, move |stop| async move { Ok(consumer.run(index, stop).await?) });
-        let (maintained, every) = (store.clone(), Duration::from_secs(config.index.maintain_every_s.max(1)));
+        tasks.spawn(index::STAGE, move |stop| async move {
+            Ok(consumer.run(index, stop).await?)
+        });
+        let (maintained, every) = (
+            store.clone(),
+            Duration::from_secs(config.index.maintain_every_s.max(1)),
+        );
         tasks.spawn("maintain", move |stop| maintain(maintained, every, stop));
 
-        Ok(Flow { log, store, catalog, imports, embedder, explainer: Arc::new(NativeExplainer::default()), clock, embedded })
+        Ok(Flow {
+            log,
+            store,
+            catalog,
+            imports,
+            embedder,
+            explainer: Arc::new(NativeExplainer::default()),
+            clock,
+            embedded,
+        })
     }
 
     /// Closes the log: what was taken is synced, the directory is free again. The stages must have ended.
     pub(crate) async fn close(self) -> Result<()> {
-        self.embedded.close().await.context("the log did not close cleanly")
+        self.embedded
+            .close()
+            .await
+            .context("the log did not close cleanly")
     }
 }
 
@@ -126,10 +166,16 @@ async fn open_catalog(config: &Config, data_dir: &Path) -> Result<SqlCatalog> {
         "" => Location::File(data_dir.join("catalog.db")),
         url => url.parse()?,
     };
-    SqlCatalog::open(CatalogConfig::new(location)).await.context("cannot open the catalog")
+    SqlCatalog::open(CatalogConfig::new(location))
+        .await
+        .context("cannot open the catalog")
 }
 
-async fn open_store(config: &Config, data_dir: &Path, embedder: &dyn Embedder) -> Result<LanceStore> {
+async fn open_store(
+    config: &Config,
+    data_dir: &Path,
+    embedder: &dyn Embedder,
+) -> Result<LanceStore> {
     let uri = match config.store.uri.as_str() {
         "" => data_dir.join("lance").display().to_string(),
         uri => uri.to_owned(),
@@ -141,16 +187,29 @@ async fn open_store(config: &Config, data_dir: &Path, embedder: &dyn Embedder) -
 
 async fn create_topics(config: &Config, log: &dyn RecordLog) -> Result<()> {
     for (topic, partitions) in Topic::ALL {
-        let retention = config.log.retention.get(topic.as_str()).copied().unwrap_or_default();
-        let spec = TopicConfig { partitions: partitions.unwrap_or(config.log.partitions), retention: retention.into() };
-        log.create_topic(&topic, spec).await.with_context(|| format!("cannot create the topic `{topic}`"))?;
+        let retention = config
+            .log
+            .retention
+            .get(topic.as_str())
+            .copied()
+            .unwrap_or_default();
+        let spec = TopicConfig {
+            partitions: partitions.unwrap_or(config.log.partitions),
+            retention: retention.into(),
+        };
+        log.create_topic(&topic, spec)
+            .await
+            .with_context(|| format!("cannot create the topic `{topic}`"))?;
     }
     Ok(())
 }
 
 async fn partitions(log: &dyn RecordLog, topic: Topic) -> Result<Vec<TopicPartition>> {
     let partitions = log.partitions(&topic).await?;
-    Ok(partitions.iter().map(|p| TopicPartition::new(topic.clone(), p.partition)).collect())
+    Ok(partitions
+        .iter()
+        .map(|p| TopicPartition::new(topic.clone(), p.partition))
+        .collect())
 }
 
 /// The canonical chain, from the `.wasm` this binary carries: `normalize`, then `signal-score`.
@@ -161,13 +220,20 @@ fn chain_factory(config: &Config) -> ChainFactory {
             ModuleSpec::new("normalize", telesift_bundle::NORMALIZE),
             ModuleSpec::new("signal-score", telesift_bundle::SIGNAL_SCORE),
         ];
-        let chain = EngineChain::new(ChainSpec { modules, memory_limit_bytes })?;
+        let chain = EngineChain::new(ChainSpec {
+            modules,
+            memory_limit_bytes,
+        })?;
         Ok(Box::new(chain) as Box<dyn SmartModuleChain>)
     })
 }
 
 /// Compacts and extends the indexes now and then; a failure is logged and tried again next time.
-async fn maintain(store: Arc<dyn MessageStore>, every: Duration, stop: CancellationToken) -> Result<()> {
+async fn maintain(
+    store: Arc<dyn MessageStore>,
+    every: Duration,
+    stop: CancellationToken,
+) -> Result<()> {
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),

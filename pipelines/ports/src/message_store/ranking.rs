@@ -124,7 +124,7 @@ mod tests {
         let text = vec![candidate(1, 9.0), candidate(2, 5.0), candidate(3, 1.0)];
         let vector = vec![candidate(4, 0.9), candidate(3, 0.8)];
         let ranked = rank(SearchMode::Hybrid, text, vector);
-        assert_eq!(ids(&ranked), [3, 1, 4, 2]);
+        assert_eq!(ids(&ranked), [3, 1, 2, 4]);
         assert_eq!(ranked[0].text_score, Some(1.0));
         assert_eq!(ranked[0].vector_score, Some(0.8));
     }

@@ -41,7 +41,12 @@ pub struct ImportConfig {
 impl ImportConfig {
     /// Defaults with `spool_dir`: 100 waiting imports, 1,000 entries or 1 MiB per append.
     pub fn new(spool_dir: PathBuf) -> Self {
-        ImportConfig { spool_dir, max_queued: 100, batch_entries: 1_000, batch_bytes: 1 << 20 }
+        ImportConfig {
+            spool_dir,
+            max_queued: 100,
+            batch_entries: 1_000,
+            batch_bytes: 1 << 20,
+        }
     }
 }
 
@@ -79,7 +84,11 @@ impl Imports for ImportRunner {
         }
     }
 
-    async fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<ImportStatus>, ImportError> {
+    async fn list(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ImportStatus>, ImportError> {
         let mut statuses = Vec::new();
         for row in self.catalog.imports(after, limit).await.map_err(storage)? {
             statuses.push(self.with_progress(row).await?);
@@ -97,26 +106,54 @@ impl ImportRunner {
         clock: Arc<dyn Clock>,
         config: ImportConfig,
     ) -> Self {
-        ImportRunner { log, catalog, reader, clock, config, queued: Notify::new(), validations: Semaphore::new(2) }
+        ImportRunner {
+            log,
+            catalog,
+            reader,
+            clock,
+            config,
+            queued: Notify::new(),
+            validations: Semaphore::new(2),
+        }
     }
 
     async fn take_in(&self, mut request: ImportRequest) -> Result<ImportStatus, ImportError> {
-        let waiting = self.catalog.unfinished_imports().await.map_err(storage)?.len();
+        let waiting = self
+            .catalog
+            .unfinished_imports()
+            .await
+            .map_err(storage)?
+            .len();
         if waiting >= self.config.max_queued {
             return Err(ImportError::QueueFull(waiting));
         }
         let _permit = self.validations.acquire().await.map_err(storage)?;
         let (reader, asked) = (Arc::clone(&self.reader), request.clone());
-        let summary = tokio::task::spawn_blocking(move || reader.validate(&asked)).await.map_err(storage)??;
-        tracing::info!(n_chats = summary.n_chats, n_entries = summary.n_entries, "export taken in");
+        let summary = tokio::task::spawn_blocking(move || reader.validate(&asked))
+            .await
+            .map_err(storage)??;
+        tracing::info!(
+            n_chats = summary.n_chats,
+            n_entries = summary.n_entries,
+            "export taken in"
+        );
 
         let id = uuid::Uuid::now_v7().to_string();
         let queued = self.config.spool_dir.join(format!("{id}.json"));
-        let bytes_total = tokio::fs::metadata(&request.file).await.map_err(storage)?.len();
-        tokio::fs::rename(&request.file, &queued).await.map_err(storage)?;
+        let bytes_total = tokio::fs::metadata(&request.file)
+            .await
+            .map_err(storage)?
+            .len();
+        tokio::fs::rename(&request.file, &queued)
+            .await
+            .map_err(storage)?;
         request.file = queued;
         let created_at = self.clock.now();
-        if let Err(e) = self.catalog.create_import(&id, &request, bytes_total, created_at).await {
+        if let Err(e) = self
+            .catalog
+            .create_import(&id, &request, bytes_total, created_at)
+            .await
+        {
             remove(&request.file).await;
             return Err(storage(e));
         }
@@ -130,6 +167,27 @@ impl ImportRunner {
             bytes_total,
             error: None,
         })
+    }
+
+    /// Removes what lies in the spool directory without an import that waits for it: uploads a crash cut short, files of
+    /// imports that had just ended. To be called before uploads are accepted.
+    ///
+    /// # Errors
+    /// If the catalog or the directory cannot be read; nothing is removed then.
+    pub async fn sweep(&self) -> Result<(), ImportError> {
+        let waiting = self.catalog.unfinished_imports().await.map_err(storage)?;
+        let mut files = tokio::fs::read_dir(&self.config.spool_dir)
+            .await
+            .map_err(storage)?;
+        while let Some(file) = files.next_entry().await.map_err(storage)? {
+            if waiting
+                .iter()
+                .all(|row| row.request.file.file_name() != Some(&file.file_name()))
+            {
+                remove(&file.path()).await;
+            }
+        }
+        Ok(())
     }
 
     /// Runs queued imports, oldest first, until `shutdown`; those a restart interrupted go on where they stood.
@@ -161,9 +219,17 @@ impl ImportRunner {
     }
 
     /// Runs one import to its end, or until `shutdown`.
-    async fn run_one(&self, row: ImportRow, shutdown: &CancellationToken) -> Result<(), ImportError> {
+    async fn run_one(
+        &self,
+        row: ImportRow,
+        shutdown: &CancellationToken,
+    ) -> Result<(), ImportError> {
         let id = row.status.id.clone();
-        let mut import = Running { key: state_key(&id), stored: None, progress: ImportProgress::default() };
+        let mut import = Running {
+            key: state_key(&id),
+            stored: None,
+            progress: ImportProgress::default(),
+        };
         let outcome = self.append_all(&row, &mut import, shutdown).await;
         let (state, error) = match outcome {
             Ok(Flow::Finished) => (ImportState::Done, None),
@@ -173,14 +239,29 @@ impl ImportRunner {
         if state == ImportState::Done {
             import.progress.bytes_read = row.status.bytes_total;
         }
-        tracing::info!(import = id, state = state.as_str(), n_read = import.progress.messages_read,
-            n_new = import.progress.messages_new, "import ended");
-        let status = ImportStatus { state, error, progress: import.progress, ..row.status };
+        tracing::info!(
+            import = id,
+            state = state.as_str(),
+            n_read = import.progress.messages_read,
+            n_new = import.progress.messages_new,
+            "import ended"
+        );
+        let status = ImportStatus {
+            state,
+            error,
+            progress: import.progress,
+            ..row.status
+        };
         self.finish(&status, &row.request.file, shutdown).await
     }
 
     /// The catalog first, then the file and the progress kept with the log: a kill in between only leaves litter.
-    async fn finish(&self, status: &ImportStatus, file: &Path, shutdown: &CancellationToken) -> Result<(), ImportError> {
+    async fn finish(
+        &self,
+        status: &ImportStatus,
+        file: &Path,
+        shutdown: &CancellationToken,
+    ) -> Result<(), ImportError> {
         let mut delays = delays();
         while let Err(e) = self.catalog.update_import(status).await {
             if !e.is_retryable() {
@@ -212,11 +293,18 @@ impl ImportRunner {
     ) -> Result<Flow, ImportError> {
         import.load(&*self.log).await?;
         let n_partitions = super::n_partitions(&*self.log).await.map_err(log_error)?;
-        let (sender, mut entries) = mpsc::channel::<(ExportEntry, u64)>(2 * self.config.batch_entries);
-        let (reader, request, id) = (Arc::clone(&self.reader), row.request.clone(), row.status.id.clone());
+        let (sender, mut entries) =
+            mpsc::channel::<(ExportEntry, u64)>(2 * self.config.batch_entries);
+        let (reader, request, id) = (
+            Arc::clone(&self.reader),
+            row.request.clone(),
+            row.status.id.clone(),
+        );
         let skip = import.progress.messages_read;
         let reading = tokio::task::spawn_blocking(move || {
-            reader.read(&id, &request, skip, &mut |entry, bytes_read| match sender.blocking_send((entry, bytes_read)) {
+            reader.read(&id, &request, skip, &mut |entry, bytes_read| match sender
+                .blocking_send((entry, bytes_read))
+            {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),
             })
@@ -224,7 +312,12 @@ impl ImportRunner {
         let mut batch = PendingBatch::default();
         while let Some((entry, bytes_read)) = entries.recv().await {
             batch.push(entry, bytes_read, n_partitions);
-            if batch.is_full(&self.config) && self.commit(import, &mut batch, shutdown).await?.is_shut_down() {
+            if batch.is_full(&self.config)
+                && self
+                    .commit(import, &mut batch, shutdown)
+                    .await?
+                    .is_shut_down()
+            {
                 return Ok(Flow::ShutDown);
             }
         }
@@ -265,14 +358,22 @@ impl ImportRunner {
                 Err(e) => return Err(log_error(e)),
             }
         }
-        Ok(if shutdown.is_cancelled() { Flow::ShutDown } else { Flow::Finished })
+        Ok(if shutdown.is_cancelled() {
+            Flow::ShutDown
+        } else {
+            Flow::Finished
+        })
     }
 
     /// A running import's progress is committed with the log, not with the catalog.
     async fn with_progress(&self, row: ImportRow) -> Result<ImportStatus, ImportError> {
         let mut status = row.status;
         if matches!(status.state, ImportState::Queued | ImportState::Running) {
-            let mut import = Running { key: state_key(&status.id), stored: None, progress: ImportProgress::default() };
+            let mut import = Running {
+                key: state_key(&status.id),
+                stored: None,
+                progress: ImportProgress::default(),
+            };
             import.load(&*self.log).await?;
             if import.stored.is_some() {
                 status.state = ImportState::Running;
@@ -314,12 +415,16 @@ impl Running {
 
     fn transaction(&self, batch: &PendingBatch) -> Transaction {
         let (key, mut progress) = (self.key.clone(), self.progress.clone());
-        let (n_entries, bytes_read, skipped) = (batch.n_entries, batch.bytes_read, batch.skipped.clone());
+        let (n_entries, bytes_read, skipped) =
+            (batch.n_entries, batch.bytes_read, batch.skipped.clone());
         Transaction {
             appends: batch.appends.clone(),
             guards: vec![(self.key.clone(), self.stored.clone())],
             finish: Box::new(move |outcomes| {
-                let n_new = outcomes.iter().filter(|o| matches!(o, Outcome::Appended { .. })).count() as u64;
+                let n_new = outcomes
+                    .iter()
+                    .filter(|o| matches!(o, Outcome::Appended { .. }))
+                    .count() as u64;
                 progress.messages_read += n_entries;
                 progress.messages_new += n_new;
                 progress.messages_duplicate += outcomes.len() as u64 - n_new;
@@ -327,7 +432,8 @@ impl Running {
                 for reason in skipped {
                     *progress.skipped.entry(reason.to_owned()).or_default() += 1;
                 }
-                let value = serde_json::to_vec(&progress).expect("counters are numbers and strings");
+                let value =
+                    serde_json::to_vec(&progress).expect("counters are numbers and strings");
                 vec![(key, Some(value.into()))]
             }),
         }
@@ -363,9 +469,13 @@ impl PendingBatch {
 }
 
 fn count(outcomes: &[Outcome]) {
-    let n_new = outcomes.iter().filter(|o| matches!(o, Outcome::Appended { .. })).count();
+    let n_new = outcomes
+        .iter()
+        .filter(|o| matches!(o, Outcome::Appended { .. }))
+        .count();
     metrics::counter!(telemetry::IMPORT_ENTRIES, "outcome" => "new").increment(n_new as u64);
-    metrics::counter!(telemetry::IMPORT_ENTRIES, "outcome" => "duplicate").increment((outcomes.len() - n_new) as u64);
+    metrics::counter!(telemetry::IMPORT_ENTRIES, "outcome" => "duplicate")
+        .increment((outcomes.len() - n_new) as u64);
 }
 
 fn state_key(id: &str) -> String {

@@ -15,7 +15,10 @@ pub(super) enum Screened {
     /// No message, for this reason.
     Skip(String),
     /// Unreadable, or no output at all.
-    Fail { code: DeadLetterCode, message: String },
+    Fail {
+        code: DeadLetterCode,
+        message: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -50,9 +53,19 @@ pub(super) fn read(value: &[u8]) -> Screened {
         Err(e) => return broken(format!("not the JSON of a message: {e}")),
     };
     match head {
-        Head { skip: Some(reason), .. } => Screened::Skip(reason.into_owned()),
-        Head { fail: Some(Fail { code, message }), .. } => Screened::Fail { code, message },
-        Head { id: Some(id), edit: Some(edit), screen: Some(_), .. } => Screened::Message {
+        Head {
+            skip: Some(reason), ..
+        } => Screened::Skip(reason.into_owned()),
+        Head {
+            fail: Some(Fail { code, message }),
+            ..
+        } => Screened::Fail { code, message },
+        Head {
+            id: Some(id),
+            edit: Some(edit),
+            screen: Some(_),
+            ..
+        } => Screened::Message {
             identity: UniqueKey::new("screened", &[&id.to_string(), &edit.to_string()]),
         },
         Head { .. } => broken("a message without id, edit or screen".to_owned()),
@@ -60,12 +73,19 @@ pub(super) fn read(value: &[u8]) -> Screened {
 }
 
 fn broken(message: String) -> Screened {
-    Screened::Fail { code: DeadLetterCode::GuestOutput, message }
+    Screened::Fail {
+        code: DeadLetterCode::GuestOutput,
+        message,
+    }
 }
 
 /// Adds `origin` as the last field of the message object, without parsing and writing it again.
 pub(super) fn with_origin(message: &[u8], (at, offset): (&TopicPartition, Offset)) -> Bytes {
-    let origin = Origin { topic: at.topic.clone(), partition: at.partition, offset };
+    let origin = Origin {
+        topic: at.topic.clone(),
+        partition: at.partition,
+        offset,
+    };
     let origin = serde_json::to_vec(&origin).expect("a topic and two numbers");
     let body = message.trim_ascii_end();
     let body = body.strip_suffix(b"}").unwrap_or(body);
@@ -88,14 +108,29 @@ mod tests {
         let at = TopicPartition::new(Topic::TELEGRAM_RAW, PartitionId(2));
         let value = with_origin(br#"{"id":"1:2","text":"}"}"#, (&at, Offset(7)));
         let json: serde_json::Value = serde_json::from_slice(&value).unwrap();
-        assert_eq!(json["origin"], serde_json::json!({"topic": "telegram-raw", "partition": 2, "offset": 7}));
+        assert_eq!(
+            json["origin"],
+            serde_json::json!({"topic": "telegram-raw", "partition": 2, "offset": 7})
+        );
         assert_eq!(json["text"], "}");
     }
 
     #[test]
     fn output_that_is_no_message_is_refused() {
-        for value in [&b"not json"[..], b"{}", b"[]", br#"{"id":"1:2","edit":0}"#, br#"{"id":"x","edit":0,"screen":{"class":"noise"}}"#] {
-            assert!(matches!(read(value), Screened::Fail { code: DeadLetterCode::GuestOutput, .. }));
+        for value in [
+            &b"not json"[..],
+            b"{}",
+            b"[]",
+            br#"{"id":"1:2","edit":0}"#,
+            br#"{"id":"x","edit":0,"screen":{"class":"noise"}}"#,
+        ] {
+            assert!(matches!(
+                read(value),
+                Screened::Fail {
+                    code: DeadLetterCode::GuestOutput,
+                    ..
+                }
+            ));
         }
     }
 }

@@ -28,15 +28,20 @@ pub(super) struct Suspects {
 
 impl Suspects {
     pub(super) fn new(input: &TopicPartition) -> Self {
-        Suspects { key: format!("suspects/screen/{}/{}", input.topic, input.partition), range: None }
+        Suspects {
+            key: format!("suspects/screen/{}/{}", input.topic, input.partition),
+            range: None,
+        }
     }
 
     pub(super) async fn load(&mut self, log: &dyn RecordLog) -> Result<(), StageError> {
         self.range = match log.state(&self.key).await? {
-            Some(bytes) => Some(serde_json::from_slice(&bytes).map_err(|e| StageError::State {
-                key: self.key.clone(),
-                reason: e.to_string(),
-            })?),
+            Some(bytes) => Some(
+                serde_json::from_slice(&bytes).map_err(|e| StageError::State {
+                    key: self.key.clone(),
+                    reason: e.to_string(),
+                })?,
+            ),
             None => None,
         };
         Ok(())
@@ -53,14 +58,30 @@ impl Suspects {
     }
 
     /// Notes, durably, that a module did not return from `records`.
-    pub(super) async fn note(&mut self, log: &dyn RecordLog, records: &[StoredRecord]) -> Result<(), StageError> {
-        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
+    pub(super) async fn note(
+        &mut self,
+        log: &dyn RecordLog,
+        records: &[StoredRecord],
+    ) -> Result<(), StageError> {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+            return Ok(());
+        };
         let range = match (self.range, records) {
             (Some(range), [alone]) if self.contains(alone.offset) => {
-                let before = range.hung_alone.filter(|(at, _)| *at == alone.offset).map_or(0, |(_, n)| n);
-                Range { hung_alone: Some((alone.offset, before + 1)), ..range }
+                let before = range
+                    .hung_alone
+                    .filter(|(at, _)| *at == alone.offset)
+                    .map_or(0, |(_, n)| n);
+                Range {
+                    hung_alone: Some((alone.offset, before + 1)),
+                    ..range
+                }
             }
-            _ => Range { from: first.offset, to: last.offset.next(), hung_alone: None },
+            _ => Range {
+                from: first.offset,
+                to: last.offset.next(),
+                hung_alone: None,
+            },
         };
         let value = serde_json::to_vec(&range).expect("a few numbers");
         let key = self.key.clone();

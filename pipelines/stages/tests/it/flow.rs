@@ -7,6 +7,7 @@ use serde_json::json;
 use telesift_ports::{
     Catalog, Clock, RecordLog, SmartModuleChain,
     chain::{ChainError, ChainInput, ChainOutcome},
+    embedder::EmbeddingModel,
     ledger::{Counters, StageKey, StageState},
     memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryStore},
     record_log::{NewRecord, ReadLimits, Retention, StoredRecord, TopicConfig, Transaction},
@@ -30,25 +31,44 @@ impl Flow {
         let clock = Arc::new(ManualClock::new("2026-01-05T10:00:00Z".parse().unwrap()));
         let log = Arc::new(MemoryLog::with_clock(clock.clone()));
         for (topic, _) in Topic::ALL {
-            let config = TopicConfig { partitions: 1, retention: Retention::default() };
+            let config = TopicConfig {
+                partitions: 1,
+                retention: Retention::default(),
+            };
             log.create_topic(&topic, config).await.unwrap();
         }
-        Flow { log, catalog: Arc::new(MemoryCatalog::new()), store: Arc::new(MemoryStore::new(None)), clock }
+        Flow {
+            log,
+            catalog: Arc::new(MemoryCatalog::new()),
+            store: Arc::new(MemoryStore::new(Some(model()))),
+            clock,
+        }
     }
 
     pub(crate) async fn append(&self, topic: Topic, values: &[String]) {
         let appends = values
             .iter()
             .map(|v| {
-                let record = NewRecord { key: "7".into(), value: Bytes::from(v.clone()), unique: Vec::new() };
+                let record = NewRecord {
+                    key: "7".into(),
+                    value: Bytes::from(v.clone()),
+                    unique: Vec::new(),
+                };
                 (at(topic.clone()), record)
             })
             .collect();
-        self.log.commit(Transaction::appends(appends)).await.unwrap();
+        self.log
+            .commit(Transaction::appends(appends))
+            .await
+            .unwrap();
     }
 
     /// Runs the screen until it has worked through everything, or fails.
-    pub(crate) async fn screen(&self, batch_records: usize, watchdog: Duration) -> Result<(), StageError> {
+    pub(crate) async fn screen(
+        &self,
+        batch_records: usize,
+        watchdog: Duration,
+    ) -> Result<(), StageError> {
         let input = at(Topic::TELEGRAM_RAW);
         let clock: Arc<dyn Clock> = self.clock.clone();
         let screen = Screen::new(self.log.clone(), clock, scripted(), input.clone(), watchdog);
@@ -56,7 +76,10 @@ impl Flow {
             log: self.log.clone(),
             stage: screen::STAGE,
             inputs: vec![input],
-            limits: ReadLimits { max_records: batch_records, ..ReadLimits::default() },
+            limits: ReadLimits {
+                max_records: batch_records,
+                ..ReadLimits::default()
+            },
             min_interval: Duration::ZERO,
         };
         let stop = CancellationToken::new();
@@ -70,17 +93,26 @@ impl Flow {
         run.await.unwrap()
     }
 
-    pub(crate) async fn wait_for<T>(&self, run: &tokio::task::JoinHandle<T>, is_done: impl AsyncFn() -> bool) {
+    pub(crate) async fn wait_for<T>(
+        &self,
+        run: &tokio::task::JoinHandle<T>,
+        is_done: impl AsyncFn() -> bool,
+    ) {
         let wait = async {
             while !run.is_finished() && !is_done().await {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), wait).await.expect("the stage gets through");
+        tokio::time::timeout(Duration::from_secs(60), wait)
+            .await
+            .expect("the stage gets through");
     }
 
     pub(crate) async fn screen_state(&self) -> StageState {
-        let key = StageKey { stage: screen::STAGE.into(), input: at(Topic::TELEGRAM_RAW) };
+        let key = StageKey {
+            stage: screen::STAGE.into(),
+            input: at(Topic::TELEGRAM_RAW),
+        };
         match self.log.state(&key.state_key()).await.unwrap() {
             Some(bytes) => serde_json::from_slice(&bytes).unwrap(),
             None => StageState::default(),
@@ -88,14 +120,28 @@ impl Flow {
     }
 
     pub(crate) async fn index_state(&self) -> StageState {
-        let key = StageKey { stage: "index".into(), input: at(Topic::MESSAGES) };
-        self.catalog.stage_state(&key).await.unwrap().unwrap_or_default()
+        let key = StageKey {
+            stage: "index".into(),
+            input: at(Topic::MESSAGES),
+        };
+        self.catalog
+            .stage_state(&key)
+            .await
+            .unwrap()
+            .unwrap_or_default()
     }
 
     pub(crate) async fn records(&self, topic: Topic) -> Vec<StoredRecord> {
-        let limits = ReadLimits { max_records: 1 << 20, max_bytes: 1 << 30 };
+        let limits = ReadLimits {
+            max_records: 1 << 20,
+            max_bytes: 1 << 30,
+        };
         let from = self.log.bounds(&at(topic.clone())).await.unwrap().start;
-        self.log.read(&at(topic), from, limits).await.unwrap().records
+        self.log
+            .read(&at(topic), from, limits)
+            .await
+            .unwrap()
+            .records
     }
 
     /// Origin offsets of `messages`, in order.
@@ -103,7 +149,11 @@ impl Flow {
         let records = self.records(Topic::MESSAGES).await;
         records
             .iter()
-            .map(|r| serde_json::from_slice::<serde_json::Value>(&r.value).unwrap()["origin"]["offset"].as_u64().unwrap())
+            .map(|r| {
+                serde_json::from_slice::<serde_json::Value>(&r.value).unwrap()["origin"]["offset"]
+                    .as_u64()
+                    .unwrap()
+            })
             .collect()
     }
 
@@ -115,6 +165,14 @@ impl Flow {
             .map(|r| serde_json::from_slice::<DeadLetter>(&r.value).unwrap())
             .map(|d| (d.origin.offset.0, d.code, d.attempts))
             .collect()
+    }
+}
+
+/// Texts of one dimension.
+pub(crate) fn model() -> EmbeddingModel {
+    EmbeddingModel {
+        id: "ones@1".into(),
+        dimensions: 1,
     }
 }
 
@@ -153,7 +211,11 @@ impl SmartModuleChain for Scripted {
 }
 
 fn outcome(value: &Bytes) -> ChainOutcome {
-    let failed = |code| ChainOutcome::Failed { module: "scripted".into(), code, message: "as told".into() };
+    let failed = |code| ChainOutcome::Failed {
+        module: "scripted".into(),
+        code,
+        message: "as told".into(),
+    };
     match value.as_ref() {
         b"fail" => failed(DeadLetterCode::GuestError),
         b"trap" => failed(DeadLetterCode::GuestTrap),

@@ -1,6 +1,6 @@
 //! Imports: counts that survive an interruption, at every entry.
 
-use std::{ops::ControlFlow, path::PathBuf, sync::Arc};
+use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use telesift_ports::{
@@ -23,17 +23,33 @@ struct Numbers {
 
 impl ExportReader for Numbers {
     fn validate(&self, _: &ImportRequest) -> Result<ExportSummary, ImportError> {
-        Ok(ExportSummary { n_chats: 1, n_entries: self.n as u64 + 2 })
+        Ok(ExportSummary {
+            n_chats: 1,
+            n_entries: self.n as u64 + 2,
+        })
     }
 
-    fn read(&self, _: &str, _: &ImportRequest, skip: u64, sink: &mut ExportSink<'_>) -> Result<(), ImportError> {
+    fn read(
+        &self,
+        _: &str,
+        _: &ImportRequest,
+        skip: u64,
+        sink: &mut ExportSink<'_>,
+    ) -> Result<(), ImportError> {
         let update = |id: i64| {
             let chat = ChatId(7);
             let value = Bytes::from(format!("{{\"id\":{id}}}"));
-            ExportEntry::Update(RawUpdate { chat, value, unique: vec![message_identity(chat, id, 0)] })
+            ExportEntry::Update(RawUpdate {
+                chat,
+                value,
+                unique: vec![message_identity(chat, id, 0)],
+            })
         };
         let mut entries: Vec<ExportEntry> = (0..self.n).map(update).collect();
-        entries.insert(self.n as usize / 2, ExportEntry::Skipped("chat_not_selected"));
+        entries.insert(
+            self.n as usize / 2,
+            ExportEntry::Skipped("chat_not_selected"),
+        );
         entries.push(update(0));
         for (i, entry) in entries.into_iter().enumerate().skip(skip as usize) {
             if let Some((cut, stop)) = &self.cut
@@ -52,8 +68,17 @@ impl ExportReader for Numbers {
 
 fn runner(flow: &Flow, dir: PathBuf, reader: Numbers) -> ImportRunner {
     let clock: Arc<dyn Clock> = flow.clock.clone();
-    let config = ImportConfig { batch_entries: 3, ..ImportConfig::new(dir) };
-    ImportRunner::new(flow.log.clone(), flow.catalog.clone(), Arc::new(reader), clock, config)
+    let config = ImportConfig {
+        batch_entries: 3,
+        ..ImportConfig::new(dir)
+    };
+    ImportRunner::new(
+        flow.log.clone(),
+        flow.catalog.clone(),
+        Arc::new(reader),
+        clock,
+        config,
+    )
 }
 
 async fn run_until_done(runner: &ImportRunner, id: &str) -> ImportStatus {
@@ -61,14 +86,19 @@ async fn run_until_done(runner: &ImportRunner, id: &str) -> ImportStatus {
     let wait = async {
         loop {
             let status = runner.status(id).await.unwrap().unwrap();
-            if status.state == ImportState::Done {
+            let is_empty = std::fs::read_dir(runner.spool_dir())
+                .unwrap()
+                .next()
+                .is_none();
+            if status.state == ImportState::Done && is_empty {
                 return status;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
+    let wait = tokio::time::timeout(Duration::from_secs(60), wait);
     tokio::select! {
-        status = wait => status,
+        status = wait => status.expect("the import ends and its file goes"),
         ended = runner.run(stop.clone()) => panic!("the runner ended: {ended:?}"),
     }
 }
@@ -81,18 +111,41 @@ async fn an_import_cut_at_any_entry_ends_with_the_counts_of_an_undisturbed_one()
         let file = dir.path().join("upload");
         std::fs::write(&file, "0123456789").unwrap();
         let stop = CancellationToken::new();
-        let first = runner(&flow, dir.path().to_owned(), Numbers { n: 10, cut: Some((cut, stop.clone())) });
-        let request = ImportRequest { name: "numbers".into(), chats: Vec::new(), tz: "UTC".into(), file };
+        let first = runner(
+            &flow,
+            dir.path().to_owned(),
+            Numbers {
+                n: 10,
+                cut: Some((cut, stop.clone())),
+            },
+        );
+        let request = ImportRequest {
+            name: "numbers".into(),
+            chats: Vec::new(),
+            tz: "UTC".into(),
+            file,
+        };
         let id = first.submit(request).await.unwrap().id;
         first.run(stop).await.unwrap();
 
         let second = runner(&flow, dir.path().to_owned(), Numbers { n: 10, cut: None });
         let status = run_until_done(&second, &id).await;
         let p = &status.progress;
-        assert_eq!((p.messages_read, p.messages_new, p.messages_duplicate), (12, 10, 1), "cut at {cut}");
+        assert_eq!(
+            (p.messages_read, p.messages_new, p.messages_duplicate),
+            (12, 10, 1),
+            "cut at {cut}"
+        );
         assert_eq!(p.skipped["chat_not_selected"], 1, "cut at {cut}");
-        assert_eq!(flow.log.bounds(&at(Topic::TELEGRAM_RAW)).await.unwrap().end.0, 10);
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the spooled file is gone");
+        assert_eq!(
+            flow.log
+                .bounds(&at(Topic::TELEGRAM_RAW))
+                .await
+                .unwrap()
+                .end
+                .0,
+            10
+        );
     }
 }
 
@@ -101,9 +154,18 @@ async fn a_refused_export_leaves_nothing() {
     struct Broken;
     impl ExportReader for Broken {
         fn validate(&self, _: &ImportRequest) -> Result<ExportSummary, ImportError> {
-            Err(ImportError::Invalid { byte_offset: 4, cause: "expected `,`".into() })
+            Err(ImportError::Invalid {
+                byte_offset: 4,
+                cause: "expected `,`".into(),
+            })
         }
-        fn read(&self, _: &str, _: &ImportRequest, _: u64, _: &mut ExportSink<'_>) -> Result<(), ImportError> {
+        fn read(
+            &self,
+            _: &str,
+            _: &ImportRequest,
+            _: u64,
+            _: &mut ExportSink<'_>,
+        ) -> Result<(), ImportError> {
             panic!("a refused export is never read")
         }
     }
@@ -113,10 +175,44 @@ async fn a_refused_export_leaves_nothing() {
     std::fs::write(&file, "{").unwrap();
     let clock: Arc<dyn Clock> = flow.clock.clone();
     let config = ImportConfig::new(dir.path().to_owned());
-    let runner = ImportRunner::new(flow.log.clone(), flow.catalog.clone(), Arc::new(Broken), clock, config);
-    let request = ImportRequest { name: "broken".into(), chats: Vec::new(), tz: "UTC".into(), file };
+    let runner = ImportRunner::new(
+        flow.log.clone(),
+        flow.catalog.clone(),
+        Arc::new(Broken),
+        clock,
+        config,
+    );
+    let request = ImportRequest {
+        name: "broken".into(),
+        chats: Vec::new(),
+        tz: "UTC".into(),
+        file,
+    };
     let error = runner.submit(request).await.unwrap_err();
     assert!(matches!(error, ImportError::Invalid { byte_offset: 4, .. }));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     assert!(runner.list(None, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn files_no_import_waits_for_are_swept_at_the_start() {
+    let flow = Flow::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("upload");
+    std::fs::write(&file, "0123456789").unwrap();
+    std::fs::write(dir.path().join("cut-short.upload"), "0").unwrap();
+    let first = runner(&flow, dir.path().to_owned(), Numbers { n: 10, cut: None });
+    let request = ImportRequest {
+        name: "numbers".into(),
+        chats: Vec::new(),
+        tz: "UTC".into(),
+        file,
+    };
+    let id = first.submit(request).await.unwrap().id;
+    first.sweep().await.unwrap();
+    let left: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|f| f.unwrap().file_name())
+        .collect();
+    assert_eq!(left, [std::ffi::OsString::from(format!("{id}.json"))]);
 }

@@ -12,24 +12,27 @@ use telesift_schemas::{DeadLetterCode, Topic};
 use telesift_stages::{Consumer, index::Index};
 use tokio_util::sync::CancellationToken;
 
-use crate::flow::{Flow, at, conserved, message};
+use crate::flow::{Flow, at, conserved, message, model};
 
-/// Texts of one dimension: their length.
-struct Lengths(EmbeddingModel);
+/// The same vector for every text.
+struct Ones(EmbeddingModel);
 
 #[async_trait]
-impl Embedder for Lengths {
+impl Embedder for Ones {
     fn model(&self) -> &EmbeddingModel {
         &self.0
     }
     async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
-        Ok(texts.iter().map(|t| vec![if t.is_empty() { 0.0 } else { 1.0 }]).collect())
+        Ok(texts
+            .iter()
+            .map(|t| vec![if t.is_empty() { 0.0 } else { 1.0 }])
+            .collect())
     }
 }
 
 impl Flow {
     async fn index(&self) {
-        let embedder = Arc::new(Lengths(EmbeddingModel { id: "lengths@1".into(), dimensions: 1 }));
+        let embedder = Arc::new(Ones(model()));
         let inputs = vec![at(Topic::MESSAGES)];
         let index = Index::new(
             self.log.clone(),
@@ -43,20 +46,28 @@ impl Flow {
             log: self.log.clone(),
             stage: "index",
             inputs,
-            limits: ReadLimits { max_records: 2, ..ReadLimits::default() },
+            limits: ReadLimits {
+                max_records: 2,
+                ..ReadLimits::default()
+            },
             min_interval: Duration::ZERO,
         };
         let stop = CancellationToken::new();
         let run = tokio::spawn(consumer.run(index, stop.clone()));
-        let end = telesift_ports::RecordLog::bounds(&*self.log, &at(Topic::MESSAGES)).await.unwrap().end;
-        self.wait_for(&run, async || self.index_state().await.next == end).await;
+        let end = telesift_ports::RecordLog::bounds(&*self.log, &at(Topic::MESSAGES))
+            .await
+            .unwrap()
+            .end;
+        self.wait_for(&run, async || self.index_state().await.next == end)
+            .await;
         stop.cancel();
         run.await.unwrap().unwrap();
     }
 }
 
 fn with_origin(message: &str, offset: u64) -> String {
-    let origin = format!(r#","origin":{{"topic":"telegram-raw","partition":0,"offset":{offset}}}}}"#);
+    let origin =
+        format!(r#","origin":{{"topic":"telegram-raw","partition":0,"offset":{offset}}}}}"#);
     format!("{}{origin}", message.strip_suffix('}').unwrap())
 }
 
@@ -71,8 +82,18 @@ async fn current_versions_are_stored_and_superseded_ones_kept() {
     flow.append(Topic::MESSAGES, &values).await;
     flow.index().await;
     let key = "7:1".parse().unwrap();
-    assert_eq!(flow.store.get(&key).await.unwrap().unwrap().text, "corrected");
-    let history: Vec<String> = flow.store.history(&key).await.unwrap().into_iter().map(|m| m.text).collect();
+    assert_eq!(
+        flow.store.get(&key).await.unwrap().unwrap().text,
+        "corrected"
+    );
+    let history: Vec<String> = flow
+        .store
+        .history(&key)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|m| m.text)
+        .collect();
     assert_eq!(history, ["first"]);
     let state = flow.index_state().await;
     assert_eq!((state.counters.received, state.counters.emitted), (3, 3));
@@ -82,11 +103,27 @@ async fn current_versions_are_stored_and_superseded_ones_kept() {
 #[tokio::test]
 async fn an_unreadable_record_becomes_a_dead_letter_and_the_rest_goes_on() {
     let flow = Flow::new().await;
-    let values = [with_origin(&message(1, 0, "a"), 0), "{}".to_owned(), with_origin(&message(2, 0, "b"), 2)];
+    let values = [
+        with_origin(&message(1, 0, "a"), 0),
+        "{}".to_owned(),
+        with_origin(&message(2, 0, "b"), 2),
+    ];
     flow.append(Topic::MESSAGES, &values).await;
     flow.index().await;
-    assert!(flow.store.get(&"7:2".parse().unwrap()).await.unwrap().is_some());
-    assert_eq!(flow.dead_letters().await, [(1, DeadLetterCode::Unreadable, 1)]);
+    assert!(
+        flow.store
+            .get(&"7:2".parse().unwrap())
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert_eq!(
+        flow.dead_letters().await,
+        [(1, DeadLetterCode::Unreadable, 1)]
+    );
     let counters = flow.index_state().await.counters;
-    assert_eq!((counters.received, counters.emitted, counters.dead_lettered), (3, 2, 1));
+    assert_eq!(
+        (counters.received, counters.emitted, counters.dead_lettered),
+        (3, 2, 1)
+    );
 }

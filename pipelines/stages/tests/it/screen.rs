@@ -29,11 +29,21 @@ async fn every_record_becomes_a_message_a_skip_or_a_dead_letter() {
     let letters = flow.dead_letters().await;
     assert_eq!(
         letters,
-        [(2, DeadLetterCode::GuestError, 1), (4, DeadLetterCode::Unreadable, 1), (5, DeadLetterCode::GuestOutput, 1)]
+        [
+            (2, DeadLetterCode::GuestError, 1),
+            (4, DeadLetterCode::Unreadable, 1),
+            (5, DeadLetterCode::GuestOutput, 1)
+        ]
     );
     let counters = flow.screen_state().await.counters;
-    assert_eq!((counters.received, counters.emitted, counters.dead_lettered), (7, 2, 3));
-    assert_eq!((counters.skipped["no_message"], counters.skipped["filtered"]), (1, 1));
+    assert_eq!(
+        (counters.received, counters.emitted, counters.dead_lettered),
+        (7, 2, 3)
+    );
+    assert_eq!(
+        (counters.skipped["no_message"], counters.skipped["filtered"]),
+        (1, 1)
+    );
     assert!(conserved(&counters));
 }
 
@@ -47,14 +57,21 @@ async fn a_bad_record_at_any_position_leaves_its_neighbours_alone() {
         flow.screen(5, NEVER).await.unwrap();
         let good: Vec<u64> = (0..5).filter(|i| *i != bad as u64).collect();
         assert_eq!(flow.screened().await, good);
-        assert_eq!(flow.dead_letters().await, [(bad as u64, DeadLetterCode::GuestTrap, 1)]);
+        assert_eq!(
+            flow.dead_letters().await,
+            [(bad as u64, DeadLetterCode::GuestTrap, 1)]
+        );
     }
 }
 
 #[tokio::test]
 async fn a_version_seen_before_is_skipped_and_an_edit_is_not() {
     let flow = Flow::new().await;
-    let values = [message(1, 0, "a"), message(1, 0, "a again"), message(1, 99, "edited")];
+    let values = [
+        message(1, 0, "a"),
+        message(1, 0, "a again"),
+        message(1, 99, "edited"),
+    ];
     flow.append(Topic::TELEGRAM_RAW, &values).await;
     flow.screen(1, NEVER).await.unwrap();
     assert_eq!(flow.screened().await, [0, 2]);
@@ -65,7 +82,8 @@ async fn a_version_seen_before_is_skipped_and_an_edit_is_not() {
 async fn resumes_from_the_committed_position() {
     let flow = Flow::new().await;
     for id in 0..10 {
-        flow.append(Topic::TELEGRAM_RAW, &[message(id, 0, "x")]).await;
+        flow.append(Topic::TELEGRAM_RAW, &[message(id, 0, "x")])
+            .await;
         flow.screen(3, NEVER).await.unwrap();
     }
     assert_eq!(flow.screened().await, (0..10).collect::<Vec<u64>>());
@@ -75,7 +93,11 @@ async fn resumes_from_the_committed_position() {
 /// Each attempt is a process of its own in real life: here a runtime of its own, because the hanging thread stays.
 #[test]
 fn a_record_that_never_returns_is_found_by_running_its_range_one_by_one() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let flow = Flow::new().await;
         let mut values: Vec<String> = (0..6).map(|i| message(i, 0, "x")).collect();
@@ -90,11 +112,18 @@ fn a_record_that_never_returns_is_found_by_running_its_range_one_by_one() {
         }
         assert_eq!(n_restarts, 3, "once with its range, twice alone");
         assert_eq!(flow.screened().await, [0, 1, 2, 4, 5]);
-        assert_eq!(flow.dead_letters().await, [(3, DeadLetterCode::GuestTimeout, 2)]);
+        assert_eq!(
+            flow.dead_letters().await,
+            [(3, DeadLetterCode::GuestTimeout, 2)]
+        );
         let counters = flow.screen_state().await.counters;
-        assert_eq!((counters.received, counters.emitted, counters.dead_lettered), (6, 5, 1));
+        assert_eq!(
+            (counters.received, counters.emitted, counters.dead_lettered),
+            (6, 5, 1)
+        );
 
-        flow.append(Topic::TELEGRAM_RAW, &[message(9, 0, "after")]).await;
+        flow.append(Topic::TELEGRAM_RAW, &[message(9, 0, "after")])
+            .await;
         flow.screen(6, NEVER).await.unwrap();
         assert_eq!(flow.screened().await, [0, 1, 2, 4, 5, 6]);
     });

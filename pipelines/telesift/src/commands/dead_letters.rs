@@ -21,10 +21,19 @@ pub(crate) fn run(connection: Connection, args: DeadLettersArgs) -> Result<()> {
     if connection.json {
         return print::json(&answer);
     }
-    let letters = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let letters = answer["items"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     for letter in letters {
         let text = |name: &str| letter[name].as_str().unwrap_or_default();
-        print::line(format!("{}  {}  {}\n    {}", text("id"), text("code"), print::printable(text("message")), text("what_to_do")))?;
+        print::line(format!(
+            "{}  {}  {}\n    {}",
+            text("id"),
+            text("code"),
+            print::printable(text("message")),
+            text("what_to_do")
+        ))?;
     }
     print::line(match letters.len() {
         0 => "no dead letters".to_owned(),

@@ -53,7 +53,11 @@ fn default_data_dir() -> Result<PathBuf> {
 
 /// Starts; takes any free port where the default one is in use and none was asked for.
 async fn start(mut config: Config, listen_is_given: bool) -> Result<Server> {
-    if !listen_is_given && tokio::net::TcpListener::bind(&config.server.listen).await.is_err() {
+    if !listen_is_given
+        && tokio::net::TcpListener::bind(&config.server.listen)
+            .await
+            .is_err()
+    {
         config.server.listen = "127.0.0.1:0".to_owned();
     }
     Server::start(&config).await
@@ -78,10 +82,18 @@ async fn show(client: &Client, server: &Server) -> Result<()> {
 }
 
 async fn import(client: &Client) -> Result<ImportStatus> {
-    let request = client.request(Method::POST, "/v1/imports").query(&[("name", "sample")]).body(SAMPLE);
-    let queued: ImportStatus = client.json(request).await.context("the sample was refused")?;
+    let request = client
+        .request(Method::POST, "/v1/imports")
+        .query(&[("name", "sample")])
+        .body(SAMPLE);
+    let queued: ImportStatus = client
+        .json(request)
+        .await
+        .context("the sample was refused")?;
     until(async || {
-        let status: ImportStatus = client.get(&format!("/v1/imports/{}", queued.id), &[]).await?;
+        let status: ImportStatus = client
+            .get(&format!("/v1/imports/{}", queued.id), &[])
+            .await?;
         match status.state {
             ImportState::Failed => bail!("the import failed: {}", status.error.unwrap_or_default()),
             ImportState::Done => Ok(Some(status)),
@@ -95,16 +107,27 @@ async fn import(client: &Client) -> Result<ImportStatus> {
 async fn indexed(client: &Client) -> Result<()> {
     until(async || {
         let topics: Value = client.get("/v1/topics", &[]).await?;
-        let raw = topics["items"].as_array().into_iter().flatten().find(|t| t["topic"] == "telegram-raw");
-        let partitions = raw.and_then(|t| t["partitions"].as_array()).into_iter().flatten();
+        let raw = topics["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|t| t["topic"] == "telegram-raw");
+        let partitions = raw
+            .and_then(|t| t["partitions"].as_array())
+            .into_iter()
+            .flatten();
         let n_raw: u64 = partitions.filter_map(|p| p["end"].as_u64()).sum();
 
         let stats: Value = client.get("/v1/stats/pipeline", &[]).await?;
         let of = |stage: &str, field: &str| -> u64 {
             let items = stats["items"].as_array().into_iter().flatten();
-            items.filter(|i| i["stage"] == stage).filter_map(|i| i[field].as_u64()).sum()
+            items
+                .filter(|i| i["stage"] == stage)
+                .filter_map(|i| i[field].as_u64())
+                .sum()
         };
-        let is_done = of("screen", "received") == n_raw && of("index", "received") == of("screen", "emitted");
+        let is_done =
+            of("screen", "received") == n_raw && of("index", "received") == of("screen", "emitted");
         Ok(is_done.then_some(()))
     })
     .await
@@ -122,7 +145,10 @@ async fn until<T>(mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> 
     };
     match tokio::time::timeout(PATIENCE, asking).await {
         Ok(outcome) => outcome,
-        Err(_) => bail!("the sample was not worked through within {} s; see the log above", PATIENCE.as_secs()),
+        Err(_) => bail!(
+            "the sample was not worked through within {} s; see the log above",
+            PATIENCE.as_secs()
+        ),
     }
 }
 
@@ -147,7 +173,11 @@ async fn top_signals(client: &Client) -> Result<()> {
     query.push(("min_score", "0.5".to_owned()));
     let answer: Value = client.get("/v1/messages", &query).await?;
     let mut messages = answer["items"].as_array().cloned().unwrap_or_default();
-    let score = |m: &Value| m.pointer("/screen/score").and_then(Value::as_f64).unwrap_or_default();
+    let score = |m: &Value| {
+        m.pointer("/screen/score")
+            .and_then(Value::as_f64)
+            .unwrap_or_default()
+    };
     messages.sort_by(|a, b| score(b).total_cmp(&score(a)));
     for message in messages.iter().take(5) {
         print::line(print::message(message))?;
@@ -157,7 +187,9 @@ async fn top_signals(client: &Client) -> Result<()> {
 
 async fn search(client: &Client, query: &str) -> Result<()> {
     let body = json!({"query": query, "limit": 3});
-    let answer: Value = client.json(client.request(Method::POST, "/v1/search").json(&body)).await?;
+    let answer: Value = client
+        .json(client.request(Method::POST, "/v1/search").json(&body))
+        .await?;
     print::line(format!("Search “{query}” ({} ms):\n", answer["took_ms"]))?;
     for hit in answer["hits"].as_array().into_iter().flatten() {
         print::line(print::message(&hit["message"]))?;

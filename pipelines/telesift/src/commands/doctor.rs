@@ -15,9 +15,16 @@ pub(crate) fn run(connection: Connection) -> Result<()> {
     let n_failed = checks.iter().filter(|c| !c.is_ok).count();
     for check in &checks {
         if connection.json {
-            print::json(&serde_json::json!({"check": check.name, "ok": check.is_ok, "detail": check.detail}))?;
+            print::json(
+                &serde_json::json!({"check": check.name, "ok": check.is_ok, "detail": check.detail}),
+            )?;
         } else {
-            print::line(format!("{} {:<14} {}", if check.is_ok { "ok  " } else { "FAIL" }, check.name, check.detail))?;
+            print::line(format!(
+                "{} {:<14} {}",
+                if check.is_ok { "ok  " } else { "FAIL" },
+                check.name,
+                check.detail
+            ))?;
         }
     }
     if n_failed > 0 {
@@ -34,18 +41,29 @@ struct Check {
 
 impl Check {
     fn ok(name: &'static str, detail: impl Into<String>) -> Self {
-        Check { name, is_ok: true, detail: detail.into() }
+        Check {
+            name,
+            is_ok: true,
+            detail: detail.into(),
+        }
     }
 
     fn failed(name: &'static str, detail: impl Into<String>) -> Self {
-        Check { name, is_ok: false, detail: detail.into() }
+        Check {
+            name,
+            is_ok: false,
+            detail: detail.into(),
+        }
     }
 }
 
 fn data_dir(connection: &Connection) -> Check {
     match config::data_dir(connection.data_dir.as_deref()) {
         Ok(dir) if dir.is_dir() => Check::ok("data directory", dir.display().to_string()),
-        Ok(dir) => Check::ok("data directory", format!("{} (made by the first start)", dir.display())),
+        Ok(dir) => Check::ok(
+            "data directory",
+            format!("{} (made by the first start)", dir.display()),
+        ),
         Err(error) => Check::failed("data directory", format!("{error:#}")),
     }
 }
@@ -70,13 +88,19 @@ async fn server(client: &Client) -> Vec<Check> {
 fn stages(stats: &Value) -> Vec<Check> {
     let sum = |stage: &str, field: &str| -> u64 {
         let items = stats["items"].as_array().into_iter().flatten();
-        items.filter(|i| i["stage"] == stage).filter_map(|i| i[field].as_u64()).sum()
+        items
+            .filter(|i| i["stage"] == stage)
+            .filter_map(|i| i[field].as_u64())
+            .sum()
     };
     ["screen", "index"]
         .into_iter()
         .map(|stage| {
             let (lag, dead) = (sum(stage, "lag"), sum(stage, "dead_lettered"));
-            let detail = format!("{} received, {lag} to go, {dead} dead letters", sum(stage, "received"));
+            let detail = format!(
+                "{} received, {lag} to go, {dead} dead letters",
+                sum(stage, "received")
+            );
             match dead {
                 0 => Check::ok(stage, detail),
                 _ => Check::failed(stage, format!("{detail}; see `telesift dead-letters`")),

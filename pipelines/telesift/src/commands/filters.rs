@@ -18,9 +18,15 @@ pub(super) fn query(filters: &Filters) -> Vec<(&'static str, String)> {
         ("min_score", filters.min_score.map(|s| s.to_string())),
         ("since", filters.since.clone()),
         ("until", filters.until.clone()),
-        ("include_noise", filters.include_noise.then(|| "true".to_owned())),
+        (
+            "include_noise",
+            filters.include_noise.then(|| "true".to_owned()),
+        ),
     ];
-    query.extend(one.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    query.extend(
+        one.into_iter()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     query
 }
 

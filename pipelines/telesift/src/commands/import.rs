@@ -32,16 +32,31 @@ pub(crate) fn run(connection: Connection, args: ImportArgs) -> Result<()> {
                 }
             }
         }
-        anyhow::ensure!(n_failed == 0, "{n_failed} of {} files failed", args.files.len());
+        anyhow::ensure!(
+            n_failed == 0,
+            "{n_failed} of {} files failed",
+            args.files.len()
+        );
         Ok(())
     })
 }
 
-async fn import(client: &Client, connection: &Connection, args: &ImportArgs, file: &Path) -> Result<()> {
+async fn import(
+    client: &Client,
+    connection: &Connection,
+    args: &ImportArgs,
+    file: &Path,
+) -> Result<()> {
     let name = file.display().to_string();
     let bar = progress_bar(connection.json);
-    let queued = upload(client, args, file, &bar).await.with_context(|| name.clone())?;
-    let status = if args.no_wait { queued } else { follow(client, &queued.id, &bar).await? };
+    let queued = upload(client, args, file, &bar)
+        .await
+        .with_context(|| name.clone())?;
+    let status = if args.no_wait {
+        queued
+    } else {
+        follow(client, &queued.id, &bar).await?
+    };
     bar.finish_and_clear();
     if connection.json {
         print::json(&status)?;
@@ -55,14 +70,26 @@ async fn import(client: &Client, connection: &Connection, args: &ImportArgs, fil
 }
 
 /// Sends the file as a stream; the server validates it before it answers.
-async fn upload(client: &Client, args: &ImportArgs, path: &Path, bar: &ProgressBar) -> Result<ImportStatus> {
-    let file = tokio::fs::File::open(path).await.context("cannot open the file")?;
+async fn upload(
+    client: &Client,
+    args: &ImportArgs,
+    path: &Path,
+    bar: &ProgressBar,
+) -> Result<ImportStatus> {
+    let file = tokio::fs::File::open(path)
+        .await
+        .context("cannot open the file")?;
     let length = file.metadata().await.context("cannot read the file")?.len();
     bar.set_length(length);
     bar.set_message("sending");
     let counted = bar.clone();
-    let stream = ReaderStream::with_capacity(file, 1 << 18).inspect_ok(move |bytes| counted.inc(bytes.len() as u64));
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let stream = ReaderStream::with_capacity(file, 1 << 18)
+        .inspect_ok(move |bytes| counted.inc(bytes.len() as u64));
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let mut query = vec![("name", name), ("tz", args.tz.clone())];
     query.extend(args.chats.iter().map(|id| ("chats", id.to_string())));
     let request = client
@@ -81,7 +108,10 @@ async fn follow(client: &Client, id: &str, bar: &ProgressBar) -> Result<ImportSt
         let status: ImportStatus = client.get(&format!("/v1/imports/{id}"), &[]).await?;
         bar.set_length(status.bytes_total);
         bar.set_position(status.progress.bytes_read);
-        bar.set_message(format!("{} messages", HumanCount(status.progress.messages_read)));
+        bar.set_message(format!(
+            "{} messages",
+            HumanCount(status.progress.messages_read)
+        ));
         if matches!(status.state, ImportState::Done | ImportState::Failed) {
             return Ok(status);
         }
@@ -90,17 +120,31 @@ async fn follow(client: &Client, id: &str, bar: &ProgressBar) -> Result<ImportSt
 }
 
 fn progress_bar(json: bool) -> ProgressBar {
-    let target = if json { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let target = if json {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    };
     let bar = ProgressBar::with_draw_target(None, target);
-    let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  ETA {eta}  {msg}");
+    let style = ProgressStyle::with_template(
+        "{bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  ETA {eta}  {msg}",
+    );
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
 }
 
 fn summary(name: &str, status: &ImportStatus) -> String {
     let progress = &status.progress;
-    let skipped: Vec<String> = progress.skipped.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
-    let skipped = if skipped.is_empty() { String::new() } else { format!(", skipped {}", skipped.join(", ")) };
+    let skipped: Vec<String> = progress
+        .skipped
+        .iter()
+        .map(|(reason, n)| format!("{n} {reason}"))
+        .collect();
+    let skipped = if skipped.is_empty() {
+        String::new()
+    } else {
+        format!(", skipped {}", skipped.join(", "))
+    };
     format!(
         "{name}: {} — {} read, {} new, {} duplicate{skipped} (import {})",
         status.state.as_str(),

@@ -13,20 +13,35 @@ use crate::{
 pub(crate) fn run(connection: Connection, args: KeysArgs) -> Result<()> {
     let client = Client::find(&connection)?;
     match args.action {
-        KeysAction::Create { name, scopes, chats, expires_at } => {
-            let chats = (!chats.is_empty()).then(|| chats.iter().map(i64::to_string).collect::<Vec<_>>());
-            let body = json!({"name": name, "scopes": scopes, "chats": chats, "expires_at": expires_at});
-            let answer: Value = block_on(client.json(client.request(Method::POST, "/v1/keys").json(&body)))?;
+        KeysAction::Create {
+            name,
+            scopes,
+            chats,
+            expires_at,
+        } => {
+            let chats =
+                (!chats.is_empty()).then(|| chats.iter().map(i64::to_string).collect::<Vec<_>>());
+            let body =
+                json!({"name": name, "scopes": scopes, "chats": chats, "expires_at": expires_at});
+            let answer: Value =
+                block_on(client.json(client.request(Method::POST, "/v1/keys").json(&body)))?;
             if connection.json {
                 return print::json(&answer);
             }
             print::line(answer["key"].as_str().unwrap_or_default())?;
-            eprintln!("id {}; the key is shown this once", answer["id"].as_str().unwrap_or_default());
+            eprintln!(
+                "id {}; the key is shown this once",
+                answer["id"].as_str().unwrap_or_default()
+            );
             Ok(())
         }
         KeysAction::List => list(&connection, &client),
         KeysAction::Revoke { id } => {
-            block_on(async { client.send(client.request(Method::DELETE, &format!("/v1/keys/{id}"))).await })?;
+            block_on(async {
+                client
+                    .send(client.request(Method::DELETE, &format!("/v1/keys/{id}")))
+                    .await
+            })?;
             print::line(format!("revoked {id}"))
         }
     }
@@ -38,9 +53,20 @@ fn list(connection: &Connection, client: &Client) -> Result<()> {
         return print::json(&answer);
     }
     for key in answer["items"].as_array().into_iter().flatten() {
-        let scopes: Vec<&str> = key["scopes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let chats = key["chats"].as_array().map_or("all chats".to_owned(), |c| format!("{} chats", c.len()));
-        let state = if key["revoked_at"].is_null() { "" } else { "  revoked" };
+        let scopes: Vec<&str> = key["scopes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let chats = key["chats"]
+            .as_array()
+            .map_or("all chats".to_owned(), |c| format!("{} chats", c.len()));
+        let state = if key["revoked_at"].is_null() {
+            ""
+        } else {
+            "  revoked"
+        };
         print::line(format!(
             "{}  {:<24} {:<14} {chats}{state}",
             key["id"].as_str().unwrap_or_default(),

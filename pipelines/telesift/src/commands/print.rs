@@ -20,11 +20,23 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
 
 /// One message for a terminal: class, time, chat, author and the start of the text.
 pub(super) fn message(message: &Value) -> String {
-    let text = |pointer: &str| message.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let text = |pointer: &str| {
+        message
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     let class = text("/screen/class");
-    let score = message.pointer("/screen/score").and_then(Value::as_f64).unwrap_or_default();
+    let score = message
+        .pointer("/screen/score")
+        .and_then(Value::as_f64)
+        .unwrap_or_default();
     let body = printable(text("/text"));
-    let body = if body.is_empty() { format!("[{}]", text("/kind")) } else { shorten(&body, 240) };
+    let body = if body.is_empty() {
+        format!("[{}]", text("/kind"))
+    } else {
+        shorten(&body, 240)
+    };
     format!(
         "{class:<11} {score:.2}  {}  {} · {}\n    {body}\n    {}  {}",
         text("/event_time"),
@@ -43,7 +55,11 @@ pub(super) fn printable(text: &str) -> String {
         .map(|c| if c.is_whitespace() { ' ' } else { c })
         .filter(|c| !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
         .collect();
-    spaced.split(' ').filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ")
+    spaced
+        .split(' ')
+        .filter(|w| !w.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn shorten(text: &str, n_chars: usize) -> String {

@@ -15,14 +15,26 @@ pub(crate) fn run(connection: Connection, args: SearchArgs) -> Result<()> {
     let body = json!({
         "query": args.query, "mode": args.mode, "filter": filters::object(&args.filters), "limit": args.limit,
     });
-    let answer: Value = block_on(client.json(client.request(Method::POST, "/v1/search").json(&body)))?;
+    let answer: Value =
+        block_on(client.json(client.request(Method::POST, "/v1/search").json(&body)))?;
     if connection.json {
         return print::json(&answer);
     }
-    let hits = answer["hits"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let hits = answer["hits"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     for hit in hits {
         print::line(print::message(&hit["message"]))?;
     }
-    let noise = if args.filters.include_noise { "" } else { " (noise left out; --include-noise searches it too)" };
-    print::line(format!("{} hits in {} ms{noise}", hits.len(), answer["took_ms"]))
+    let noise = if args.filters.include_noise {
+        ""
+    } else {
+        " (noise left out; --include-noise searches it too)"
+    };
+    print::line(format!(
+        "{} hits in {} ms{noise}",
+        hits.len(),
+        answer["took_ms"]
+    ))
 }

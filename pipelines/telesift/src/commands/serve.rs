@@ -43,7 +43,10 @@ fn check_roles(roles: &[Role]) -> Result<()> {
 }
 
 /// The one line on stdout that scripts wait for.
-#[expect(clippy::print_stdout, reason = "the ready line is the contract of this command")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the ready line is the contract of this command"
+)]
 pub(super) fn announce(server: &Server) {
     println!("ready {}", server.url);
 }
@@ -76,12 +79,17 @@ pub(super) async fn finish(mut server: Server) -> Result<()> {
 pub(super) struct Runtime(tokio::runtime::Runtime);
 
 pub(super) fn runtime() -> Result<Runtime> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     Ok(Runtime(runtime.context("cannot start the runtime")?))
 }
 
 impl Runtime {
-    pub(super) fn block_on_and_leave<T>(self, future: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(super) fn block_on_and_leave<T>(
+        self,
+        future: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let outcome = self.0.block_on(future);
         self.0.shutdown_background();
         outcome
@@ -94,7 +102,9 @@ pub(super) fn init_tracing(config: &Config) {
     let filter = EnvFilter::try_from_default_env()
         .or_else(|_| EnvFilter::try_new(&config.telemetry.log))
         .unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let outcome = match config.telemetry.format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().try_init(),

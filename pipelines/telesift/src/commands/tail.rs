@@ -47,7 +47,12 @@ async fn follow(connection: &Connection, mut client: Client, args: TailArgs) -> 
     }
 }
 
-async fn read(connection: &Connection, client: &Client, args: &TailArgs, from: &mut String) -> Result<End> {
+async fn read(
+    connection: &Connection,
+    client: &Client,
+    args: &TailArgs,
+    from: &mut String,
+) -> Result<End> {
     let is_resumed = *from != args.from;
     let request = request(client, args, from)?;
     let (mut socket, _) = match connect_async(request).await {
@@ -59,16 +64,22 @@ async fn read(connection: &Connection, client: &Client, args: &TailArgs, from: &
     while let Some(message) = socket.next().await {
         match message {
             Ok(Message::Text(text)) => {
-                let frame: Value = serde_json::from_str(&text).context("the server sent no JSON frame")?;
+                let frame: Value =
+                    serde_json::from_str(&text).context("the server sent no JSON frame")?;
                 show(connection, &frame, &text)?;
                 if let Some(cursor) = frame["cursor"].as_str() {
                     *from = cursor.to_owned();
                 }
-                if args.no_follow && frame["type"] == "heartbeat" && frame["cursor"] == frame["head"] {
+                if args.no_follow
+                    && frame["type"] == "heartbeat"
+                    && frame["cursor"] == frame["head"]
+                {
                     return Ok(End::CaughtUp);
                 }
             }
-            Ok(Message::Close(Some(close))) => return Ok(End::Cut(format!("closed: {} {}", close.code, close.reason))),
+            Ok(Message::Close(Some(close))) => {
+                return Ok(End::Cut(format!("closed: {} {}", close.code, close.reason)));
+            }
             Ok(_) => {}
             Err(error) => return Ok(End::Cut(error.to_string())),
         }
@@ -76,22 +87,34 @@ async fn read(connection: &Connection, client: &Client, args: &TailArgs, from: &
     Ok(End::Cut("the connection ended".to_owned()))
 }
 
-fn request(client: &Client, args: &TailArgs, from: &str) -> Result<tungstenite::handshake::client::Request> {
-    let mut query = vec![("from", from.to_owned()), ("partition", args.partition.clone())];
+fn request(
+    client: &Client,
+    args: &TailArgs,
+    from: &str,
+) -> Result<tungstenite::handshake::client::Request> {
+    let mut query = vec![
+        ("from", from.to_owned()),
+        ("partition", args.partition.clone()),
+    ];
     query.extend(filters::query(&args.filters));
     let mut url = reqwest::Url::parse(client.url()).context("the server's URL")?;
     let scheme = if url.scheme() == "https" { "wss" } else { "ws" };
-    url.set_scheme(scheme).map_err(|()| anyhow!("`{}` cannot be a WebSocket URL", client.url()))?;
+    url.set_scheme(scheme)
+        .map_err(|()| anyhow!("`{}` cannot be a WebSocket URL", client.url()))?;
     url.set_path(&format!("/v1/topics/{}/tail", args.topic));
     url.query_pairs_mut().extend_pairs(query);
     let mut request = url.as_str().into_client_request()?;
-    let key = HeaderValue::from_str(&format!("Bearer {}", client.key())).context("the key holds a character no key has")?;
+    let key = HeaderValue::from_str(&format!("Bearer {}", client.key()))
+        .context("the key holds a character no key has")?;
     request.headers_mut().insert("authorization", key);
     Ok(request)
 }
 
 fn refusal(response: &tungstenite::http::Response<Option<Vec<u8>>>) -> String {
-    let problem: Option<Value> = response.body().as_ref().and_then(|b| serde_json::from_slice(b).ok());
+    let problem: Option<Value> = response
+        .body()
+        .as_ref()
+        .and_then(|b| serde_json::from_slice(b).ok());
     match problem.as_ref().and_then(|p| p["detail"].as_str()) {
         Some(detail) => detail.to_owned(),
         None => format!("the server answered {}", response.status()),
@@ -103,10 +126,21 @@ fn show(connection: &Connection, frame: &Value, text: &str) -> Result<()> {
         return print::line(text);
     }
     match frame["type"].as_str() {
-        Some("record") if frame["topic"] == "messages" => print::line(print::message(&frame["data"])),
-        Some("record") => print::line(format!("{}:{}  {}", frame["partition"], frame["offset"], frame["data"])),
+        Some("record") if frame["topic"] == "messages" => {
+            print::line(print::message(&frame["data"]))
+        }
+        Some("record") => print::line(format!(
+            "{}:{}  {}",
+            frame["partition"], frame["offset"], frame["data"]
+        )),
         Some("gap") => {
-            eprintln!("telesift: offsets {} to {} of partition {} are gone ({})", frame["from"], frame["to"], frame["partition"], frame["reason"].as_str().unwrap_or_default());
+            eprintln!(
+                "telesift: offsets {} to {} of partition {} are gone ({})",
+                frame["from"],
+                frame["to"],
+                frame["partition"],
+                frame["reason"].as_str().unwrap_or_default()
+            );
             Ok(())
         }
         _ => Ok(()),

@@ -45,7 +45,12 @@ fn records(connection: &Connection, client: &Client, topic: &str, args: &TopicsA
         return print::json(&answer);
     }
     for record in answer["items"].as_array().into_iter().flatten() {
-        print::line(format!("{}  {}  {}", record["offset"], record["appended_at"].as_str().unwrap_or_default(), record["data"]))?;
+        print::line(format!(
+            "{}  {}  {}",
+            record["offset"],
+            record["appended_at"].as_str().unwrap_or_default(),
+            record["data"]
+        ))?;
     }
     Ok(())
 }

@@ -32,7 +32,11 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     pub(crate) fn new() -> Self {
-        Tasks { set: JoinSet::new(), stop: CancellationToken::new(), failures: Arc::default() }
+        Tasks {
+            set: JoinSet::new(),
+            stop: CancellationToken::new(),
+            failures: Arc::default(),
+        }
     }
 
     /// Starts `task` under `name`; it must end once its token is cancelled.

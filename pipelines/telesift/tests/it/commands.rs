@@ -22,21 +22,53 @@ async fn import_search_topics_and_tail_work_from_the_command_line() {
     std::fs::write(&file, sample()).unwrap();
     let output = run(&home, &["import", file.to_str().unwrap()]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(text(&output.stdout).contains("done"), "{}", text(&output.stdout));
+    assert!(
+        text(&output.stdout).contains("done"),
+        "{}",
+        text(&output.stdout)
+    );
     server.settled().await;
 
-    let output = run(&home, &["search", "парковка", "--chat", "-1002100000002", "--json"]);
+    let output = run(
+        &home,
+        &["search", "парковка", "--chat", "-1002100000002", "--json"],
+    );
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     let hits = answer["hits"].as_array().unwrap();
-    assert!(!hits.is_empty() && hits.iter().all(|h| h["message"]["chat"]["id"] == "-1002100000002"), "{answer}");
+    assert!(
+        !hits.is_empty()
+            && hits
+                .iter()
+                .all(|h| h["message"]["chat"]["id"] == "-1002100000002"),
+        "{answer}"
+    );
 
     let output = run(&home, &["topics"]);
     assert!(text(&output.stdout).contains("telegram-raw"));
 
-    let output = run(&home, &["tail", "--from", "earliest", "--no-follow", "--class", "signal", "--json"]);
-    let frames: Vec<Value> = text(&output.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let output = run(
+        &home,
+        &[
+            "tail",
+            "--from",
+            "earliest",
+            "--no-follow",
+            "--class",
+            "signal",
+            "--json",
+        ],
+    );
+    let frames: Vec<Value> = text(&output.stdout)
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
     let records: Vec<&Value> = frames.iter().filter(|f| f["type"] == "record").collect();
-    assert!(!records.is_empty() && records.iter().all(|f| f["data"]["screen"]["class"] == "signal"));
+    assert!(
+        !records.is_empty()
+            && records
+                .iter()
+                .all(|f| f["data"]["screen"]["class"] == "signal")
+    );
 
     let output = run(&home, &["doctor"]);
     assert!(output.status.success(), "{}", text(&output.stdout));
@@ -48,11 +80,25 @@ async fn import_search_topics_and_tail_work_from_the_command_line() {
 async fn keys_are_made_listed_and_revoked() {
     let home = Home::new();
     let server = home.serve();
-    let output = run(&home, &["keys", "create", "analyst", "--scope", "read", "--chat", "-1002100000002", "--json"]);
+    let output = run(
+        &home,
+        &[
+            "keys",
+            "create",
+            "analyst",
+            "--scope",
+            "read",
+            "--chat",
+            "-1002100000002",
+            "--json",
+        ],
+    );
     let made: Value = serde_json::from_slice(&output.stdout).unwrap();
     let (id, key) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
     let ask = async |key: &str| {
-        let request = reqwest::Client::new().get(format!("{}/v1/messages", server.url)).bearer_auth(key);
+        let request = reqwest::Client::new()
+            .get(format!("{}/v1/messages", server.url))
+            .bearer_auth(key);
         request.send().await.unwrap().status().as_u16()
     };
     assert_eq!(ask(key).await, 200);
@@ -76,7 +122,11 @@ fn a_second_server_on_one_data_directory_is_refused() {
     let _server = home.serve();
     let output = run(&home, &["serve", "--listen", "127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("in use by another process"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("in use by another process"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
@@ -86,14 +136,26 @@ fn wrong_usage_and_configuration_exit_2_and_say_why() {
     std::fs::write(&config, "[server]\nlisten_on = \"x\"\n").unwrap();
     let cases: [(&[&str], &str); 4] = [
         (&["serve", "--roles", "screen"], "Fluvio"),
-        (&["serve", "--config", config.to_str().unwrap()], "server.listen"),
+        (
+            &["serve", "--config", config.to_str().unwrap()],
+            "server.listen",
+        ),
         (&["serve", "--no-such-flag"], "--no-such-flag"),
         (&["search", "x", "--url", "ftp://nowhere"], "no http URL"),
     ];
     for (args, expected) in cases {
         let output = run(&home, args);
-        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", text(&output.stderr));
-        assert!(text(&output.stderr).contains(expected), "{args:?}: {}", text(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{args:?}: {}",
+            text(&output.stderr)
+        );
+        assert!(
+            text(&output.stderr).contains(expected),
+            "{args:?}: {}",
+            text(&output.stderr)
+        );
     }
 }
 
@@ -102,7 +164,11 @@ fn commands_without_a_server_say_what_to_do() {
     let home = Home::new();
     let output = run(&home, &["search", "x"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("telesift serve"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("telesift serve"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[tokio::test]
@@ -110,14 +176,27 @@ async fn files_of_the_data_directory_are_private() {
     use std::os::unix::fs::PermissionsExt;
     let home = Home::new();
     let _server = home.serve();
-    let mode = std::fs::metadata(home.path().join("admin.key")).unwrap().permissions().mode();
+    let mode = std::fs::metadata(home.path().join("admin.key"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
 #[test]
 fn help_names_every_command() {
     let output = telesift().arg("--help").output().unwrap();
-    for command in ["demo", "serve", "import", "search", "tail", "topics", "dead-letters", "keys", "doctor"] {
+    for command in [
+        "demo",
+        "serve",
+        "import",
+        "search",
+        "tail",
+        "topics",
+        "dead-letters",
+        "keys",
+        "doctor",
+    ] {
         assert!(text(&output.stdout).contains(command), "{command}");
     }
 }

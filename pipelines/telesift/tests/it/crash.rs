@@ -35,7 +35,10 @@ async fn outcome(server: &Server, imports: &[String]) -> Outcome {
     Outcome {
         messages_topic: server.records("messages").await,
         n_listed: messages.len(),
-        store: messages.into_iter().map(|m| (m["id"].as_str().unwrap().to_owned(), m)).collect(),
+        store: messages
+            .into_iter()
+            .map(|m| (m["id"].as_str().unwrap().to_owned(), m))
+            .collect(),
         ledger,
         imports: statuses,
         n_dead_letters: server.n_records("dead-letters").await,
@@ -45,7 +48,12 @@ async fn outcome(server: &Server, imports: &[String]) -> Outcome {
 /// The sample, and where they are there the posts of one big channel.
 fn exports() -> Vec<Vec<u8>> {
     let mut exports = vec![sample()];
-    exports.extend(shared::post_files().iter().take(3).map(|file| shared::posts_as_export(file)));
+    exports.extend(
+        shared::post_files()
+            .iter()
+            .take(3)
+            .map(|file| shared::posts_as_export(file)),
+    );
     exports
 }
 
@@ -69,7 +77,10 @@ async fn kill_9_at_twenty_random_moments_changes_nothing() {
     assert_eq!(expected.n_dead_letters, 0);
     assert_eq!(expected.n_listed, expected.store.len());
 
-    let n_kills: u32 = std::env::var("TELESIFT_TEST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
+    let n_kills: u32 = std::env::var("TELESIFT_TEST_KILLS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(20);
     let stormy = Home::new();
     let server = stormy.serve();
     let ids = submit(&server).await;
@@ -92,6 +103,9 @@ async fn kill_9_at_twenty_random_moments_changes_nothing() {
     for (found, expected) in found.messages_topic.iter().zip(&expected.messages_topic) {
         assert_eq!(found, expected);
     }
-    assert_eq!(found.n_listed, expected.n_listed, "no duplicates in the store");
+    assert_eq!(
+        found.n_listed, expected.n_listed,
+        "no duplicates in the store"
+    );
     assert_eq!(found.store, expected.store);
 }

@@ -53,7 +53,9 @@ async fn every_message_leads_to_its_raw_record_byte_for_byte() {
     let mut sources: HashMap<String, &str> = HashMap::new();
     for chat in &export.chats.list {
         for raw in &chat.messages {
-            let id = serde_json::from_str::<serde_json::Value>(raw.get()).unwrap()["id"].as_i64().unwrap();
+            let id = serde_json::from_str::<serde_json::Value>(raw.get()).unwrap()["id"]
+                .as_i64()
+                .unwrap();
             sources.insert(format!("-{}:{id}", 1_000_000_000_000 + chat.id), raw.get());
         }
     }
@@ -71,7 +73,14 @@ async fn every_message_leads_to_its_raw_record_byte_for_byte() {
             origin["partition"],
             origin["offset"]
         );
-        let text = server.request(Method::GET, &path).send().await.unwrap().text().await.unwrap();
+        let text = server
+            .request(Method::GET, &path)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
         let page: Page<'_> = serde_json::from_str(&text).unwrap();
         assert_eq!(page.items[0].offset, origin["offset"].as_u64().unwrap());
         let id = message["id"].as_str().unwrap();

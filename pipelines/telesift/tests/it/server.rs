@@ -41,7 +41,9 @@ pub(crate) fn telesift() -> Command {
 
 impl Home {
     pub(crate) fn new() -> Self {
-        Home { dir: tempfile::tempdir().unwrap() }
+        Home {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -80,8 +82,17 @@ impl Server {
             }
             printed.push(line);
         };
-        let key = std::fs::read_to_string(home.path().join("admin.key")).unwrap().trim().to_owned();
-        Server { child, printed, url, key, http: reqwest::Client::new() }
+        let key = std::fs::read_to_string(home.path().join("admin.key"))
+            .unwrap()
+            .trim()
+            .to_owned();
+        Server {
+            child,
+            printed,
+            url,
+            key,
+            http: reqwest::Client::new(),
+        }
     }
 
     pub(crate) fn kill(mut self) {
@@ -93,12 +104,20 @@ impl Server {
     pub(crate) fn terminate(mut self) -> (ExitStatus, Duration) {
         let started = Instant::now();
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         (self.child.wait().unwrap(), started.elapsed())
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key)
+        self.http
+            .request(method, format!("{}{path}", self.url))
+            .bearer_auth(&self.key)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -110,15 +129,28 @@ impl Server {
     }
 
     pub(crate) async fn search(&self, query: &str) -> Value {
-        let body = serde_json::json!({"query": query, "limit": 10, "filter": {"include_noise": true}});
-        let response = self.request(Method::POST, "/v1/search").json(&body).send().await.unwrap();
-        assert!(response.status().is_success(), "search {query}: {}", response.status());
+        let body =
+            serde_json::json!({"query": query, "limit": 10, "filter": {"include_noise": true}});
+        let response = self
+            .request(Method::POST, "/v1/search")
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        assert!(
+            response.status().is_success(),
+            "search {query}: {}",
+            response.status()
+        );
         response.json().await.unwrap()
     }
 
     /// Uploads; the answer with its status.
     pub(crate) async fn upload(&self, name: &str, body: Vec<u8>) -> (u16, Value) {
-        let request = self.request(Method::POST, "/v1/imports").query(&[("name", name)]).body(body);
+        let request = self
+            .request(Method::POST, "/v1/imports")
+            .query(&[("name", name)])
+            .body(body);
         let response = request.send().await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap())
     }
@@ -145,10 +177,15 @@ impl Server {
             let stats = self.get("/v1/stats/pipeline").await;
             let items = stats["items"].as_array().unwrap().clone();
             let sum = |stage: &str, field: &str| -> u64 {
-                items.iter().filter(|i| i["stage"] == stage).map(|i| i[field].as_u64().unwrap()).sum()
+                items
+                    .iter()
+                    .filter(|i| i["stage"] == stage)
+                    .map(|i| i[field].as_u64().unwrap())
+                    .sum()
             };
             let raw = self.n_records("telegram-raw").await;
-            let done = sum("screen", "received") == raw && sum("index", "received") == sum("screen", "emitted");
+            let done = sum("screen", "received") == raw
+                && sum("index", "received") == sum("screen", "emitted");
             done.then_some(items)
         })
         .await
@@ -156,20 +193,44 @@ impl Server {
 
     pub(crate) async fn n_records(&self, topic: &str) -> u64 {
         let topics = self.get("/v1/topics").await;
-        let topic = topics["items"].as_array().unwrap().iter().find(|t| t["topic"] == topic).unwrap().clone();
-        topic["partitions"].as_array().unwrap().iter().map(|p| p["end"].as_u64().unwrap()).sum()
+        let topic = topics["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|t| t["topic"] == topic)
+            .unwrap()
+            .clone();
+        topic["partitions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|p| p["end"].as_u64().unwrap())
+            .sum()
     }
 
     /// Every record of a topic as `(partition, offset, data)`, in order.
     pub(crate) async fn records(&self, topic: &str) -> Vec<(u64, u64, Value)> {
         let topics = self.get("/v1/topics").await;
-        let found = topics["items"].as_array().unwrap().iter().find(|t| t["topic"] == topic).unwrap().clone();
+        let found = topics["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|t| t["topic"] == topic)
+            .unwrap()
+            .clone();
         let mut records = Vec::new();
         for partition in found["partitions"].as_array().unwrap() {
             let p = partition["partition"].as_u64().unwrap();
-            let (mut next, end) = (partition["start"].as_u64().unwrap(), partition["end"].as_u64().unwrap());
+            let (mut next, end) = (
+                partition["start"].as_u64().unwrap(),
+                partition["end"].as_u64().unwrap(),
+            );
             while next < end {
-                let page = self.get(&format!("/v1/topics/{topic}/partitions/{p}/records?from={next}&limit=500")).await;
+                let page = self
+                    .get(&format!(
+                        "/v1/topics/{topic}/partitions/{p}/records?from={next}&limit=500"
+                    ))
+                    .await;
                 for item in page["items"].as_array().unwrap() {
                     records.push((p, item["offset"].as_u64().unwrap(), item["data"].clone()));
                 }
@@ -183,7 +244,11 @@ impl Server {
     pub(crate) async fn messages(&self) -> Vec<Value> {
         let (mut messages, mut cursor) = (Vec::new(), String::new());
         loop {
-            let page = self.get(&format!("/v1/messages?include_noise=true&limit=500{cursor}")).await;
+            let page = self
+                .get(&format!(
+                    "/v1/messages?include_noise=true&limit=500{cursor}"
+                ))
+                .await;
             messages.extend(page["items"].as_array().unwrap().iter().cloned());
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),

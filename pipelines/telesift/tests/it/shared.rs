@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 /// A folder of the shared data; says aloud when it is not there.
 pub(crate) fn folder(name: &str) -> Option<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/data")
+        .join(name);
     if folder.is_dir() {
         return Some(folder);
     }
@@ -31,12 +33,17 @@ pub(crate) fn posts_as_export(file: &std::path::Path) -> Vec<u8> {
             })
         })
         .collect();
-    serde_json::to_vec(&json!({"name": name, "type": "public_channel", "id": channel, "messages": messages})).unwrap()
+    serde_json::to_vec(
+        &json!({"name": name, "type": "public_channel", "id": channel, "messages": messages}),
+    )
+    .unwrap()
 }
 
 /// Every channel file of the posts.
 pub(crate) fn post_files() -> Vec<PathBuf> {
-    let Some(folder) = folder("posts") else { return Vec::new() };
+    let Some(folder) = folder("posts") else {
+        return Vec::new();
+    };
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -39,29 +39,57 @@ async fn a_client_cut_twenty_times_receives_each_record_once_in_order() {
     server.settled().await;
     read(&server, &mut cursor, &mut received, None).await;
 
-    let expected: Vec<(u64, u64)> = server.records("messages").await.iter().map(|r| (r.0, r.1)).collect();
+    let expected: Vec<(u64, u64)> = server
+        .records("messages")
+        .await
+        .iter()
+        .map(|r| (r.0, r.1))
+        .collect();
     for partition in 0..4 {
-        let of = |all: &[(u64, u64)]| -> Vec<u64> { all.iter().filter(|r| r.0 == partition).map(|r| r.1).collect() };
+        let of = |all: &[(u64, u64)]| -> Vec<u64> {
+            all.iter()
+                .filter(|r| r.0 == partition)
+                .map(|r| r.1)
+                .collect()
+        };
         assert_eq!(of(&received), of(&expected), "partition {partition}");
     }
 }
 
 /// Reads `n` records from `cursor` on and cuts the connection; without `n`, until history is caught up.
-async fn read(server: &Server, cursor: &mut String, received: &mut Vec<(u64, u64)>, n: Option<usize>) {
-    let url = format!("{}/v1/topics/messages/tail?include_noise=true&kind=", server.url.replace("http", "ws"));
+async fn read(
+    server: &Server,
+    cursor: &mut String,
+    received: &mut Vec<(u64, u64)>,
+    n: Option<usize>,
+) {
+    let url = format!(
+        "{}/v1/topics/messages/tail?include_noise=true&kind=",
+        server.url.replace("http", "ws")
+    );
     let url = url.trim_end_matches("&kind=").to_owned() + &format!("&from={cursor}");
     let mut request = url.into_client_request().unwrap();
-    request.headers_mut().insert("authorization", format!("Bearer {}", server.key).parse().unwrap());
+    request.headers_mut().insert(
+        "authorization",
+        format!("Bearer {}", server.key).parse().unwrap(),
+    );
     let (mut socket, _) = connect_async(request).await.unwrap();
     let mut left = n;
     while left != Some(0) {
-        let frame = tokio::time::timeout(crate::server::PATIENCE, socket.next()).await.expect("frames keep coming");
-        let Message::Text(text) = frame.unwrap().unwrap() else { continue };
+        let frame = tokio::time::timeout(crate::server::PATIENCE, socket.next())
+            .await
+            .expect("frames keep coming");
+        let Message::Text(text) = frame.unwrap().unwrap() else {
+            continue;
+        };
         let frame: Value = serde_json::from_str(&text).unwrap();
         *cursor = frame["cursor"].as_str().unwrap().to_owned();
         match frame["type"].as_str().unwrap() {
             "record" => {
-                received.push((frame["partition"].as_u64().unwrap(), frame["offset"].as_u64().unwrap()));
+                received.push((
+                    frame["partition"].as_u64().unwrap(),
+                    frame["offset"].as_u64().unwrap(),
+                ));
                 left = left.map(|n| n - 1);
             }
             "heartbeat" if n.is_none() && frame["cursor"] == frame["head"] => return,
