@@ -278,7 +278,7 @@ mod tests {
             let current = store.get(&first.id).await.expect("an answer");
             assert_eq!(current.expect("it is there").text, "second");
             let history = store.history(&first.id).await.expect("an answer");
-            assert_eq!(history, [first.clone()]);
+            assert_eq!(history, std::slice::from_ref(&first));
             let stats = store.stats().await.expect("an answer");
             assert_eq!((stats.n_messages, stats.n_versions), (2, 1));
         }

@@ -79,7 +79,7 @@ impl Analysis {
             }
         }
         // Two Chinese characters are about a word.
-        let n_cjk_words = (n_characters + 1) / 2;
+        let n_cjk_words = u32::div_ceil(n_characters, 2);
         analysis.n_content += n_cjk_words;
         analysis.n_words += n_cjk_words;
         analysis

@@ -159,6 +159,6 @@ fn shared(folder: &str) -> Option<PathBuf> {
     if path.is_dir() {
         return Some(path);
     }
-    println!("skipped: {} is not there", path.display());
+    eprintln!("SKIPPED: {} is not there", path.display());
     None
 }

@@ -334,7 +334,8 @@ impl ImportRunner {
     ) -> Result<Flow, ImportError> {
         let batch = std::mem::take(batch);
         let mut delays = delays();
-        while batch.n_entries > 0 {
+        let mut is_done = batch.n_entries == 0;
+        while !is_done {
             if shutdown.is_cancelled() {
                 return Ok(Flow::ShutDown);
             }
@@ -343,15 +344,14 @@ impl ImportRunner {
                 Ok(outcomes) => {
                     count(&outcomes);
                     import.load(&*self.log).await?;
-                    break;
+                    is_done = true;
                 }
                 Err(e) if e.is_retryable() => {
                     tracing::warn!(error = %e, "an import waits for the log");
                     pause(delays.next().unwrap_or_default(), shutdown).await;
                     import.load(&*self.log).await?;
-                    if import.progress.messages_read > before {
-                        break; // the commit had taken effect all the same
-                    }
+                    // The commit may have taken effect all the same.
+                    is_done = import.progress.messages_read > before;
                 }
                 // Only our own shutdown closes the log: the import goes on after the restart.
                 Err(record_log::Error::Closed) => return Ok(Flow::ShutDown),

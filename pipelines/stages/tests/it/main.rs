@@ -1,5 +1,10 @@
 //! The stages on in-memory ports: what a user would notice in the log, the store and the ledger.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that fails should stop where it fails, in its helpers too"
+)]
+
 mod flow;
 mod imports;
 mod index;
