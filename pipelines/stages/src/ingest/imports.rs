@@ -1,6 +1,8 @@
 //! Spooled export files in, raw records out: one import at a time, each batch committed together with the import's
 //! progress, so that a kill anywhere loses and repeats nothing.
 
+mod batch;
+
 use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -8,22 +10,18 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use telesift_ports::{
     Catalog, Clock, ExportReader, Imports, RecordLog,
     catalog::ImportRow,
     imports::{ImportError, ImportProgress, ImportRequest, ImportState, ImportStatus},
-    record_log::{self, NewRecord, Outcome, Transaction},
+    record_log::{self, Transaction},
     source::ExportEntry,
 };
-use telesift_schemas::TopicPartition;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    consumer::{delays, pause},
-    telemetry,
-};
+use crate::consumer::{delays, pause};
+use batch::{PendingBatch, Running, count, state_key};
 
 /// Where and how imports run.
 #[derive(Clone, Debug)]
@@ -225,11 +223,7 @@ impl ImportRunner {
         shutdown: &CancellationToken,
     ) -> Result<(), ImportError> {
         let id = row.status.id.clone();
-        let mut import = Running {
-            key: state_key(&id),
-            stored: None,
-            progress: ImportProgress::default(),
-        };
+        let mut import = Running::new(&id);
         let outcome = self.append_all(&row, &mut import, shutdown).await;
         let (state, error) = match outcome {
             Ok(Flow::Finished) => (ImportState::Done, None),
@@ -369,13 +363,9 @@ impl ImportRunner {
     async fn with_progress(&self, row: ImportRow) -> Result<ImportStatus, ImportError> {
         let mut status = row.status;
         if matches!(status.state, ImportState::Queued | ImportState::Running) {
-            let mut import = Running {
-                key: state_key(&status.id),
-                stored: None,
-                progress: ImportProgress::default(),
-            };
+            let mut import = Running::new(&status.id);
             import.load(&*self.log).await?;
-            if import.stored.is_some() {
+            if import.has_started() {
                 status.state = ImportState::Running;
                 status.progress = import.progress;
             }
@@ -395,91 +385,6 @@ impl Flow {
     fn is_shut_down(self) -> bool {
         self == Flow::ShutDown
     }
-}
-
-/// An import's progress, as the log has it.
-struct Running {
-    key: String,
-    stored: Option<Bytes>,
-    progress: ImportProgress,
-}
-
-impl Running {
-    async fn load(&mut self, log: &dyn RecordLog) -> Result<(), ImportError> {
-        self.stored = log.state(&self.key).await.map_err(log_error)?;
-        if let Some(bytes) = &self.stored {
-            self.progress = serde_json::from_slice(bytes).map_err(storage)?;
-        }
-        Ok(())
-    }
-
-    fn transaction(&self, batch: &PendingBatch) -> Transaction {
-        let (key, mut progress) = (self.key.clone(), self.progress.clone());
-        let (n_entries, bytes_read, skipped) =
-            (batch.n_entries, batch.bytes_read, batch.skipped.clone());
-        Transaction {
-            appends: batch.appends.clone(),
-            guards: vec![(self.key.clone(), self.stored.clone())],
-            finish: Box::new(move |outcomes| {
-                let n_new = outcomes
-                    .iter()
-                    .filter(|o| matches!(o, Outcome::Appended { .. }))
-                    .count() as u64;
-                progress.messages_read += n_entries;
-                progress.messages_new += n_new;
-                progress.messages_duplicate += outcomes.len() as u64 - n_new;
-                progress.bytes_read = progress.bytes_read.max(bytes_read);
-                for reason in skipped {
-                    *progress.skipped.entry(reason.to_owned()).or_default() += 1;
-                }
-                let value =
-                    serde_json::to_vec(&progress).expect("counters are numbers and strings");
-                vec![(key, Some(value.into()))]
-            }),
-        }
-    }
-}
-
-/// Entries read but not yet appended.
-#[derive(Default)]
-struct PendingBatch {
-    appends: Vec<(TopicPartition, NewRecord)>,
-    skipped: Vec<&'static str>,
-    n_entries: u64,
-    n_bytes: usize,
-    bytes_read: u64,
-}
-
-impl PendingBatch {
-    fn push(&mut self, entry: ExportEntry, bytes_read: u64, n_partitions: u32) {
-        self.n_entries += 1;
-        self.bytes_read = bytes_read;
-        match entry {
-            ExportEntry::Update(update) => {
-                self.n_bytes += update.value.len();
-                self.appends.push(super::append(update, n_partitions));
-            }
-            ExportEntry::Skipped(reason) => self.skipped.push(reason),
-        }
-    }
-
-    fn is_full(&self, config: &ImportConfig) -> bool {
-        self.n_entries >= config.batch_entries as u64 || self.n_bytes >= config.batch_bytes
-    }
-}
-
-fn count(outcomes: &[Outcome]) {
-    let n_new = outcomes
-        .iter()
-        .filter(|o| matches!(o, Outcome::Appended { .. }))
-        .count();
-    metrics::counter!(telemetry::IMPORT_ENTRIES, "outcome" => "new").increment(n_new as u64);
-    metrics::counter!(telemetry::IMPORT_ENTRIES, "outcome" => "duplicate")
-        .increment((outcomes.len() - n_new) as u64);
-}
-
-fn state_key(id: &str) -> String {
-    format!("import/{id}")
 }
 
 async fn remove(file: &Path) {
