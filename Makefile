@@ -32,4 +32,4 @@ lint: setup
 	@./tests/directions.sh
 
 bench: setup
-	$(CARGO) bench --locked -p telesift-text -p telesift-engine -p telesift-log-embedded -p telesift-store-lance
+	$(CARGO) bench --locked -p telesift-text -p telesift-engine -p telesift-log-embedded -p telesift-store-lance -p telesift

@@ -18,11 +18,12 @@ pub struct CatalogConfig {
 }
 
 impl CatalogConfig {
-    /// The catalog at `location`, with a 5 s timeout per call, 60 s to open, and 4 connections.
+    /// The catalog at `location`, with a 15 s timeout per call (a sync takes seconds on a disk that is flushing
+    /// gigabytes), 60 s to open, and 4 connections.
     pub fn new(location: Location) -> Self {
         CatalogConfig {
             location,
-            call_timeout: Duration::from_secs(5),
+            call_timeout: Duration::from_secs(15),
             open_timeout: Duration::from_secs(60),
             max_connections: 4,
         }

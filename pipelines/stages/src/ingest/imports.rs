@@ -261,6 +261,7 @@ impl ImportRunner {
             if !e.is_retryable() {
                 return Err(storage(e));
             }
+            tracing::warn!(error = %e, "the end of an import waits for the catalog");
             pause(delays.next().unwrap_or_default(), shutdown).await;
             if shutdown.is_cancelled() {
                 return Ok(());
