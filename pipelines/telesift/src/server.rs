@@ -1,6 +1,7 @@
 //! A running server: its tasks, its socket, its health, and how it ends.
 
 mod restart;
+mod signals;
 mod tasks;
 
 use std::{
@@ -21,6 +22,7 @@ use crate::{
     topology::Flow,
 };
 pub(crate) use restart::restart;
+use signals::Signals;
 pub(crate) use tasks::{Ended, Tasks};
 
 /// How long a server may take to stop: SIGTERM promises 10 s.
@@ -33,6 +35,7 @@ pub(crate) struct Server {
     pub(crate) data_dir: PathBuf,
     pub(crate) admin_key: String,
     tasks: Tasks,
+    signals: Signals,
     flow: Flow,
 }
 
@@ -45,6 +48,8 @@ impl Server {
             .install_recorder()
             .context("cannot install the metrics recorder")?;
 
+        // Before anybody is told that the server is ready: a signal from then on is a request to stop in order.
+        let signals = Signals::listen()?;
         let mut tasks = Tasks::new();
         let flow = Flow::start(config, &data_dir, &mut tasks).await?;
         let listener = bind(&config.server.listen).await?;
@@ -84,6 +89,7 @@ impl Server {
             data_dir,
             admin_key,
             tasks,
+            signals,
             flow,
         })
     }
@@ -91,7 +97,7 @@ impl Server {
     /// Runs until a signal, or until a part ends that must not.
     pub(crate) async fn run(&mut self) -> Ended {
         tokio::select! {
-            () = signal() => Ended::Asked,
+            () = self.signals.any() => Ended::Asked,
             ended = self.tasks.first_failure() => ended,
         }
     }
@@ -171,21 +177,4 @@ fn write_private(file: &Path, text: &str) -> Result<()> {
     writeln!(out, "{text}")
         .and_then(|()| out.sync_all())
         .with_context(|| format!("cannot write {}", file.display()))
-}
-
-/// Waits for SIGTERM or Ctrl-C.
-async fn signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-        if let Ok(mut terminate) = terminate {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = interrupt.await;
 }
