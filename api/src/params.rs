@@ -1,5 +1,6 @@
 //! Query parameters: strict about names and values, so that a typing error is not an empty list.
 
+use serde::de::DeserializeOwned;
 use std::{fmt::Display, str::FromStr, sync::Arc};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
@@ -124,6 +125,13 @@ impl Params {
     pub(crate) fn limit(&mut self) -> Result<usize> {
         let limit = self.parsed("limit", "a number from 1 to 500")?;
         valid_limit(limit.unwrap_or(DEFAULT_LIMIT))
+    }
+
+    /// `cursor`: the place in the list `list` after which to go on.
+    pub(crate) fn after<C: DeserializeOwned>(&mut self, list: &str) -> Result<Option<C>> {
+        self.one("cursor")?
+            .map(|text| crate::cursor::decode(list, &text))
+            .transpose()
     }
 
     /// # Errors

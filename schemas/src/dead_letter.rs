@@ -86,23 +86,23 @@ impl DeadLetterCode {
         }
     }
 
-    /// What an operator can do about it.
+    /// What an operator can do about it. The raw record stays in its topic whatever happens.
     pub fn what_to_do(self) -> &'static str {
         match self {
             Self::Unreadable => {
-                "look at the payload: the source sent something this version cannot read; after an upgrade that can, retry it"
+                "look at the payload: the source sent something this version cannot read; the raw record is kept for one that can"
             }
             Self::GuestError | Self::GuestOutput => {
-                "look at the payload and the module's version; after a fix of the module or the rules, retry it"
+                "look at the payload and the module's version: the module and this binary may not fit together"
             }
             Self::GuestTrap => {
-                "the module panicked or ran out of its memory limit; report it with the payload, and retry it after a fix"
+                "the module panicked or ran out of its memory limit; report it with the payload"
             }
             Self::GuestTimeout => {
-                "the module did not return within the watchdog's time; report it with the payload, and retry it after a fix"
+                "the module did not return within the watchdog's time; report it with the payload"
             }
             Self::StoreRejected => {
-                "the store refused this record alone; see the message, and retry it once the cause is gone"
+                "the store refused this record alone; see the message for the cause"
             }
         }
     }

@@ -7,13 +7,7 @@ use serde::Serialize;
 use telesift_ports::message_store::ChatSummary;
 use telesift_schemas::{Chat, ChatId};
 
-use crate::{
-    auth::Reader,
-    cursor::{self, Page},
-    params::Params,
-    problem::Result,
-    state::App,
-};
+use crate::{auth::Reader, cursor::Page, params::Params, problem::Result, state::App};
 
 /// The list's tag in cursors.
 const LIST: &str = "chats";
@@ -53,10 +47,7 @@ pub(crate) async fn list(
     mut params: Params,
 ) -> Result<Json<Page<ChatView>>> {
     let limit = params.limit()?;
-    let after: Option<ChatId> = params
-        .one("cursor")?
-        .map(|text| cursor::decode(LIST, &text))
-        .transpose()?;
+    let after: Option<ChatId> = params.after(LIST)?;
     params.finish()?;
     let mut chats = app.store.seen_by(&viewer).chats().await?;
     chats.sort_unstable_by_key(|c| c.chat.id);

@@ -69,10 +69,7 @@ pub(crate) async fn list(
     let stages = params.all("stage");
     let codes: Vec<DeadLetterCode> = params.all_closed("code")?;
     let limit = params.limit()?;
-    let before: Option<u64> = params
-        .one("cursor")?
-        .map(|text| cursor::decode(LIST, &text))
-        .transpose()?;
+    let before: Option<u64> = params.after(LIST)?;
     params.finish()?;
     for stage in &stages {
         check_stage(stage)?;

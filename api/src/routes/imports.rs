@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     auth::Importer,
-    cursor::{self, Page},
+    cursor::Page,
     openapi::ImportStatusBody,
     params::Params,
     problem::{Code, Problem, Result},
@@ -182,10 +182,7 @@ pub(crate) async fn list(
     mut params: Params,
 ) -> Result<Json<Page<ImportStatus>>> {
     let limit = params.limit()?;
-    let after: Option<String> = params
-        .one("cursor")?
-        .map(|text| cursor::decode(LIST, &text))
-        .transpose()?;
+    let after: Option<String> = params.after(LIST)?;
     params.finish()?;
     let found = app.imports.list(after.as_deref(), limit + 1).await?;
     Page::cut(found, limit, LIST, |last| last.id.clone()).map(Json)

@@ -15,7 +15,7 @@ use telesift_schemas::{ChatId, Timestamp};
 use crate::{
     auth::{Admin, IssueError, KeyRequest, issue_key},
     body::JsonObject,
-    cursor::{self, Page},
+    cursor::Page,
     params::{Params, parse_closed, parse_time, parse_value},
     problem::{Problem, Result},
     state::App,
@@ -159,10 +159,7 @@ pub(crate) async fn list(
     mut params: Params,
 ) -> Result<Json<Page<KeyView>>> {
     let limit = params.limit()?;
-    let after: Option<String> = params
-        .one("cursor")?
-        .map(|text| cursor::decode(LIST, &text))
-        .transpose()?;
+    let after: Option<String> = params.after(LIST)?;
     params.finish()?;
     let found = app.catalog.keys(after.as_deref(), limit + 1).await?;
     let page = Page::cut(found, limit, LIST, |last| last.id.clone())?;

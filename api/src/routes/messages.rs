@@ -12,7 +12,7 @@ use telesift_schemas::{Message, MessageKey};
 
 use crate::{
     auth::Reader,
-    cursor::{self, Page},
+    cursor::Page,
     params::{MessageQuery, Params, path_value},
     problem::{Problem, Result},
     state::App,
@@ -55,10 +55,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<MessageView>>> {
     let query = MessageQuery::of_list(&mut params)?;
     let limit = params.limit()?;
-    let after: Option<ListPosition> = params
-        .one("cursor")?
-        .map(|text| cursor::decode(LIST, &text))
-        .transpose()?;
+    let after: Option<ListPosition> = params.after(LIST)?;
     params.finish()?;
 
     let found = if query.matches_nothing() {

@@ -17,6 +17,8 @@ fn fixtures_give_the_messages_written_down() {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let raw = fs::read(&path).unwrap();
         let normalized = normalize(&raw).unwrap_or_else(|e| panic!("{name}: {e}"));
-        insta::assert_json_snapshot!(name, normalized);
+        insta::with_settings!({description => name.as_str()}, {
+            insta::assert_json_snapshot!(name.as_str(), normalized);
+        });
     }
 }
