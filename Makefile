@@ -1,16 +1,17 @@
-# The four things one does here. Each sets up what it needs, or says in one line what a person must install.
+# The things one does here. Each sets up what it needs, or says in one line what a person must install.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help demo test lint bench setup
+.PHONY: help demo test lint bench model setup
 
 help:
 	@echo "make demo    build, then start on the embedded defaults with a bundled sample"
 	@echo "make test    every test; servers are started by the tests that need them"
 	@echo "make lint    formatting, clippy, and which crate may know which"
 	@echo "make bench   benchmarks in release mode, as tables"
+	@echo "make model   train the weights of signal-score anew (MORE=folder of further labelled data)"
 
 setup:
 	@./deploy/setup.sh
@@ -33,3 +34,6 @@ lint: setup
 
 bench: setup
 	$(CARGO) bench --locked -p telesift-text -p telesift-engine -p telesift-log-embedded -p telesift-store-lance -p telesift
+
+model:
+	$(CARGO) run --locked --release -p telesift-learn --bin train-model -- $(if $(MORE),--more $(MORE))

@@ -326,6 +326,9 @@ pub struct Screen {
     pub factors: BTreeMap<String, f64>,
     /// See [`flags`].
     pub flags: Vec<String>,
+    /// 0..1: probability that it is spam, judged apart from importance; from its threshold on, the flag is set.
+    #[serde(default)]
+    pub spam_score: f64,
     /// `name@version+hash` of the rules.
     pub rules: String,
 }

@@ -55,6 +55,8 @@ pub(crate) enum Command {
     DeadLetters(DeadLettersArgs),
     /// Make, list and revoke API keys.
     Keys(KeysArgs),
+    /// Measure on labelled messages, without a server.
+    Eval(EvalArgs),
     /// Check the installation and the running server, and say what to do.
     Doctor,
 }
@@ -232,6 +234,28 @@ pub(crate) enum KeysAction {
     Revoke {
         /// Its id.
         id: String,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct EvalArgs {
+    #[command(subcommand)]
+    pub(crate) what: EvalWhat,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum EvalWhat {
+    /// Classes, scores and spam beside labels: confusion, figures per language, calibration, worst mistakes.
+    Screen {
+        /// Labelled messages: a JSON object a line with `text`, `lang`, `class` and, or instead, `spam`.
+        #[arg(long, value_name = "FILE")]
+        labels: PathBuf,
+        /// A rule set (TOML) instead of the one that ships.
+        #[arg(long, value_name = "FILE")]
+        rules: Option<PathBuf>,
+        /// How many of the worst mistakes to show.
+        #[arg(long, default_value_t = 10, value_name = "N")]
+        worst: usize,
     },
 }
 

@@ -2,11 +2,19 @@
 
 use std::borrow::Cow;
 
-use telesift_text::{Token, TokenKind, fold, fold_homoglyphs, tokens};
+use telesift_text::{TokenKind, fold};
 
-use crate::{Factor, Rules, rules::List};
+use crate::{
+    Factor, Rules,
+    model::{self, Gram, Grams, Model, Sums},
+    rules::List,
+};
 
+mod disguise;
 mod form;
+mod laughter;
+
+use disguise::{Piece, pieces};
 
 /// What a text holds, counted.
 #[derive(Clone, Debug, Default)]
@@ -27,23 +35,32 @@ pub(crate) struct Analysis {
     pub(crate) n_drawn_out: u32,
     /// Characters that can be seen.
     pub(crate) n_visible: u32,
+    /// Chinese, Japanese and Korean characters.
+    pub(crate) n_characters: u32,
     pub(crate) n_emoji: u32,
     pub(crate) n_upper: u32,
     pub(crate) n_lower: u32,
-    /// Words that mix look-alike letters of two scripts.
-    pub(crate) n_mixed_script: u32,
+    /// Words in disguise: with look-alike letters of another script, spaced out, with signs for letters.
+    pub(crate) n_disguised: u32,
     /// Different words of the list `spam`.
     pub(crate) n_spam_words: u32,
     pub(crate) has_question: bool,
     pub(crate) has_currency: bool,
+    /// What the learned weights of the n-grams come to.
+    pub(crate) grams: Sums,
+    /// What the rules' own terms come to, in ten-thousandths of a logit.
+    pub(crate) terms: i64,
     total: [u32; List::COUNT],
     distinct: [u32; List::COUNT],
 }
 
-/// Told which words made a factor; for explanations.
+/// Told what made a factor; for explanations.
 pub(crate) trait Witness {
     /// `word` stands in the list of `factor`.
     fn saw(&mut self, factor: Factor, word: &str);
+
+    /// The n-gram went into the bucket.
+    fn saw_gram(&mut self, bucket: u32, gram: Gram<'_>);
 }
 
 /// Nobody asks.
@@ -51,35 +68,67 @@ pub(crate) struct NoWitness;
 
 impl Witness for NoWitness {
     fn saw(&mut self, _factor: Factor, _word: &str) {}
+
+    #[inline]
+    fn saw_gram(&mut self, _bucket: u32, _gram: Gram<'_>) {}
 }
 
 /// Different words counted per text and list: values level off long before.
 const MAX_DISTINCT: usize = 48;
 
+/// What a text is read with, and what is known of it so far.
+struct Reader<'r, W> {
+    rules: &'r Rules,
+    model: Model,
+    witness: &'r mut W,
+    grams: Grams,
+    /// Words of lists and terms seen, with their lists.
+    seen: Vec<(u32, String)>,
+}
+
 impl Analysis {
     pub(crate) fn new(text: &str, rules: &Rules, witness: &mut impl Witness) -> Self {
         let mut analysis = Analysis::default();
         analysis.read_form(text);
-        let mut seen = Vec::new();
-        let mut n_characters = 0;
-        for token in tokens(text) {
-            match token.kind {
-                TokenKind::Word | TokenKind::Symbolic => {
-                    analysis.add_word(&token, rules, &mut seen, witness);
+        let mut reader = Reader {
+            rules,
+            model: model::SHIPPED,
+            witness,
+            grams: Grams::default(),
+            seen: Vec::new(),
+        };
+        for piece in pieces(text) {
+            match piece.kind {
+                TokenKind::Word | TokenKind::Symbolic => analysis.add_word(&piece, &mut reader),
+                TokenKind::Character => {
+                    analysis.n_characters += 1;
+                    analysis.add_grams(&piece.word, &mut reader);
                 }
-                TokenKind::Character => n_characters += 1,
-                TokenKind::Number => analysis.n_numbers += 1,
-                TokenKind::Url => analysis.add_link(token.text),
-                TokenKind::Mention => analysis.n_mentions += 1,
-                TokenKind::Email => analysis.n_content += 1,
+                TokenKind::Number => {
+                    analysis.n_numbers += 1;
+                    analysis.stand_in("<number>", &mut reader);
+                }
+                TokenKind::Url => {
+                    analysis.add_link(piece.source);
+                    analysis.stand_in("<link>", &mut reader);
+                }
+                TokenKind::Mention => {
+                    analysis.n_mentions += 1;
+                    analysis.stand_in("<mention>", &mut reader);
+                }
+                TokenKind::Email => {
+                    analysis.n_content += 1;
+                    analysis.stand_in("<email>", &mut reader);
+                }
                 TokenKind::Hashtag => {
                     analysis.n_content += 1;
                     analysis.n_words += 1;
+                    analysis.add_grams(&fold(piece.source), &mut reader);
                 }
             }
         }
         // Two Chinese characters are about a word.
-        let n_cjk_words = u32::div_ceil(n_characters, 2);
+        let n_cjk_words = u32::div_ceil(analysis.n_characters, 2);
         analysis.n_content += n_cjk_words;
         analysis.n_words += n_cjk_words;
         analysis
@@ -101,25 +150,23 @@ impl Analysis {
         n_cased >= 12 && self.n_upper * 10 >= n_cased * 7
     }
 
-    fn add_word(
-        &mut self,
-        token: &Token<'_>,
-        rules: &Rules,
-        seen: &mut Vec<(u32, String)>,
-        witness: &mut impl Witness,
-    ) {
-        let mended = mend(token.text);
-        self.n_mixed_script += u32::from(matches!(mended, Cow::Owned(_)));
-        if token.kind == TokenKind::Word && is_snake_case(token.text) {
+    fn add_word(&mut self, piece: &Piece<'_>, reader: &mut Reader<'_, impl Witness>) {
+        self.n_disguised += u32::from(piece.is_disguised);
+        if piece.kind == TokenKind::Word && is_snake_case(piece.source) {
             self.n_code += 1;
         }
-        let word = if is_folded(&mended) {
-            mended
+        let word = if is_folded(&piece.word) {
+            Cow::Borrowed(&*piece.word)
         } else {
-            Cow::Owned(fold(&mended))
+            Cow::Owned(fold(&piece.word))
         };
-        let lists = rules.lexicon().lists_of(&word);
-        if lists == 0 {
+        self.add_grams(&word, reader);
+        let term = reader.rules.term_weight(&word);
+        let mut lists = reader.rules.lexicon().lists_of(&word);
+        if lists == 0 && laughter::is_laughter(&word) {
+            lists = List::Laughter.bit();
+        }
+        if lists == 0 && term.is_none() {
             self.n_words += 1;
             self.n_content += 1;
             return;
@@ -127,22 +174,55 @@ impl Analysis {
         self.n_words += u32::from(lists & List::Filler.bit() == 0);
         let is_chatter = lists & List::CHATTER_OR_FILLER != 0;
         self.n_content += u32::from(!is_chatter || lists & List::SIGNAL != 0);
-        let is_new = !seen.iter().any(|(l, w)| *l == lists && *w == word);
+        let is_new = !reader.seen.iter().any(|(l, w)| *l == lists && *w == word);
         for list in List::ALL.iter().filter(|list| lists & list.bit() != 0) {
             self.total[*list as usize] += 1;
             if is_new {
                 self.distinct[*list as usize] += 1;
                 if let Some(factor) = list.factor() {
-                    witness.saw(factor, token.text);
+                    reader.witness.saw(factor, piece.source);
                 }
             }
         }
-        if is_new && lists & List::Spam.bit() != 0 {
+        if !is_new {
+            return;
+        }
+        if lists & List::Spam.bit() != 0 {
             self.n_spam_words += 1;
         }
-        if is_new && seen.len() < MAX_DISTINCT {
-            seen.push((lists, word.into_owned()));
+        if let Some(weight) = term {
+            self.terms += weight;
+            reader.witness.saw(Factor::Terms, piece.source);
         }
+        if reader.seen.len() < MAX_DISTINCT {
+            reader.seen.push((lists, word.into_owned()));
+        }
+    }
+
+    fn add_grams<W: Witness>(&mut self, folded: &str, reader: &mut Reader<'_, W>) {
+        let Reader {
+            grams,
+            model,
+            witness,
+            ..
+        } = reader;
+        grams.word(folded, &mut |bucket, gram| {
+            model.add(bucket, &mut self.grams);
+            witness.saw_gram(bucket, gram);
+        });
+    }
+
+    fn stand_in<W: Witness>(&mut self, name: &str, reader: &mut Reader<'_, W>) {
+        let Reader {
+            grams,
+            model,
+            witness,
+            ..
+        } = reader;
+        grams.stand_in(name, &mut |bucket, gram| {
+            model.add(bucket, &mut self.grams);
+            witness.saw_gram(bucket, gram);
+        });
     }
 
     fn add_link(&mut self, url: &str) {
@@ -151,17 +231,6 @@ impl Analysis {
         if invites.iter().any(|sign| url.contains(sign)) {
             self.n_invites += 1;
         }
-    }
-}
-
-/// The word with look-alike letters put back. A word of one script needs none: that is nearly every word, and told by its
-/// bytes.
-fn mend(word: &str) -> Cow<'_, str> {
-    let has_ascii = word.bytes().any(|b| b.is_ascii_alphanumeric());
-    if has_ascii && !word.is_ascii() {
-        fold_homoglyphs(word)
-    } else {
-        Cow::Borrowed(word)
     }
 }
 

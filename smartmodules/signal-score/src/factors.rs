@@ -2,7 +2,7 @@
 
 use telesift_schemas::MessageKind;
 
-use crate::{MessageView, analysis::Analysis};
+use crate::{MessageView, Rules, analysis::Analysis, model};
 
 macro_rules! factors {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -28,6 +28,8 @@ factors! {
     Acknowledgement = "acknowledgement",
     /// Words of change: versions, migrations, updates.
     Change = "change",
+    /// What the rules add in this chat.
+    Chat = "chat",
     /// Code: backticks, stack traces, paths, calls.
     Code = "code",
     /// Words of tasks and dates.
@@ -54,6 +56,8 @@ factors! {
     MediaCaption = "media_caption",
     /// Mentioned users.
     Mention = "mention",
+    /// What the learned weights of words and their parts come to, in logits.
+    Model = "model",
     /// Words of money.
     Money = "money",
     /// Neither content words nor a link nor code.
@@ -76,6 +80,8 @@ factors! {
     Security = "security",
     /// A service message or a tombstone.
     Service = "service",
+    /// How far the text falls short of a dozen letters.
+    Short = "short",
     /// Capitals only.
     Shouting = "shouting",
     /// Share of words of small talk.
@@ -86,6 +92,8 @@ factors! {
     Substance = "substance",
     /// Words of software and its operation.
     Tech = "tech",
+    /// What the rules' own terms come to, in logits.
+    Terms = "terms",
     /// Share of thanks.
     Thanks = "thanks",
     /// Share of congratulations and wishes.
@@ -99,10 +107,16 @@ pub(crate) type Values = [f64; Factor::COUNT];
 const HALF_SUBSTANCE: f64 = 6.0;
 
 /// What each factor measures in the message. `spam` is the probability if flagged, else 0.
-pub(crate) fn values(message: &MessageView<'_>, text: &Analysis, spam: f64) -> Values {
+pub(crate) fn values(
+    message: &MessageView<'_>,
+    text: &Analysis,
+    rules: &Rules,
+    spam: f64,
+) -> Values {
     let mut values = [0.0; Factor::COUNT];
     let mut set = |factor: Factor, value: f64| values[factor as usize] = value;
 
+    set(Factor::Chat, rules.chat(message.chat).bias);
     if matches!(message.kind, MessageKind::Service | MessageKind::Deleted) {
         // What Telegram says about itself is not judged by its words.
         set(Factor::Service, 1.0);
@@ -161,10 +175,18 @@ pub(crate) fn values(message: &MessageView<'_>, text: &Analysis, spam: f64) -> V
     let worded = text.n_content + text.n_code;
     set(Factor::NoContent, flag(worded == 0 && !has_link));
     set(Factor::RepeatedLetters, diminishing(text.n_drawn_out));
+    set(Factor::Short, two_decimals(shortness(text)));
     set(Factor::Shouting, flag(text.is_shouting()));
     set(Factor::Spam, two_decimals(spam));
+    let learned = model::SHIPPED.logit(&text.grams, model::IMPORTANCE);
+    set(Factor::Model, two_decimals(learned));
+    // A whole number of ten-thousandths, so exact however it was added up.
+    set(Factor::Terms, text.terms as f64 / TERM_UNITS);
     values
 }
+
+/// Weights of terms are kept in ten-thousandths of a logit.
+pub(crate) const TERM_UNITS: f64 = 10_000.0;
 
 /// Lexicons that count by how many different words of them there are.
 pub(crate) const SIGNAL_WORDS: &[Factor] = &[
@@ -199,6 +221,13 @@ pub(crate) fn density(n_content: u32, n_dense: f64) -> f64 {
     libm::sqrt((n_dense / f64::from(n_content.max(1))).min(1.0))
 }
 
+/// 1 for nothing, 0 from fifteen characters on: a word or two seldom say enough, and beyond that length says nothing.
+/// A Chinese character says about as much as three letters.
+fn shortness(text: &Analysis) -> f64 {
+    let n = text.n_visible + 2 * text.n_characters;
+    1.0 - f64::from(n.min(15)) / 15.0
+}
+
 fn flag(on: bool) -> f64 {
     if on { 1.0 } else { 0.0 }
 }
@@ -218,7 +247,7 @@ fn percent(part: u32, whole: u32) -> f64 {
 }
 
 /// Values have at most a few decimals, so that a person can check `value × weight`.
-fn two_decimals(x: f64) -> f64 {
+pub(crate) fn two_decimals(x: f64) -> f64 {
     libm::round(x * 100.0) / 100.0
 }
 

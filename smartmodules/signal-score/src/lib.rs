@@ -10,7 +10,10 @@
 mod analysis;
 mod explain;
 mod factors;
+#[cfg(not(target_arch = "wasm32"))]
+mod features;
 mod lexicon;
+pub mod model;
 mod record;
 mod rules;
 mod score;
@@ -20,9 +23,14 @@ mod view;
 #[cfg(target_arch = "wasm32")]
 mod guest;
 
-pub use explain::{Explanation, FactorShare, explain};
+pub use explain::{Explanation, FactorShare, SpamExplanation, explain};
 pub use factors::Factor;
+#[cfg(not(target_arch = "wasm32"))]
+pub use features::{Features, features};
 pub use record::score_record;
+#[cfg(not(target_arch = "wasm32"))]
+pub use rules::Change;
 pub use rules::{RuleError, Rules};
 pub use score::{Scored, score};
+pub use spam::SpamCue;
 pub use view::MessageView;

@@ -93,7 +93,9 @@ fn write_screen(scored: &Scored, message: &MessageView<'_>, rules: &Rules, out: 
         }
         write_json(flag, out);
     }
-    out.extend_from_slice(br#"],"rules":"#);
+    out.extend_from_slice(br#"],"spam_score":"#);
+    write_json(&scored.spam_score, out);
+    out.extend_from_slice(br#","rules":"#);
     write_json(rules.version(), out);
     out.push(b'}');
 }

@@ -1,21 +1,34 @@
 //! Rules as versioned data: thresholds, weights and word lists, read from TOML or JSON and checked.
 
-use std::{collections::BTreeMap, fmt, sync::OnceLock};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::OnceLock,
+};
 
 use serde::{Deserialize, Serialize};
+use telesift_schemas::ChatId;
 use telesift_text::fold;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{Factor, lexicon::Lexicon, spam::SpamCue};
+use crate::{Factor, factors::TERM_UNITS, lexicon::Lexicon, model, spam::SpamCue};
 
+#[cfg(not(target_arch = "wasm32"))]
+mod change;
+mod chats;
 mod lists;
+mod terms;
 #[cfg(test)]
 mod tests;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use change::Change;
+pub(crate) use chats::ChatRules;
 pub(crate) use lists::List;
+use terms::Terms;
 
 /// Part of the version of every rule set: raised when the code gives other results from the same rules.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// The rules that ship with this version.
 const DEFAULT: &str = include_str!(concat!(env!("OUT_DIR"), "/default.json"));
@@ -28,6 +41,9 @@ pub struct Rules {
     weights: [f64; Factor::COUNT],
     spam_weights: [f64; SpamCue::COUNT],
     lexicon: Lexicon,
+    terms: Terms,
+    everywhere: ChatRules,
+    chats: HashMap<ChatId, ChatRules>,
 }
 
 /// A rule set that cannot be used.
@@ -54,16 +70,22 @@ impl fmt::Display for RuleError {
 struct RuleSet {
     name: String,
     version: u32,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     bias: Option<f64>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     thresholds: BTreeMap<String, f64>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     weights: BTreeMap<String, f64>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     spam: BTreeMap<String, f64>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     lexicons: BTreeMap<String, Vec<String>>,
+    /// Weights of single words, in logits.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    terms: BTreeMap<String, f64>,
+    /// What is different in a chat, by its id: `bias` and thresholds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    chats: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
 /// Scores and probabilities at which something holds.
@@ -136,24 +158,48 @@ impl Rules {
     }
 
     /// At or above this probability a message is flagged as spam.
-    pub(crate) fn spam_from(&self) -> f64 {
+    pub fn spam_from(&self) -> f64 {
         self.set.thresholds["spam"]
     }
 
+    /// What holds in the chat.
+    pub(crate) fn chat(&self, chat: Option<ChatId>) -> ChatRules {
+        let own = chat.and_then(|chat| self.chats.get(&chat));
+        own.copied().unwrap_or(self.everywhere)
+    }
+
+    /// What is added to the logit of every message of the chat.
+    pub fn chat_bias(&self, chat: ChatId) -> f64 {
+        self.chat(Some(chat)).bias
+    }
+
+    /// What a folded word adds by the rules' own terms, in logits.
+    pub fn term(&self, word: &str) -> f64 {
+        self.term_weight(word).unwrap_or(0) as f64 / TERM_UNITS
+    }
+
+    /// The weight of a folded word by the rules' own terms, in ten-thousandths of a logit.
+    pub(crate) fn term_weight(&self, word: &str) -> Option<i64> {
+        self.terms.weight(word)
+    }
+
     /// What every message starts with, in logits.
-    pub(crate) fn bias(&self) -> f64 {
+    pub fn bias(&self) -> f64 {
         self.set.bias.unwrap_or_default()
     }
 
-    pub(crate) fn weight(&self, factor: Factor) -> f64 {
+    /// Logits per unit of the factor's value.
+    pub fn weight(&self, factor: Factor) -> f64 {
         self.weights[factor as usize]
     }
 
-    pub(crate) fn spam_bias(&self) -> f64 {
+    /// What every message starts with in the judgement on spam, in logits.
+    pub fn spam_bias(&self) -> f64 {
         self.set.spam["bias"]
     }
 
-    pub(crate) fn spam_weight(&self, cue: SpamCue) -> f64 {
+    /// Logits per unit of the cue's value.
+    pub fn spam_weight(&self, cue: SpamCue) -> f64 {
         self.spam_weights[cue as usize]
     }
 
@@ -184,6 +230,10 @@ impl Rules {
             version: set.version_text(),
             weights: std::array::from_fn(|i| set.weights[Factor::ALL[i].name()]),
             spam_weights: std::array::from_fn(|i| set.spam[SpamCue::ALL[i].name()]),
+            terms: Terms::new(&set.terms),
+            everywhere: ChatRules::everywhere(&set.thresholds),
+            chats: chats::read(&set.chats, &set.thresholds)
+                .map_err(|(key, reason)| blame(&key, reason))?,
             lexicon: Lexicon::new(entries.iter().map(|(list, word)| (*list, word.as_str()))),
             set,
         })
@@ -214,6 +264,9 @@ impl RuleSet {
             &self.weights,
             &self.spam,
             &self.lexicons,
+            &self.terms,
+            &self.chats,
+            model::digest(),
         );
         let bytes = serde_json::to_vec(&data).expect("maps of texts and finite numbers are JSON");
         let hash = xxh3_64(&bytes) >> 32;
@@ -266,15 +319,22 @@ fn check_data(set: &RuleSet) -> Result<(), (String, String)> {
     if let Some(key) = set.spam.keys().find(|k| !is_cue(k)) {
         return bad(key, format!("there is no cue of spam `{key}`"));
     }
+    for (key, weight) in &set.terms {
+        if !is_entry(key) {
+            return bad(key, format!("term `{key}` is no single word"));
+        }
+        if !(-20.0..=20.0).contains(weight) {
+            return bad(
+                key,
+                format!("term `{key}` is {weight}; it must be from -20 to 20"),
+            );
+        }
+    }
     for (key, words) in &set.lexicons {
         if !List::ALL.iter().any(|list| list.name() == key) {
             return bad(key, format!("there is no word list `{key}`"));
         }
-        let cannot_match = |w: &&String| {
-            let word = w.strip_suffix('*').unwrap_or(w);
-            word.is_empty() || word.contains(|c: char| c.is_whitespace() || c == '*')
-        };
-        if let Some(word) = words.iter().find(cannot_match) {
+        if let Some(word) = words.iter().find(|word| !is_entry(word)) {
             return bad(
                 word,
                 format!("word list `{key}`: `{word}` is no single word"),
@@ -282,6 +342,12 @@ fn check_data(set: &RuleSet) -> Result<(), (String, String)> {
         }
     }
     Ok(())
+}
+
+/// Whether a word can match the entry: a single word, `*` at its end at most.
+fn is_entry(entry: &str) -> bool {
+    let word = entry.strip_suffix('*').unwrap_or(entry);
+    !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || c == '*')
 }
 
 /// The line where `key` first stands in `text`, from 1.

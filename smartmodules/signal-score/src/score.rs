@@ -6,7 +6,7 @@ use crate::{
     Factor, MessageView, Rules,
     analysis::{Analysis, NoWitness, Witness},
     factors::{Values, values},
-    spam,
+    spam::{self, CueValues},
 };
 
 /// A message judged, with all that led to it.
@@ -24,6 +24,7 @@ pub struct Scored {
     pub spam_score: f64,
     pub(crate) values: Values,
     pub(crate) contributions: Values,
+    pub(crate) cues: CueValues,
 }
 
 /// What screening says about the message.
@@ -37,6 +38,7 @@ pub fn score(message: &MessageView<'_>, rules: &Rules) -> Screen {
             .map(|(f, c)| (f.name().to_owned(), c))
             .collect(),
         flags: scored.flags(message).map(str::to_owned).collect(),
+        spam_score: scored.spam_score,
         rules: rules.version().to_owned(),
     }
 }
@@ -53,9 +55,12 @@ impl Scored {
         witness: &mut impl Witness,
     ) -> Self {
         let text = Analysis::new(&message.text, rules, witness);
-        let spam_score = four_decimals(spam::probability(&text, rules));
-        let is_spam = spam_score >= rules.spam_from();
-        let values = values(message, &text, if is_spam { spam_score } else { 0.0 });
+        let chat = rules.chat(message.chat);
+        let cues = spam::values(&text);
+        let spam_score = four_decimals(logistic(spam::logit(&cues, rules)));
+        let is_spam = spam_score >= chat.spam_from;
+        let spam = if is_spam { spam_score } else { 0.0 };
+        let values = values(message, &text, rules, spam);
 
         let mut contributions = [0.0; Factor::COUNT];
         let mut logit = rules.bias();
@@ -67,9 +72,9 @@ impl Scored {
             }
         }
         let score = four_decimals(logistic(logit));
-        let class = if score >= rules.signal_from() {
+        let class = if score >= chat.signal_from {
             Class::Signal
-        } else if score >= rules.weak_signal_from() {
+        } else if score >= chat.weak_signal_from {
             Class::WeakSignal
         } else {
             Class::Noise
@@ -82,6 +87,7 @@ impl Scored {
             spam_score,
             values,
             contributions,
+            cues,
         }
     }
 

@@ -1,17 +1,26 @@
 //! Unwanted advertising and fraud: a score of its own, judged apart from importance.
 
-use crate::{Rules, analysis::Analysis, factors::density, score::logistic};
+use crate::{
+    Rules,
+    analysis::Analysis,
+    factors::{density, two_decimals},
+    model,
+};
 
 macro_rules! cues {
     ($($variant:ident = $name:literal,)*) => {
         /// A cue of spam, in the order they are added up: by name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum SpamCue { $($variant,)* }
+        #[expect(missing_docs, reason = "the names say it; README.md describes them")]
+        pub enum SpamCue { $($variant,)* }
 
         impl SpamCue {
-            pub(crate) const ALL: &'static [SpamCue] = &[$(SpamCue::$variant,)*];
-            pub(crate) const COUNT: usize = Self::ALL.len();
-            pub(crate) const fn name(self) -> &'static str {
+            /// All cues, by name.
+            pub const ALL: &'static [SpamCue] = &[$(SpamCue::$variant,)*];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+            /// The name in rules.
+            pub const fn name(self) -> &'static str {
                 match self { $(SpamCue::$variant => $name,)* }
             }
         }
@@ -20,22 +29,31 @@ macro_rules! cues {
 
 cues! {
     Caps = "caps",
+    Disguise = "disguise",
     Emoji = "emoji",
     Invite = "invite",
     Link = "link",
     Mention = "mention",
-    MixedScript = "mixed_script",
+    Model = "model",
     Money = "money",
     Words = "words",
 }
 
-/// The probability that the text is spam, by the sum of its cues.
-pub(crate) fn probability(text: &Analysis, rules: &Rules) -> f64 {
+/// The values of all cues, by `SpamCue as usize`.
+pub(crate) type CueValues = [f64; SpamCue::COUNT];
+
+/// What each cue measures in the text.
+pub(crate) fn values(text: &Analysis) -> CueValues {
+    std::array::from_fn(|i| value(text, SpamCue::ALL[i]))
+}
+
+/// The log-odds that a text with these cues is spam.
+pub(crate) fn logit(values: &CueValues, rules: &Rules) -> f64 {
     let mut logit = rules.spam_bias();
     for &cue in SpamCue::ALL {
-        logit += value(text, cue) * rules.spam_weight(cue);
+        logit += values[cue as usize] * rules.spam_weight(cue);
     }
-    logistic(logit)
+    logit
 }
 
 /// Up to this many content words, a word of the list counts in full: advertising is short, financial news is not.
@@ -46,11 +64,12 @@ fn value(text: &Analysis, cue: SpamCue) -> f64 {
     let up_to_three = |n: u32| f64::from(n.min(3));
     match cue {
         SpamCue::Caps => flag(text.is_shouting()),
+        SpamCue::Disguise => up_to_three(text.n_disguised),
         SpamCue::Emoji => flag(text.n_emoji >= 3 && text.n_emoji * 5 >= text.n_words),
         SpamCue::Invite => flag(text.n_invites > 0),
         SpamCue::Link => flag(text.n_links > 0),
         SpamCue::Mention => flag(text.n_mentions > 0),
-        SpamCue::MixedScript => up_to_three(text.n_mixed_script),
+        SpamCue::Model => two_decimals(model::SHIPPED.logit(&text.grams, model::SPAM)),
         SpamCue::Money => flag(text.has_currency),
         SpamCue::Words => {
             let words = match text.n_spam_words {

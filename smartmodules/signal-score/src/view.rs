@@ -3,11 +3,14 @@
 use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Deserializer, de};
-use telesift_schemas::{Message, MessageKind};
+use telesift_schemas::{ChatId, Message, MessageKind};
 
 /// What a score looks at.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct MessageView<'a> {
+    /// The chat it stands in, for what the rules say of it.
+    #[serde(default, deserialize_with = "chat_id")]
+    pub chat: Option<ChatId>,
     /// What the message is.
     pub kind: MessageKind,
     /// Text or caption.
@@ -37,12 +40,28 @@ impl<'a> MessageView<'a> {
     pub fn parse(json: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }
+
+    /// A plain text message of no chat.
+    pub fn of_text(text: &'a str) -> Self {
+        MessageView {
+            chat: None,
+            kind: MessageKind::Text,
+            text: Cow::Borrowed(text),
+            reply_to: None,
+            is_forward: false,
+            links: Vec::new(),
+            has_media: false,
+            flags: Vec::new(),
+            is_screened: false,
+        }
+    }
 }
 
 impl<'a> From<&'a Message> for MessageView<'a> {
     fn from(message: &'a Message) -> Self {
         let texts = |list: &'a [String]| list.iter().map(|t| Text(Cow::Borrowed(t))).collect();
         MessageView {
+            chat: Some(message.chat.id),
             kind: message.kind,
             text: Cow::Borrowed(&message.text),
             reply_to: message.reply_to,
@@ -80,4 +99,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 
 fn is_some<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
     Option::<de::IgnoredAny>::deserialize(d).map(|value| value.is_some())
+}
+
+fn chat_id<'de, D: Deserializer<'de>>(d: D) -> Result<Option<ChatId>, D::Error> {
+    #[derive(Deserialize)]
+    struct Chat {
+        id: ChatId,
+    }
+    Option::<Chat>::deserialize(d).map(|chat| chat.map(|chat| chat.id))
 }

@@ -4,16 +4,7 @@ use super::*;
 use crate::{explain, view::Text};
 
 fn message(text: &str) -> MessageView<'_> {
-    MessageView {
-        kind: MessageKind::Text,
-        text: text.into(),
-        reply_to: None,
-        is_forward: false,
-        links: Vec::new(),
-        has_media: false,
-        flags: Vec::new(),
-        is_screened: false,
-    }
+    MessageView::of_text(text)
 }
 
 fn class(text: &str) -> Class {

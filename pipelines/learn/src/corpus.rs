@@ -1,0 +1,136 @@
+//! The labelled files a model is trained from: which there are, how much each counts, and what is held back.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufReader},
+    path::{Path, PathBuf},
+};
+
+use telesift_schemas::Class;
+
+use crate::{
+    folds::fold_of,
+    labels::{self, LabelError, Labelled},
+    train::Source,
+};
+
+/// Of ten folds by text, those below this one are held back from the further data on importance, for the test.
+pub const HELD_OUT_FOLDS: u64 = 3;
+
+/// A file that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CorpusError {
+    /// Not there, or not readable.
+    #[error("cannot read {}: {cause}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// A line that is no label.
+    #[error("{}: {cause}", path.display())]
+    Label {
+        /// The file.
+        path: PathBuf,
+        /// The line and why.
+        cause: LabelError,
+    },
+}
+
+/// The project's own labelled files, by name.
+pub const OWN: [&str; 8] = [
+    "uk",
+    "ru",
+    "en",
+    "other",
+    "short",
+    "channels-ru",
+    "channels-uk-en",
+    "spam",
+];
+
+/// The sources in `training`, one per file.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn own(training: &Path) -> Result<Vec<Source>, CorpusError> {
+    let source = |name: &str| {
+        Ok(Source {
+            name: name.to_owned(),
+            labels: read_labels(&training.join(format!("{name}.jsonl")))?,
+            // Its honest lines are mostly signal, by choice.
+            weight: if name == "spam" { 0.5 } else { 1.0 },
+            spam_weight: 1.0,
+        })
+    };
+    OWN.iter().map(|name| source(name)).collect()
+}
+
+/// Further labelled data: `importance/messages.jsonl`, `spam/spam.txt` and `spam/ham.txt` in `folder`.
+#[derive(Clone, Debug)]
+pub struct Further {
+    /// On importance, to train with.
+    pub importance: Source,
+    /// On importance, held back.
+    pub held_out: Vec<Labelled>,
+    /// On spam.
+    pub spam: Source,
+}
+
+/// Reads [`Further`] data.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn further(folder: &Path) -> Result<Further, CorpusError> {
+    let all = read_labels(&folder.join("importance/messages.jsonl"))?;
+    let (held_out, labels) = all.into_iter().partition(|l| fold_of(&l.text, 10) < HELD_OUT_FOLDS);
+    let mut spam = read_lines(&folder.join("spam/spam.txt"), true)?;
+    spam.extend(read_lines(&folder.join("spam/ham.txt"), false)?);
+    Ok(Further {
+        importance: Source {
+            name: "importance".to_owned(),
+            labels,
+            // Few, but of another hand than all the others: together they count as much as those.
+            weight: 8.0,
+            spam_weight: 0.0,
+        },
+        held_out,
+        spam: Source {
+            name: "spam and ham".to_owned(),
+            labels: spam,
+            weight: 0.0,
+            spam_weight: 2.0,
+        },
+    })
+}
+
+fn read_labels(path: &Path) -> Result<Vec<Labelled>, CorpusError> {
+    let io = |cause| CorpusError::Io {
+        path: path.to_owned(),
+        cause,
+    };
+    let file = File::open(path).map_err(io)?;
+    labels::read(BufReader::new(file)).map_err(|cause| CorpusError::Label {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+/// One text a line. Spam is noise, too.
+fn read_lines(path: &Path, spam: bool) -> Result<Vec<Labelled>, CorpusError> {
+    let text = fs::read_to_string(path).map_err(|cause| CorpusError::Io {
+        path: path.to_owned(),
+        cause,
+    })?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    Ok(lines
+        .map(|line| Labelled {
+            text: line.to_owned(),
+            lang: "und".to_owned(),
+            class: spam.then_some(Class::Noise),
+            spam: Some(spam),
+            chat: None,
+        })
+        .collect())
+}

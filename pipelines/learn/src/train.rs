@@ -1,0 +1,253 @@
+//! The whole training: labelled sources in; the file of n-gram weights, the weights of a rule set, and figures out.
+
+use telesift_schemas::Class;
+use telesift_signal_score::{
+    Factor, Rules, SpamCue,
+    model::{MAGIC, N_BUCKETS},
+};
+
+use crate::{
+    fit::{Example, Fitted, Options, fit},
+    folds::fold_of,
+    labels::Labelled,
+    metrics::{Binary, Confusion},
+    screening::{self, Sample, calibrate, class_of, learned_factors},
+    spam::{self, learned_cues},
+};
+
+/// Labels of one origin.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// What it is called in figures.
+    pub name: String,
+    /// Its labels.
+    pub labels: Vec<Labelled>,
+    /// How much each counts for importance.
+    pub weight: f64,
+    /// How much each counts for spam; 0 leaves the source out there.
+    pub spam_weight: f64,
+}
+
+/// What was learned.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// The file of n-gram weights; see [`telesift_signal_score::model::Model`].
+    pub model: Vec<u8>,
+    /// The intercept of the rules.
+    pub bias: f64,
+    /// Weights of factors, two decimals.
+    pub weights: Vec<(Factor, f64)>,
+    /// Scores from which a message is `weak_signal` and `signal`, two decimals.
+    pub thresholds: (f64, f64),
+    /// The intercept of spam.
+    pub spam_bias: f64,
+    /// Weights of cues of spam, two decimals.
+    pub spam_weights: Vec<(SpamCue, f64)>,
+    /// Per source with classes: its name and what models that have not seen a message call it.
+    pub out_of_fold: Vec<(String, Confusion)>,
+    /// Spam, likewise.
+    pub spam_out_of_fold: Vec<(String, Binary)>,
+}
+
+/// How importance is fitted. The penalties were chosen by cross-validation over the training data.
+pub const IMPORTANCE: Options = Options {
+    gram_penalty: 0.3,
+    dense_penalty: 1.0,
+    second_cut: 1.0,
+    n_steps: 200,
+};
+
+/// How spam is fitted.
+pub const SPAM: Options = Options {
+    gram_penalty: 0.02,
+    dense_penalty: 0.1,
+    second_cut: 0.0,
+    n_steps: 200,
+};
+
+/// What a spam message counts beside an honest one, of which there are many more.
+const SPAM_BALANCE: f64 = 4.0;
+
+/// Folds of the cross-validation that calibrates.
+const N_FOLDS: u64 = 5;
+
+/// Learns from `sources`, starting at the weights of `rules`. The same sources give the same bytes.
+pub fn train(sources: &[Source], rules: &Rules) -> Trained {
+    let importance = Importance::learn(sources, rules);
+    let spam = Spam::learn(sources, rules);
+    Trained {
+        model: file(&importance.fitted, &spam.fitted),
+        bias: two_decimals(importance.fitted.bias),
+        weights: rounded(learned_factors(), &importance.fitted),
+        thresholds: importance.thresholds,
+        spam_bias: two_decimals(spam.fitted.bias),
+        spam_weights: rounded(learned_cues(), &spam.fitted),
+        out_of_fold: importance.out_of_fold,
+        spam_out_of_fold: spam.out_of_fold,
+    }
+}
+
+fn rounded<T>(names: impl Iterator<Item = T>, fitted: &Fitted) -> Vec<(T, f64)> {
+    let weights = fitted.dense.iter().map(|w| two_decimals(*w));
+    names.zip(weights).collect()
+}
+
+struct Importance {
+    fitted: Fitted,
+    thresholds: (f64, f64),
+    out_of_fold: Vec<(String, Confusion)>,
+}
+
+impl Importance {
+    fn learn(sources: &[Source], rules: &Rules) -> Self {
+        let by_source: Vec<Vec<Sample<'_>>> = sources
+            .iter()
+            .map(|source| screening::samples(&source.labels, rules, source.weight))
+            .collect();
+        let samples: Vec<Sample<'_>> = by_source.iter().flatten().cloned().collect();
+        let logits = screening::out_of_fold(&samples, rules, IMPORTANCE, N_FOLDS);
+
+        let known: Vec<(f64, bool, f64)> = samples
+            .iter()
+            .zip(&logits)
+            .map(|(s, logit)| (*logit, s.example.level > 0, s.example.weight))
+            .collect();
+        let (scale, offset) = calibrate(&known);
+
+        let mut rest = logits.iter().map(|logit| scale * logit + offset);
+        let judged: Vec<(f64, Vec<(f64, Class)>)> = by_source
+            .iter()
+            .zip(sources)
+            .map(|(samples, source)| {
+                let classes = samples.iter().map(|s| Class::ALL[s.example.level as usize]);
+                let judged = rest.by_ref().take(samples.len()).zip(classes).collect();
+                (source.weight, judged)
+            })
+            .collect();
+        let thresholds = thresholds(&judged);
+        let confusions = judged.iter().map(|(_, judged)| confusion(judged, thresholds));
+        let names = sources.iter().map(|source| source.name.clone());
+
+        let examples: Vec<Example> = samples.into_iter().map(|s| s.example).collect();
+        let fitted = fit(&examples, &screening::start(rules), true, IMPORTANCE);
+        Importance {
+            fitted: scaled(fitted, scale, offset),
+            thresholds,
+            out_of_fold: names.zip(confusions).filter(|(_, c)| c.n() > 0).collect(),
+        }
+    }
+}
+
+/// The two cuts with the best mean F1 over the classes, each source counting by its size and weight.
+fn thresholds(judged: &[(f64, Vec<(f64, Class)>)]) -> (f64, f64) {
+    let mut best = ((0.5, 0.9), -1.0);
+    for weak in 20..=80 {
+        for signal in weak..=99 {
+            let cuts = (f64::from(weak) / 100.0, f64::from(signal) / 100.0);
+            let of = |(weight, judged): &(f64, Vec<(f64, Class)>)| {
+                weight * judged.len() as f64 * confusion(judged, cuts).macro_f1()
+            };
+            let f1: f64 = judged.iter().map(of).sum();
+            if f1 > best.1 {
+                best = (cuts, f1);
+            }
+        }
+    }
+    best.0
+}
+
+fn confusion(judged: &[(f64, Class)], (weak, signal): (f64, f64)) -> Confusion {
+    let mut confusion = Confusion::default();
+    for (logit, truth) in judged {
+        confusion.add(*truth, class_of(*logit, weak, signal));
+    }
+    confusion
+}
+
+struct Spam {
+    fitted: Fitted,
+    out_of_fold: Vec<(String, Binary)>,
+}
+
+impl Spam {
+    fn learn(sources: &[Source], rules: &Rules) -> Self {
+        let by_source: Vec<Vec<Sample<'_>>> = sources.iter().map(|s| spam_samples(s, rules)).collect();
+        let figures = by_source.iter().map(|samples| spam_out_of_fold(&by_source, samples, rules));
+        let names = sources.iter().map(|source| source.name.clone());
+        let out_of_fold = names.zip(figures).filter(|(_, b)| *b != Binary::default()).collect();
+        let examples: Vec<Example> = by_source.iter().flatten().map(|s| s.example.clone()).collect();
+        Spam {
+            fitted: spam::train(&examples, rules, SPAM),
+            out_of_fold,
+        }
+    }
+}
+
+/// The examples of a source for spam, spam counting more.
+pub fn spam_samples<'a>(source: &'a Source, rules: &Rules) -> Vec<Sample<'a>> {
+    if source.spam_weight == 0.0 {
+        return Vec::new();
+    }
+    let mut samples = spam::samples(&source.labels, rules, source.spam_weight);
+    for sample in samples.iter_mut().filter(|s| s.example.level == 1) {
+        sample.example.weight *= SPAM_BALANCE;
+    }
+    samples
+}
+
+/// What models of spam that have not seen a sample's fold make of `judged`.
+fn spam_out_of_fold(all: &[Vec<Sample<'_>>], judged: &[Sample<'_>], rules: &Rules) -> Binary {
+    let mut counts = Binary::default();
+    for fold in 0..N_FOLDS {
+        let is_out = |s: &&Sample<'_>| fold_of(&s.label.text, N_FOLDS) == fold;
+        let training: Vec<Example> = all
+            .iter()
+            .flatten()
+            .filter(|s| !is_out(s))
+            .map(|s| s.example.clone())
+            .collect();
+        let fitted = spam::train(&training, rules, SPAM);
+        for sample in judged.iter().filter(is_out) {
+            let called = fitted.logit(&sample.example) >= logit(rules.spam_from());
+            counts.add(sample.example.level == 1, called);
+        }
+    }
+    counts
+}
+
+/// The same function, calibrated.
+fn scaled(mut fitted: Fitted, scale: f64, offset: f64) -> Fitted {
+    fitted.bias = fitted.bias * scale + offset;
+    fitted.gap *= scale;
+    for weight in fitted.dense.iter_mut().chain(&mut fitted.grams) {
+        *weight *= scale;
+    }
+    fitted
+}
+
+/// The weights in whole steps of a 127th of the greatest.
+fn file(importance: &Fitted, spam: &Fitted) -> Vec<u8> {
+    let step = |fitted: &Fitted| {
+        let greatest = fitted.grams.iter().fold(0.0f64, |max, w| max.max(w.abs()));
+        (greatest / 127.0) as f32
+    };
+    let steps = [step(importance), step(spam)];
+    let mut file = Vec::with_capacity(16 + 2 * N_BUCKETS);
+    file.extend_from_slice(MAGIC);
+    steps.iter().for_each(|step| file.extend_from_slice(&step.to_le_bytes()));
+    for (importance, spam) in importance.grams.iter().zip(&spam.grams) {
+        for (weight, step) in [importance, spam].into_iter().zip(steps) {
+            let n_steps = libm::round(weight / f64::from(step).max(f64::MIN_POSITIVE));
+            file.push((n_steps.clamp(-127.0, 127.0) as i8) as u8);
+        }
+    }
+    file
+}
+
+fn logit(p: f64) -> f64 {
+    libm::log(p / (1.0 - p))
+}
+
+fn two_decimals(x: f64) -> f64 {
+    libm::round(x * 100.0) / 100.0
+}

@@ -1,0 +1,150 @@
+//! Words in, the buckets of their n-grams out.
+
+use std::fmt::{self, Write};
+
+use super::BUCKET_BITS;
+
+/// Words of a text that are read; what a message is about stands before that.
+const MAX_WORDS: u32 = 600;
+/// Characters of a word that are read.
+const MAX_CHARS: usize = 24;
+/// Characters in a part of a word, its end marks included.
+const PARTS: std::ops::RangeInclusive<usize> = 3..=5;
+
+/// What a bucket came from, for explanations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gram<'a> {
+    /// A whole word.
+    Word(&'a str),
+    /// Two words in a row.
+    Pair(&'a str, &'a str),
+    /// A part of a word; `^` and `$` are its ends.
+    Part(&'a [char]),
+}
+
+impl fmt::Display for Gram<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Gram::Word(word) => f.write_str(word),
+            Gram::Pair(before, word) => write!(f, "{before} {word}"),
+            Gram::Part(part) => part.iter().try_for_each(|c| f.write_char(*c)),
+        }
+    }
+}
+
+/// Reads the words of one text, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Grams {
+    n_words: u32,
+    before: String,
+    before_hash: u64,
+    chars: Vec<char>,
+}
+
+impl Grams {
+    /// Hands the buckets of the folded word to `take`.
+    pub(crate) fn word(&mut self, word: &str, take: &mut impl FnMut(u32, Gram<'_>)) {
+        if !self.counts(word, take) {
+            return;
+        }
+        self.chars.clear();
+        self.chars.push('^');
+        self.chars.extend(word.chars().take(MAX_CHARS));
+        self.chars.push('$');
+        for start in 0..self.chars.len() {
+            let mut hash = SEED_PART;
+            for (i, c) in self.chars[start..].iter().take(*PARTS.end()).enumerate() {
+                hash = mix(hash, *c);
+                if i + 1 >= *PARTS.start() {
+                    let part = &self.chars[start..=start + i];
+                    take(bucket(hash), Gram::Part(part));
+                }
+            }
+        }
+    }
+
+    /// The same for what is no word but stands for one, such as a number or an address: itself and its pair, no parts.
+    pub(crate) fn stand_in(&mut self, name: &str, take: &mut impl FnMut(u32, Gram<'_>)) {
+        self.counts(name, take);
+    }
+
+    /// The word and the pair it ends; false if the text has been read far enough.
+    fn counts(&mut self, word: &str, take: &mut impl FnMut(u32, Gram<'_>)) -> bool {
+        if self.n_words >= MAX_WORDS {
+            return false;
+        }
+        self.n_words += 1;
+        let hash = word.chars().take(MAX_CHARS).fold(SEED_WORD, mix);
+        take(bucket(hash), Gram::Word(word));
+        if !self.before.is_empty() {
+            let pair = (self.before_hash.rotate_left(23) ^ hash).wrapping_mul(PRIME);
+            take(bucket(pair), Gram::Pair(&self.before, word));
+        }
+        self.before.clear();
+        self.before.push_str(word);
+        self.before_hash = hash;
+        true
+    }
+}
+
+const SEED_WORD: u64 = 0xcbf2_9ce4_8422_2325;
+const SEED_PART: u64 = 0x9ae1_6a3b_2f90_404f;
+const PRIME: u64 = 0x0000_0100_0000_01b3;
+
+/// A step of FNV-1a, 64 bit, over characters instead of bytes.
+fn mix(hash: u64, c: char) -> u64 {
+    (hash ^ u64::from(u32::from(c))).wrapping_mul(PRIME)
+}
+
+/// Fibonacci hashing (Knuth, TAOCP 3, 6.4): the low bits of FNV over few characters hold too little of the first.
+fn bucket(hash: u64) -> u32 {
+    ((hash ^ (hash >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BUCKET_BITS)) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grams(words: &[&str]) -> Vec<String> {
+        let (mut grams, mut seen) = (Grams::default(), Vec::new());
+        for word in words {
+            grams.word(word, &mut |_, gram| {
+                seen.push(gram.to_string());
+            });
+        }
+        seen
+    }
+
+    #[test]
+    fn a_word_gives_itself_its_parts_and_its_pair() {
+        assert_eq!(
+            grams(&["прод", "ліг"]),
+            [
+                "прод", "^пр", "^про", "^прод", "про", "прод", "прод$", "род", "род$", "од$",
+                "ліг", "прод ліг", "^лі", "^ліг", "^ліг$", "ліг", "ліг$", "іг$"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_text_is_read_up_to_a_bound() {
+        let many = vec!["слово"; 5000];
+        assert!(grams(&many).len() < 600 * 20);
+        assert!(grams(&["а".repeat(10_000).as_str()]).len() < 200);
+    }
+
+    #[test]
+    fn buckets_spread_evenly() {
+        let mut n = vec![0u32; 1 << 10];
+        for i in 0..100_000u32 {
+            let word = format!("слово{i}");
+            Grams::default().word(&word, &mut |bucket, gram| {
+                if matches!(gram, Gram::Word(_)) {
+                    n[bucket as usize >> (BUCKET_BITS - 10)] += 1;
+                }
+            });
+        }
+        let (min, max) = (n.iter().min().unwrap(), n.iter().max().unwrap());
+        assert!(*min > 50 && *max < 150, "{min}..{max}");
+    }
+}
