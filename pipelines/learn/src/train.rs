@@ -47,6 +47,20 @@ pub struct Trained {
     pub out_of_fold: Vec<(String, Confusion)>,
     /// Spam, likewise.
     pub spam_out_of_fold: Vec<(String, Binary)>,
+    /// Importance as it was fitted, before anything was rounded.
+    importance: Fitted,
+}
+
+impl Trained {
+    /// What the fitted function makes of labelled messages, by the thresholds.
+    pub fn judge(&self, labels: &[Labelled], rules: &Rules) -> Confusion {
+        let samples = screening::samples(labels, rules, 1.0);
+        let judged: Vec<(f64, Class)> = samples
+            .iter()
+            .map(|s| (self.importance.logit(&s.example), Class::ALL[s.example.level as usize]))
+            .collect();
+        confusion(&judged, self.thresholds)
+    }
 }
 
 /// How importance is fitted. The penalties were chosen by cross-validation over the training data.
@@ -84,6 +98,7 @@ pub fn train(sources: &[Source], rules: &Rules) -> Trained {
         spam_weights: rounded(learned_cues(), &spam.fitted),
         out_of_fold: importance.out_of_fold,
         spam_out_of_fold: spam.out_of_fold,
+        importance: importance.fitted,
     }
 }
 

@@ -9,6 +9,12 @@ pub(crate) fn signal_score() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../smartmodules/signal-score")
 }
 
+/// Where training starts.
+pub(crate) fn prior() -> Rules {
+    let toml = std::fs::read_to_string(signal_score().join("rules/prior.toml")).unwrap();
+    Rules::from_toml(&toml).unwrap()
+}
+
 /// The shared data beside the checkout, if it is there; says so if not.
 pub(crate) fn shared() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
