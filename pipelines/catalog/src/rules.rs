@@ -19,10 +19,6 @@ const INSERT_RULES: &str = "
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
     ON CONFLICT DO NOTHING";
 
-const RULES: &str = "
-    SELECT decision, version, name, data, source, made_by, made_at, note FROM rule_sets
-    WHERE version = $1";
-
 const RULES_LIST: &str = "
     SELECT decision, version, name, data, source, made_by, made_at, note FROM rule_sets
     WHERE $1 IS NULL OR decision < $1
@@ -56,11 +52,6 @@ impl RulesCatalog for SqlCatalog {
             .write(INSERT_RULES, args, || format!("rules/{}", row.version))
             .await?;
         Ok(())
-    }
-
-    async fn rules(&self, version: &str) -> Result<Option<RulesRow>> {
-        let rows = self.database.read(RULES, vec![version.into()]).await?;
-        rows.first().map(rules).transpose()
     }
 
     async fn rules_list(&self, before: Option<Offset>, limit: usize) -> Result<Vec<RulesRow>> {

@@ -12,9 +12,6 @@ pub trait RulesCatalog: Send + Sync + 'static {
     /// Keeps a rule set. If one of that version or decision is there, it stays as it is.
     async fn put_rules(&self, row: &RulesRow) -> Result<()>;
 
-    /// The rule set of that version.
-    async fn rules(&self, version: &str) -> Result<Option<RulesRow>>;
-
     /// Rule sets, newest decision first, from before the decision `before` if given.
     async fn rules_list(&self, before: Option<Offset>, limit: usize) -> Result<Vec<RulesRow>>;
 

@@ -28,12 +28,6 @@ impl RulesCatalog for MemoryCatalog {
         Ok(())
     }
 
-    async fn rules(&self, version: &str) -> Result<Option<RulesRow>> {
-        let tables = self.tables();
-        let mut sets = tables.rules.sets.values();
-        Ok(sets.find(|row| row.version == version).cloned())
-    }
-
     async fn rules_list(&self, before: Option<Offset>, limit: usize) -> Result<Vec<RulesRow>> {
         Ok(newest_first(&self.tables().rules.sets, before, limit))
     }
