@@ -2,6 +2,9 @@
 
 use crate::rules::{InvalidRules, RuleReader, RuleSet, RuleSource};
 
+/// By name, so that the same set is the same text whatever order it was written in.
+type Map = std::collections::BTreeMap<String, serde_json::Value>;
+
 /// A [`RuleReader`] of sets such as `name = "ops"`, `version = 2`, `signal = 0.7`. Only `name`, `version` and `signal` are
 /// known; all but `signal` must be there. The shipped set is `default@1` with `signal = 0.5`.
 #[derive(Clone, Debug, Default)]
@@ -11,8 +14,8 @@ pub struct MemoryRules {
 }
 
 impl MemoryRules {
-    fn set(&self, json: &serde_json::Map<String, serde_json::Value>, shipped: bool) -> RuleSet {
-        let data = serde_json::Value::Object(json.clone()).to_string();
+    fn set(&self, json: &Map, shipped: bool) -> RuleSet {
+        let data = serde_json::to_string(json).expect("texts and numbers");
         let hashed = format!("{} {data}", self.revision);
         let hash = xxhash_rust::xxh3::xxh3_64(hashed.as_bytes()) >> 32;
         let name = json["name"].as_str().unwrap_or_default();
@@ -26,8 +29,15 @@ impl MemoryRules {
 
 impl RuleReader for MemoryRules {
     fn shipped(&self) -> RuleSet {
-        let set = serde_json::json!({"name": "default", "version": 1, "signal": 0.5});
-        self.set(set.as_object().expect("an object"), true)
+        let set = [
+            ("name", "default".into()),
+            ("version", 1.into()),
+            ("signal", 0.5.into()),
+        ];
+        self.set(
+            &set.map(|(key, value)| (key.to_owned(), value)).into(),
+            true,
+        )
     }
 
     fn read(&self, source: RuleSource<'_>) -> Result<RuleSet, InvalidRules> {
@@ -40,7 +50,7 @@ impl RuleReader for MemoryRules {
                 serde_json::from_str(text).map_err(|e| invalid(Some(e.line()), "no JSON object"))?
             }
             RuleSource::Toml(text) => {
-                let mut json = serde_json::Map::new();
+                let mut json = Map::new();
                 for (line, n) in text.lines().zip(1..) {
                     let (line, _) = line.split_once('#').unwrap_or((line, ""));
                     if line.trim().is_empty() {
@@ -70,11 +80,10 @@ impl RuleReader for MemoryRules {
 
     fn to_toml(&self, data: &str) -> Result<String, InvalidRules> {
         let set = self.read(RuleSource::Json(data))?;
-        let json: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&set.data)
-            .map_err(|e| InvalidRules {
-                line: Some(e.line()),
-                reason: e.to_string(),
-            })?;
+        let json: Map = serde_json::from_str(&set.data).map_err(|e| InvalidRules {
+            line: Some(e.line()),
+            reason: e.to_string(),
+        })?;
         Ok(json.iter().map(|(k, v)| format!("{k} = {v}\n")).collect())
     }
 }
