@@ -211,7 +211,7 @@ async function showExplanation(message) {
     const answer = await api("GET", `/v1/messages/${encodeURIComponent(message.id)}/explain`);
     const origin = answer.origin && `${answer.origin.topic}/${answer.origin.partition}@${answer.origin.offset}`;
     const parts = [h("p", {}, "Raw record ", h("code", {}, origin ?? "unknown"), ", rules ", h("code", {}, answer.rules ?? "?"))];
-    if (answer.same_rules === false) parts.push(h("p", { class: "hint" }, "The rules have changed since: below is what they would say now."));
+    if (answer.note) parts.push(h("p", { class: "hint" }, answer.note));
     if (answer.recomputed) {
       const rows = answer.factors.filter((f) => f.contribution !== 0).map((f) => h("tr", {},
         h("td", { title: (f.evidence ?? []).join(", ") }, f.name),

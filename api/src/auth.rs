@@ -2,10 +2,10 @@
 //!
 //! | scope | may |
 //! |---|---|
-//! | `read` | messages, search, chats, topics, records, tail, tickets; with an unlimited key statistics, dead letters, metrics and every topic |
+//! | `read` | messages, search, chats, topics, records, tail, tickets; with an unlimited key statistics, dead letters, rules, metrics and every topic |
 //! | `review` | what `read` may; labels and reviews come with their routes |
 //! | `ingest` | imports, with an unlimited key |
-//! | `admin` | everything, keys too; never limited to chats |
+//! | `admin` | everything, keys and rules too; never limited to chats |
 //!
 //! A key limited to chats sees nothing of others. That is enforced in [`crate::visible`], which no route can go around.
 

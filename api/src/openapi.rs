@@ -26,6 +26,7 @@ use crate::problem::Code;
         (name = "imports", description = "Telegram Desktop exports"),
         (name = "stats", description = "The ledger and the classes"),
         (name = "dead letters", description = "What stages could not process"),
+        (name = "rules", description = "Rule sets: added, activated from an offset on, rolled back"),
         (name = "keys", description = "API keys"),
         (name = "operations", description = "Health and metrics"),
     )

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 mod code;
 pub(crate) mod from_ports;
+mod from_rules;
 mod layer;
 
 pub use code::Code;

@@ -15,6 +15,7 @@ mod keys;
 mod messages;
 mod operations;
 mod records;
+mod rules;
 mod search;
 mod stats;
 mod tickets;
@@ -42,6 +43,11 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .routes(routes!(chats::list))
+        .routes(routes!(rules::list, rules::add))
+        .routes(routes!(rules::active))
+        .routes(routes!(rules::history))
+        .routes(routes!(rules::one))
+        .routes(routes!(rules::activate))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics))

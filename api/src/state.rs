@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use telesift_ports::{Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog};
+use telesift_ports::{
+    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, RuleSets,
+};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +30,8 @@ pub struct ApiState {
     pub imports: Arc<dyn Imports>,
     /// Makes the vector of a query; must be the model of the store's vectors.
     pub embedder: Arc<dyn Embedder>,
+    /// Keeps rule sets, and what of the log each screens.
+    pub rules: Arc<dyn RuleSets>,
     /// Takes scores apart.
     pub explainer: Arc<dyn Explainer>,
     /// For key expiry and what is stamped here.
@@ -94,6 +98,7 @@ pub(crate) struct App {
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) imports: Arc<dyn Imports>,
     pub(crate) embedder: Arc<dyn Embedder>,
+    pub(crate) rules: Arc<dyn RuleSets>,
     pub(crate) explainer: Arc<dyn Explainer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: ApiConfig,
@@ -128,6 +133,7 @@ impl App {
             catalog: state.catalog,
             imports: state.imports,
             embedder: state.embedder,
+            rules: state.rules,
             explainer: state.explainer,
             clock: state.clock,
             metrics: state.metrics,

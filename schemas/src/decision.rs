@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Class, MessageKey, Position, Timestamp, TopicPartition};
+use crate::{Class, MessageKey, Offset, PartitionId, Position, Timestamp, TopicPartition};
 
 /// A record of `decisions`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,12 +29,33 @@ impl Decision {
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(tag = "decision", rename_all = "snake_case")]
 pub enum DecisionKind {
-    /// A rules version counts from these positions of `telegram-raw` on.
+    /// A rule set can be activated from now on. Nothing is screened by it yet.
+    RulesAdded {
+        /// `name@version+hash`, as computed when it was added: its identity from then on. The hash is over the data and
+        /// the code that read it, so a later version of that code may compute another one for the same data.
+        rules: String,
+        /// The whole set as JSON, byte for byte what the SmartModule takes: a text, so that nobody reads and writes its
+        /// numbers again.
+        data: String,
+        /// What was given, as TOML, comments and all.
+        source: String,
+        /// Why, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
+    /// A rules version counts from these positions of `telegram-raw` on: at offset o of a partition holds the last
+    /// activation, in the order of this topic, whose position there is not above o.
     RulesActivated {
-        /// `name@version+hash`.
+        /// `name@version+hash`, as in [`DecisionKind::RulesAdded`].
         rules: String,
         /// First raw offset per partition that it screens, as `partition:offset`.
         from: Vec<String>,
+        /// Whether these are the rules that ship with the binary, whatever its version: they are nowhere added.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        shipped: bool,
+        /// Why, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
     },
     /// An analyst labelled a message version.
     Labelled {
@@ -60,5 +81,52 @@ impl DecisionKind {
                  }| format!("{partition}:{next}"),
             )
             .collect()
+    }
+
+    /// Reads [`DecisionKind::positions`] back; `None` if one of them is no position.
+    pub fn read_positions(from: &[String]) -> Option<Vec<(PartitionId, Offset)>> {
+        let read = |text: &String| {
+            let (partition, offset) = text.split_once(':')?;
+            Some((
+                PartitionId(partition.parse().ok()?),
+                Offset(offset.parse().ok()?),
+            ))
+        };
+        from.iter().map(read).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Topic;
+
+    #[test]
+    fn positions_are_read_back() {
+        let at = |partition| TopicPartition::new(Topic::TELEGRAM_RAW, PartitionId(partition));
+        let positions = [(0, 12), (3, 0)].map(|(p, next)| Position {
+            at: at(p),
+            next: Offset(next),
+        });
+        let text = DecisionKind::positions(&positions);
+        assert_eq!(text, ["0:12", "3:0"]);
+        let read = DecisionKind::read_positions(&text).unwrap();
+        assert_eq!(
+            read,
+            [(PartitionId(0), Offset(12)), (PartitionId(3), Offset(0))]
+        );
+        for broken in ["", "1", "1:", ":1", "1:x", "-1:0"] {
+            assert!(
+                DecisionKind::read_positions(&[broken.to_owned()]).is_none(),
+                "{broken}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_activation_written_before_there_were_notes_is_read() {
+        let text = r#"{"v":1,"at":"2026-01-05T10:00:00Z","by":"k","decision":"rules_activated","rules":"a@1+0","from":["0:7"]}"#;
+        let decision: Decision = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&decision).unwrap(), text);
     }
 }

@@ -22,8 +22,8 @@ pub(crate) struct Reader(pub(crate) Viewer);
 pub(crate) struct Auditor(pub(crate) Viewer);
 /// May import.
 pub(crate) struct Importer;
-/// May do everything.
-pub(crate) struct Admin;
+/// May do everything; who it is stands beside what they decide.
+pub(crate) struct Admin(pub(crate) Viewer);
 
 /// The scopes that include reading.
 const READING: [Scope; 2] = [Scope::Read, Scope::Review];
@@ -76,7 +76,7 @@ impl FromRequestParts<Arc<App>> for Admin {
         let viewer = viewer(parts, app).await?;
         viewer.require_any(&[Scope::Admin])?;
         viewer.require_unlimited()?;
-        Ok(Admin)
+        Ok(Admin(viewer))
     }
 }
 

@@ -41,6 +41,8 @@ codes! {
     InvalidCursor = "invalid_cursor", BAD_REQUEST, "Invalid cursor";
     /// The uploaded file is no usable export.
     InvalidExport = "invalid_export", BAD_REQUEST, "Invalid export";
+    /// The rule set cannot be used.
+    InvalidRules = "invalid_rules", BAD_REQUEST, "Invalid rules";
     /// No key, or one that is unknown, expired or revoked.
     Unauthorized = "unauthorized", UNAUTHORIZED, "A valid key is needed";
     /// A ticket that is unknown, used or expired.
@@ -63,6 +65,8 @@ codes! {
     CursorUnknown = "cursor_unknown", CONFLICT, "The cursor is not of this log";
     /// Somebody else changed the same thing.
     Conflict = "conflict", CONFLICT, "Changed meanwhile";
+    /// Rules shall count from below what is screened.
+    AlreadyScreened = "already_screened", CONFLICT, "Already screened";
     /// The pinned result list is gone.
     CursorExpired = "cursor_expired", GONE, "The cursor has expired";
     /// The offset was evicted by the topic's retention.

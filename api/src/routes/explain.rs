@@ -7,8 +7,11 @@ use axum::{
     extract::{Path, State},
 };
 use serde::Serialize;
-use telesift_ports::explain::{Explanation, Factor};
-use telesift_schemas::{Class, Message, MessageKey, Origin, Timestamp, Topic};
+use telesift_ports::{
+    explain::{Explanation, Factor},
+    rules::RuleSet,
+};
+use telesift_schemas::{Class, Message, MessageKey, Origin, Screen, Timestamp, Topic};
 
 use super::messages::missing;
 use crate::{
@@ -34,21 +37,25 @@ pub(crate) struct ExplainView {
     class: Option<Class>,
     /// The score it was given then.
     score: Option<f64>,
-    /// The sum of all contributions. This and the factors are computed anew from the raw record by the rules now in use
-    /// (see `recomputed`); `null` and empty where that record is not kept any more.
+    /// The sum of all contributions. This and the factors are computed anew from the raw record by the rules it was screened
+    /// with (see `recomputed`, and `note` for exceptions); `null` and empty where that record is not kept any more.
     logit: Option<f64>,
     /// Every factor that could count, `bias` first, then the strongest contribution first.
     #[schema(value_type = Vec<Object>)]
     factors: Vec<Factor>,
-    /// What the rules now in use make of it.
+    /// What those rules make of it.
     recomputed: Option<Recomputed>,
-    /// Whether those are the rules it was screened with.
+    /// Whether they are exactly what it was screened with, data and code.
     same_rules: Option<bool>,
+    /// Whether the rules it was screened with are known here. If not, all this is by the rules now active.
+    rules_known: Option<bool>,
+    /// In what way this does not explain the score it was given, in words; `null` if it does.
+    note: Option<String>,
     /// What each stage did with it, in flow order.
     stages: Vec<StageView>,
 }
 
-/// What the rules now in use make of a message.
+/// What rules make of a message.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct Recomputed {
     /// `name@version+hash` of the rules.
@@ -114,10 +121,12 @@ pub(crate) async fn explain(
     let message = store.get(&key).await?.ok_or_else(|| missing(&key))?;
 
     let raw = app.log.raw_record_of(&message).await?;
-    let explanation = raw
-        .as_ref()
-        .and_then(|record| app.explainer.explain(&record.value));
     let screen = message.screen.clone();
+    let (rules, is_known) = rules_of(&app, screen.as_ref()).await?;
+    let explanation = match (&raw, &rules) {
+        (Some(record), Some(rules)) => app.explainer.explain(&record.value, rules),
+        _ => None,
+    };
     let ingested = raw.map(|record| record.appended_at);
     let stages = stages(&app, &message, ingested).await?;
     Ok(Json(ExplainView {
@@ -132,6 +141,8 @@ pub(crate) async fn explain(
             (Some(now), Some(then)) => Some(now.rules == then.rules),
             _ => None,
         },
+        note: note(screen.as_ref(), is_known, rules.as_ref()),
+        rules_known: screen.is_some().then_some(is_known),
         recomputed: explanation.map(|e| Recomputed {
             rules: e.rules,
             class: e.class,
@@ -144,6 +155,38 @@ pub(crate) async fn explain(
         rules: screen.map(|s| s.rules),
         stages,
     }))
+}
+
+/// The rules a message was screened with, and that they are known; else those that are active.
+async fn rules_of(app: &App, screen: Option<&Screen>) -> Result<(Option<RuleSet>, bool)> {
+    if let Some(screen) = screen
+        && let Some(rules) = app.rules.screened_by(&screen.rules).await?
+    {
+        return Ok((Some(rules), true));
+    }
+    let active = match app.rules.active().await? {
+        Some(activation) if !activation.shipped => activation.version,
+        _ => app.rules.shipped().await?.version,
+    };
+    Ok((app.rules.screened_by(&active).await?, false))
+}
+
+/// In what way an explanation by `rules` does not explain the score a message was given.
+fn note(screen: Option<&Screen>, is_known: bool, rules: Option<&RuleSet>) -> Option<String> {
+    let then = &screen?.rules;
+    let now = rules.map(|rules| &rules.version);
+    match (is_known, now) {
+        (true, Some(now)) if now == then => None,
+        (true, _) => Some(format!(
+            "the rule set is the same, but the code that reads it has changed since `{then}`: the factors may differ from those of then"
+        )),
+        (false, Some(now)) => Some(format!(
+            "the rules `{then}` are not known here: they shipped with another build, or were never added; the factors are what `{now}`, active now, makes of the message"
+        )),
+        (false, None) => Some(format!(
+            "the rules `{then}` are not known here, and those active now cannot be used: there is nothing to explain it with"
+        )),
+    }
 }
 
 async fn stages(

@@ -20,10 +20,13 @@ use telesift_ports::{
     memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryStore},
     message_store::IndexedMessage,
     record_log::{NewRecord, Outcome, Retention, TopicConfig, Transaction},
+    rules::RuleSet,
 };
 use telesift_schemas::{ChatId, Message, Offset, Origin, PartitionId, Topic, TopicPartition};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+
+mod rules;
 
 pub(crate) const OPS: &str = "-1001234567890";
 pub(crate) const NEWS: &str = "-1009876543210";
@@ -131,12 +134,14 @@ impl Desk {
         imports: Arc<FakeImports>,
     ) -> Desk {
         let shutdown = CancellationToken::new();
+        let rules = rules::keeper(&log, &catalog, &clock).await;
         let router = router(ApiState {
             log: log.clone(),
             store: store.clone(),
             catalog: catalog.clone(),
             imports: imports.clone(),
             embedder: Arc::new(CountingEmbedder),
+            rules: Arc::new(rules),
             explainer: Arc::new(LengthExplainer),
             clock: clock.clone(),
             config: config.clone(),
@@ -335,7 +340,7 @@ impl Embedder for CountingEmbedder {
 struct LengthExplainer;
 
 impl Explainer for LengthExplainer {
-    fn explain(&self, raw: &[u8]) -> Option<Explanation> {
+    fn explain(&self, raw: &[u8], rules: &RuleSet) -> Option<Explanation> {
         let (bias, value, weight) = (-1.0, raw.len() as f64, 0.01);
         let logit = bias + value * weight;
         Some(Explanation {
@@ -352,7 +357,7 @@ impl Explainer for LengthExplainer {
             weak_signal_from: 0.3,
             signal_from: 0.7,
             class: "weak_signal".into(),
-            rules: "length@1+0".into(),
+            rules: rules.version.clone(),
         })
     }
 }

@@ -15,6 +15,7 @@ mod imports;
 mod keys;
 mod messages;
 mod records;
+mod rules;
 mod search;
 mod sse;
 mod stats;

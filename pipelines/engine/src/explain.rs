@@ -1,28 +1,27 @@
 //! Explanations: the modules' own rules, run natively over a raw record.
 
-use telesift_ports::explain::{Explainer, Explanation, Factor};
+use telesift_ports::{
+    explain::{Explainer, Explanation, Factor},
+    rules::RuleSet,
+};
 use telesift_schemas::Normalized;
-use telesift_signal_score::{MessageView, Rules, explain};
+use telesift_signal_score::{MessageView, explain};
 
-/// Explains by the rules it was made with; the same pure functions that stand in the guests, so the score is the same.
-#[derive(Clone, Debug, Default)]
+use crate::rules::ReadRules;
+
+/// Explains by the same pure functions that stand in the guests, so the score is the same.
+#[derive(Debug, Default)]
 pub struct NativeExplainer {
-    rules: Rules,
-}
-
-impl NativeExplainer {
-    /// Explains by `rules`; those that ship are the default.
-    pub fn new(rules: Rules) -> Self {
-        NativeExplainer { rules }
-    }
+    rules: ReadRules,
 }
 
 impl Explainer for NativeExplainer {
-    fn explain(&self, raw: &[u8]) -> Option<Explanation> {
+    fn explain(&self, raw: &[u8], rules: &RuleSet) -> Option<Explanation> {
         let Ok(Normalized::Message(message)) = telesift_normalize::normalize(raw) else {
             return None;
         };
-        let explained = explain(&MessageView::from(message.as_ref()), &self.rules);
+        let rules = self.rules.of(rules)?;
+        let explained = explain(&MessageView::from(message.as_ref()), &rules);
         let factor = |share: telesift_signal_score::FactorShare| Factor {
             name: share.name.to_owned(),
             value: share.value,

@@ -2,10 +2,13 @@
 
 use serde::Serialize;
 
+use crate::rules::RuleSet;
+
 /// Explains scores: the same pure function as the SmartModules, with its intermediate values.
 pub trait Explainer: Send + Sync + 'static {
-    /// The explanation of the raw record `raw`; `None` if the record gives no message.
-    fn explain(&self, raw: &[u8]) -> Option<Explanation>;
+    /// The explanation of the raw record `raw` by `rules`; `None` if the record gives no message, or the rules cannot be
+    /// read.
+    fn explain(&self, raw: &[u8], rules: &RuleSet) -> Option<Explanation>;
 }
 
 /// A score, taken apart. `bias` and all contributions add up to `logit`; `score` is the calibrated probability of it.

@@ -2,9 +2,11 @@
 
 mod catalog;
 mod message_store;
+mod rules;
 
 pub use catalog::MemoryCatalog;
 pub use message_store::MemoryStore;
+pub use rules::MemoryRules;
 
 pub mod clock;
 pub mod record_log;

@@ -15,8 +15,9 @@ use telesift_ports::{
     embedder::EmbedError,
     message_store,
     record_log::{self, Batch, Gap, GapReason, ReadLimits},
+    rules::RulesError,
 };
-use telesift_schemas::{Offset, TopicPartition};
+use telesift_schemas::{Offset, Topic, TopicPartition};
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry;
@@ -71,6 +72,21 @@ pub enum StageError {
         /// The watchdog's time, in seconds.
         timeout_s: u64,
     },
+    /// The rules that hold there cannot be used by this build. Nothing behind is screened by others in their place: it
+    /// waits until usable rules are activated from there on.
+    #[error(
+        "`{at}` waits at offset {from}: the rules `{rules}` that hold there cannot be used: {reason}; activate others from `unscreened` on"
+    )]
+    Rules {
+        /// The input partition.
+        at: TopicPartition,
+        /// The next offset to be screened.
+        from: Offset,
+        /// The rule set.
+        rules: String,
+        /// Why it cannot be used.
+        reason: String,
+    },
     /// Stored state that this version cannot read.
     #[error("state `{key}` is unreadable: {reason}")]
     State {
@@ -89,7 +105,21 @@ impl StageError {
             StageError::Catalog(e) => e.is_retryable(),
             StageError::Store(e) => e.is_retryable(),
             StageError::Embed(e) => e.is_retryable(),
+            StageError::Rules { .. } => true,
             StageError::Chain(_) | StageError::Hung { .. } | StageError::State { .. } => false,
+        }
+    }
+}
+
+impl From<RulesError> for StageError {
+    fn from(error: RulesError) -> Self {
+        match error {
+            RulesError::Log(error) => error.into(),
+            RulesError::Catalog(error) => error.into(),
+            other => StageError::State {
+                key: Topic::DECISIONS.to_string(),
+                reason: other.to_string(),
+            },
         }
     }
 }

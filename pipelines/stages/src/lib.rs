@@ -5,6 +5,7 @@
 
 pub mod consumer;
 pub mod dead_letter;
+pub mod decisions;
 pub mod index;
 pub mod ingest;
 pub mod screen;

@@ -1,6 +1,7 @@
 //! `telegram-raw` in, `messages` out: every raw record goes through the SmartModule chain and becomes one screened
 //! message, one counted skip or one dead letter, exactly once.
 
+mod chains;
 mod output;
 mod suspects;
 
@@ -12,23 +13,26 @@ use telesift_ports::{
     Clock, RecordLog, SmartModuleChain,
     chain::{ChainError, ChainInput, ChainOutcome},
     ledger::{Counters, StageKey, StageState},
-    record_log::{NewRecord, Outcome, StateWrite, StoredRecord, Transaction},
+    record_log::{Gap, GapReason, NewRecord, Outcome, StateWrite, StoredRecord, Transaction},
+    rules::{RuleSet, RulesInfo},
 };
 use telesift_schemas::{DeadLetterCode, Offset, Topic, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},
     dead_letter::{self, Refusal},
+    decisions::rules::RulesBook,
 };
+use chains::Chains;
 use output::Screened;
 use suspects::Suspects;
 
 /// The stage's name in ledger, logs and metrics.
 pub const STAGE: &str = "screen";
 
-/// Makes a chain; called once per partition, and again should a chain be lost.
+/// Makes a chain that screens by a rule set; called once per partition and set, and again should a chain be lost.
 pub type ChainFactory =
-    Arc<dyn Fn() -> Result<Box<dyn SmartModuleChain>, ChainError> + Send + Sync>;
+    Arc<dyn Fn(&RuleSet) -> Result<Box<dyn SmartModuleChain>, ChainError> + Send + Sync>;
 
 /// Screens one partition.
 ///
@@ -36,11 +40,13 @@ pub type ChainFactory =
 /// never returns cannot be interrupted: after `watchdog` the range in flight is noted with the log and
 /// [`StageError::Hung`] ends the stage; after the restart of the process that range runs one record at a time, and a
 /// record that hangs twice alone becomes a dead letter.
+///
+/// Each record is screened by the rules that hold at its offset; a batch is cut, and committed in parts, where they change.
 pub struct Screen {
     log: Arc<dyn RecordLog>,
     clock: Arc<dyn Clock>,
-    chains: ChainFactory,
-    chain: Option<Box<dyn SmartModuleChain>>,
+    chains: Chains,
+    rules: Arc<RulesBook>,
     input: TopicPartition,
     output: TopicPartition,
     watchdog: Duration,
@@ -55,6 +61,7 @@ impl Screen {
         log: Arc<dyn RecordLog>,
         clock: Arc<dyn Clock>,
         chains: ChainFactory,
+        rules: Arc<RulesBook>,
         input: TopicPartition,
         watchdog: Duration,
     ) -> Self {
@@ -63,8 +70,8 @@ impl Screen {
         Screen {
             log,
             clock,
-            chains,
-            chain: None,
+            chains: Chains::new(chains),
+            rules,
             input,
             output,
             watchdog,
@@ -82,15 +89,40 @@ impl Screen {
         .state_key()
     }
 
-    /// Runs the chain on a blocking thread, under the watchdog.
+    /// A chain that screens by `rules`.
+    async fn chain(
+        &mut self,
+        rules: &RulesInfo,
+        from: Offset,
+    ) -> Result<Box<dyn SmartModuleChain>, StageError> {
+        if let Some(chain) = self.chains.take(&rules.version) {
+            return Ok(chain);
+        }
+        let unusable = |reason: String| StageError::Rules {
+            at: self.input.clone(),
+            from,
+            rules: rules.version.clone(),
+            reason,
+        };
+        if let Err(invalid) = &rules.now {
+            return Err(unusable(invalid.to_string()));
+        }
+        let set = self.rules.rule_set(rules).await?;
+        match self.chains.build(&set) {
+            // It was tried before it was activated, so another build of telesift is at work: somebody must decide.
+            Err(error) if !set.shipped => Err(unusable(error.to_string())),
+            built => Ok(built?),
+        }
+    }
+
+    /// Runs the chain of `rules` on a blocking thread, under the watchdog.
     async fn run_chain(
         &mut self,
+        rules: &RulesInfo,
         records: &[StoredRecord],
     ) -> Result<Vec<ChainOutcome>, StageError> {
-        let mut chain = match self.chain.take() {
-            Some(chain) => chain,
-            None => (self.chains)()?,
-        };
+        let from = records.first().map_or(Offset::ZERO, |r| r.offset);
+        let mut chain = self.chain(rules, from).await?;
         let inputs: Vec<ChainInput> = records
             .iter()
             .map(|r| ChainInput {
@@ -105,7 +137,7 @@ impl Screen {
         });
         match tokio::time::timeout(self.watchdog, work).await {
             Ok(Ok((chain, outcome))) => {
-                self.chain = Some(chain);
+                self.chains.put(rules.version.clone(), chain);
                 Ok(outcome?)
             }
             Ok(Err(panic)) => Err(ChainError(format!("the engine panicked: {panic}")).into()),
@@ -113,21 +145,22 @@ impl Screen {
                 self.suspects.note(&*self.log, records).await?;
                 Err(StageError::Hung {
                     at: self.input.clone(),
-                    from: records.first().map_or(Offset::ZERO, |r| r.offset),
+                    from,
                     timeout_s: self.watchdog.as_secs(),
                 })
             }
         }
     }
 
-    /// Screens `records` and commits them with everything in `gaps` of the input.
+    /// Screens `records` by `rules` and commits them, with what is `missing` between them, up to `next`.
     async fn screen(
         &mut self,
+        rules: &RulesInfo,
         records: &[StoredRecord],
         next: Offset,
         missing: Counters,
     ) -> Result<(), StageError> {
-        let outcomes = self.run_chain(records).await?;
+        let outcomes = self.run_chain(rules, records).await?;
         let mut plan = Plan {
             counters: missing,
             ..Plan::default()
@@ -238,46 +271,66 @@ impl Process for Screen {
         if self.state.next >= input.batch.next {
             return Ok(()); // an ambiguous commit of the last try did take effect
         }
+        // Held until the batch is committed: rules are activated between batches, never within one.
+        let rules = self.rules.hold().await?;
         let records = &input.batch.records;
-        let n_suspects = records
-            .iter()
-            .take_while(|r| self.suspects.contains(r.offset))
-            .count();
-        for record in &records[..n_suspects] {
-            if record.offset < self.state.next {
-                continue;
+        let n_done = records.partition_point(|r| r.offset < self.state.next);
+        let mut rest = &records[n_done..];
+        while let Some(first) = rest.first() {
+            let section = rules.section(self.input.partition, first.offset);
+            let (now, later) = rest.split_at(self.n_together(rest, section.until));
+            let next = later.first().map_or(input.batch.next, |r| r.offset);
+            let missing = gaps_between(input, self.state.next, next);
+            match now {
+                [alone] if self.suspects.is_convicted(alone.offset) => {
+                    self.condemn(alone, next, missing).await?;
+                }
+                now => self.screen(&section.rules, now, next, missing).await?,
             }
-            self.screen_suspect(record).await?;
+            rest = later;
         }
-        let rest = &records[n_suspects..];
-        self.screen(rest, input.batch.next, gap_counters(input))
-            .await
+        if self.state.next < input.batch.next {
+            let plan = Plan {
+                counters: gaps_between(input, self.state.next, input.batch.next),
+                ..Plan::default()
+            };
+            self.commit(plan, input.batch.next).await?;
+        }
+        Ok(())
     }
 }
 
 impl Screen {
-    /// A record of a range in which a module once hung: alone, and not at all if it hung alone twice.
-    async fn screen_suspect(&mut self, record: &StoredRecord) -> Result<(), StageError> {
-        if self.suspects.is_convicted(record.offset) {
-            let mut plan = Plan::default();
-            plan.counters.received += 1;
-            let refusal = Refusal {
-                code: DeadLetterCode::GuestTimeout,
-                message: format!(
-                    "no module of the chain returned within {} s",
-                    self.watchdog.as_secs()
-                ),
-                attempts: suspects::MAX_ATTEMPTS,
-            };
-            self.refuse(&mut plan, record, refusal);
-            return self.commit(plan, record.offset.next()).await;
-        }
-        self.screen(
-            std::slice::from_ref(record),
-            record.offset.next(),
-            Counters::default(),
-        )
-        .await
+    /// How many of `records` run and commit together: those under the same rules, and a suspect alone. At least one.
+    fn n_together(&self, records: &[StoredRecord], until: Option<Offset>) -> usize {
+        let is_together = |r: &&StoredRecord| {
+            until.is_none_or(|until| r.offset < until) && !self.suspects.contains(r.offset)
+        };
+        records.iter().take_while(is_together).count().max(1)
+    }
+
+    /// Gives up on a record that hung twice alone.
+    async fn condemn(
+        &mut self,
+        record: &StoredRecord,
+        next: Offset,
+        missing: Counters,
+    ) -> Result<(), StageError> {
+        let mut plan = Plan {
+            counters: missing,
+            ..Plan::default()
+        };
+        plan.counters.received += 1;
+        let refusal = Refusal {
+            code: DeadLetterCode::GuestTimeout,
+            message: format!(
+                "no module of the chain returned within {} s",
+                self.watchdog.as_secs()
+            ),
+            attempts: suspects::MAX_ATTEMPTS,
+        };
+        self.refuse(&mut plan, record, refusal);
+        self.commit(plan, next).await
     }
 }
 
@@ -309,15 +362,25 @@ fn count(counters: &mut Counters, kinds: &[Kind], outcomes: &[Outcome]) {
 
 /// Offsets the log could not give, as skipped inputs.
 pub(crate) fn gap_counters(input: &Input) -> Counters {
+    count_gaps(&input.batch.gaps)
+}
+
+/// Those of them from `from` on and before `to`.
+fn gaps_between(input: &Input, from: Offset, to: Offset) -> Counters {
+    let gaps = input.batch.gaps.iter();
+    count_gaps(gaps.filter(|gap| gap.from >= from && gap.to <= to))
+}
+
+fn count_gaps<'a>(gaps: impl IntoIterator<Item = &'a Gap>) -> Counters {
     let mut counters = Counters::default();
-    for gap in &input.batch.gaps {
+    for gap in gaps {
         let n = gap.to.0 - gap.from.0;
         counters.received += n;
         let reason = match gap.reason {
-            telesift_ports::record_log::GapReason::Evicted => "evicted",
-            telesift_ports::record_log::GapReason::Erased => "erased",
-            telesift_ports::record_log::GapReason::Corrupt => "corrupt",
-            telesift_ports::record_log::GapReason::Switched => "switched",
+            GapReason::Evicted => "evicted",
+            GapReason::Erased => "erased",
+            GapReason::Corrupt => "corrupt",
+            GapReason::Switched => "switched",
         };
         *counters.skipped.entry(reason.to_owned()).or_default() += n;
     }

@@ -1,8 +1,12 @@
 //! The command line: what can be asked of telesift, and how.
 
+mod rules;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use rules::{RulesAction, RulesArgs};
 
 /// Sifts Telegram: imports, screens, indexes, searches and follows many chats.
 #[derive(Debug, Parser)]
@@ -53,6 +57,8 @@ pub(crate) enum Command {
     Topics(TopicsArgs),
     /// Look at what could not be processed.
     DeadLetters(DeadLettersArgs),
+    /// Check, add and activate rule sets, and roll back.
+    Rules(RulesArgs),
     /// Make, list and revoke API keys.
     Keys(KeysArgs),
     /// Measure on labelled messages, without a server.

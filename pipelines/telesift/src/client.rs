@@ -125,8 +125,9 @@ impl Client {
             Ok(problem) => {
                 let words = problem.detail.unwrap_or(problem.title);
                 let error = anyhow::anyhow!("{words} ({})", problem.code);
-                // A file that is no export is a failure of the import, not of the command line.
-                let is_usage = status == 400 && problem.code != "invalid_export";
+                // What is wrong with a file is no fault of the command line.
+                let is_file = ["invalid_export", "invalid_rules"].contains(&problem.code.as_str());
+                let is_usage = status == 400 && !is_file;
                 Err(if is_usage {
                     crate::exit::usage(error)
                 } else {

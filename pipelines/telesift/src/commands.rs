@@ -8,6 +8,7 @@ mod filters;
 pub(crate) mod import;
 pub(crate) mod keys;
 mod print;
+pub(crate) mod rules;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod tail;

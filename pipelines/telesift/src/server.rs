@@ -61,6 +61,7 @@ impl Server {
             catalog: flow.catalog.clone(),
             imports: flow.imports.clone(),
             embedder: flow.embedder.clone(),
+            rules: flow.rules.clone(),
             explainer: flow.explainer.clone(),
             clock: flow.clock.clone(),
             config: api_config(config),

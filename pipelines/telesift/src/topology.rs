@@ -4,17 +4,18 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use telesift_catalog::{CatalogConfig, Location, SqlCatalog};
-use telesift_engine::{ChainSpec, EngineChain, ModuleSpec, NativeExplainer};
+use telesift_engine::{ChainSpec, EngineChain, ModuleSpec, NativeExplainer, NativeRules};
 use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
 use telesift_models::HashEmbedder;
 use telesift_ports::{
-    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, SmartModuleChain,
-    SystemClock,
+    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, RuleReader, RuleSets,
+    SmartModuleChain, SystemClock,
     record_log::{ReadLimits, TopicConfig},
 };
 use telesift_schemas::{Topic, TopicPartition};
 use telesift_stages::{
     Consumer,
+    decisions::rules::{self, RulesBook, RulesKeeper, RulesProjection},
     index::{self, Index},
     ingest::{ImportConfig, ImportRunner},
     screen::{self, ChainFactory, Screen},
@@ -32,6 +33,7 @@ pub(crate) struct Flow {
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) imports: Arc<dyn Imports>,
     pub(crate) embedder: Arc<dyn Embedder>,
+    pub(crate) rules: Arc<dyn RuleSets>,
     pub(crate) explainer: Arc<dyn Explainer>,
     pub(crate) clock: Arc<dyn Clock>,
     embedded: Arc<EmbeddedLog>,
@@ -42,6 +44,8 @@ impl Flow {
     ///
     /// ```text
     /// imports ─► telegram-raw ─► screen (SmartModules) ─► messages ─► index ─► message store
+    ///                                  ▲
+    ///                 rules ─► decisions (from which offset on)
     /// ```
     pub(crate) async fn start(config: &Config, data_dir: &Path, tasks: &mut Tasks) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -52,7 +56,8 @@ impl Flow {
         create_topics(config, &*log).await?;
 
         // The stores.
-        let catalog: Arc<dyn Catalog> = Arc::new(open_catalog(config, data_dir).await?);
+        let database = Arc::new(open_catalog(config, data_dir).await?);
+        let catalog: Arc<dyn Catalog> = database.clone();
         let embedder: Arc<dyn Embedder> = Arc::new(HashEmbedder::default());
         let store: Arc<dyn MessageStore> =
             Arc::new(open_store(config, data_dir, &*embedder).await?);
@@ -78,14 +83,39 @@ impl Flow {
             move |stop| async move { Ok(runner.run(stop).await?) },
         );
 
-        // telegram-raw ─► screen ─► messages: one screen per partition.
+        // Rules ─► decisions ─► the book that the screens go by; and the catalog's lists of them.
         let chains = chain_factory(config);
+        let reader: Arc<dyn RuleReader> = Arc::new(NativeRules);
+        let book = RulesBook::load(log.clone(), reader.clone()).await;
+        let book = Arc::new(book.context("cannot read which rules were activated")?);
+        let keeper = RulesKeeper::new(
+            book.clone(),
+            log.clone(),
+            database.clone(),
+            reader,
+            chains.clone(),
+            clock.clone(),
+        );
+        let projection = RulesProjection::new(catalog.clone(), database);
+        let consumer = Consumer {
+            log: log.clone(),
+            stage: rules::STAGE,
+            inputs: partitions(&*log, Topic::DECISIONS).await?,
+            limits: ReadLimits::default(),
+            min_interval: Duration::ZERO,
+        };
+        tasks.spawn(rules::STAGE, move |stop| async move {
+            Ok(consumer.run(projection, stop).await?)
+        });
+
+        // telegram-raw ─► screen ─► messages: one screen per partition.
         for input in partitions(&*log, Topic::TELEGRAM_RAW).await? {
             let watchdog = Duration::from_secs(config.screen.watchdog_s);
             let screen = Screen::new(
                 log.clone(),
                 clock.clone(),
                 chains.clone(),
+                book.clone(),
                 input.clone(),
                 watchdog,
             );
@@ -139,6 +169,7 @@ impl Flow {
             catalog,
             imports,
             embedder,
+            rules: Arc::new(keeper),
             explainer: Arc::new(NativeExplainer::default()),
             clock,
             embedded,
@@ -212,16 +243,21 @@ async fn partitions(log: &dyn RecordLog, topic: Topic) -> Result<Vec<TopicPartit
         .collect())
 }
 
-/// The canonical chain, from the `.wasm` this binary carries: `normalize`, then `signal-score`.
+/// The canonical chain, from the `.wasm` this binary carries: `normalize`, then `signal-score` with the rules, which it has
+/// already if they ship with it.
 fn chain_factory(config: &Config) -> ChainFactory {
     let memory_limit_bytes = config.screen.memory_limit_mib << 20;
-    Arc::new(move || {
-        let modules = vec![
-            ModuleSpec::new("normalize", telesift_bundle::NORMALIZE),
-            ModuleSpec::new("signal-score", telesift_bundle::SIGNAL_SCORE),
-        ];
+    Arc::new(move |rules| {
+        let scorer = ModuleSpec::new("signal-score", telesift_bundle::SIGNAL_SCORE);
+        let scorer = match rules.shipped {
+            true => scorer,
+            false => scorer.with_param("rules", rules.data.to_string()),
+        };
         let chain = EngineChain::new(ChainSpec {
-            modules,
+            modules: vec![
+                ModuleSpec::new("normalize", telesift_bundle::NORMALIZE),
+                scorer,
+            ],
             memory_limit_bytes,
         })?;
         Ok(Box::new(chain) as Box<dyn SmartModuleChain>)

@@ -25,6 +25,11 @@ async fn keeps_the_contract_of_a_catalog() {
         open(&dir.path().join(format!("{}.db", n_opened.get()))).await
     })
     .await;
+    contract::rules_catalog::run(async || {
+        n_opened.set(n_opened.get() + 1);
+        open(&dir.path().join(format!("{}.db", n_opened.get()))).await
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,7 +1,12 @@
 //! Guest and native function give the same bytes, one record at a time and a thousand at a time.
 
-use telesift_engine::NativeExplainer;
-use telesift_ports::{SmartModuleChain, chain::ChainOutcome, explain::Explainer};
+use telesift_engine::{NativeExplainer, NativeRules};
+use telesift_ports::{
+    RuleReader, SmartModuleChain,
+    chain::ChainOutcome,
+    explain::Explainer,
+    rules::{RuleSet, RuleSource},
+};
 use telesift_schemas::Message;
 use telesift_signal_score::{Rules, score_record};
 
@@ -85,16 +90,31 @@ fn refused_rules_refuse_the_chain_with_the_reason() {
 
 #[test]
 fn an_explanation_gives_the_score_of_the_guest() {
-    let raws = fixtures::own();
-    let mut chain = chain(vec![module("normalize"), module("signal-score")]);
-    let outcomes = chain.process(&inputs(&raws)).unwrap();
+    let toml = "name = \"mine\"\nversion = 7\nbias = 1\n[thresholds]\nsignal = 0.9\n";
+    let mine = NativeRules.read(RuleSource::Toml(toml)).unwrap();
     let explainer = NativeExplainer::default();
+    for rules in [NativeRules.shipped(), mine] {
+        let scorer = match rules.shipped {
+            true => module("signal-score"),
+            false => module("signal-score").with_param("rules", rules.data.to_string()),
+        };
+        explanations_give_the_scores_of(vec![module("normalize"), scorer], &explainer, &rules);
+    }
+}
+
+fn explanations_give_the_scores_of(
+    modules: Vec<telesift_engine::ModuleSpec>,
+    explainer: &NativeExplainer,
+    rules: &RuleSet,
+) {
+    let raws = fixtures::own();
+    let outcomes = chain(modules).process(&inputs(&raws)).unwrap();
     let mut n_explained = 0;
     for (raw, outcome) in raws.iter().zip(outcomes) {
         let ChainOutcome::Value(value) = outcome else {
             panic!("{outcome:?}");
         };
-        let explanation = explainer.explain(raw);
+        let explanation = explainer.explain(raw, rules);
         let Ok(message) = serde_json::from_slice::<Message>(&value) else {
             assert!(explanation.is_none());
             continue;
@@ -102,6 +122,7 @@ fn an_explanation_gives_the_score_of_the_guest() {
         let (screen, explanation) = (message.screen.unwrap(), explanation.unwrap());
         assert_eq!(screen.score, explanation.score);
         assert_eq!(screen.rules, explanation.rules);
+        assert_eq!(screen.rules, rules.version);
         assert_eq!(screen.class.as_str(), explanation.class);
         n_explained += 1;
     }

@@ -14,6 +14,8 @@ use crate::{
     ledger::{StageKey, StageState},
 };
 
+mod rules;
+
 /// A [`Catalog`] that forgets everything with the process.
 #[derive(Default)]
 pub struct MemoryCatalog {
@@ -25,6 +27,7 @@ struct Tables {
     stages: BTreeMap<StageKey, StageState>,
     imports: BTreeMap<String, ImportRow>,
     keys: BTreeMap<String, (KeyRow, [u8; 32])>,
+    rules: rules::RulesTables,
 }
 
 impl MemoryCatalog {

@@ -5,16 +5,17 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use serde_json::json;
 use telesift_ports::{
-    Catalog, Clock, RecordLog, SmartModuleChain,
+    Catalog, Clock, RecordLog, RuleReader, SmartModuleChain,
     chain::{ChainError, ChainInput, ChainOutcome},
     embedder::EmbeddingModel,
     ledger::{Counters, StageKey, StageState},
-    memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryStore},
+    memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryRules, MemoryStore},
     record_log::{NewRecord, ReadLimits, Retention, StoredRecord, TopicConfig, Transaction},
 };
 use telesift_schemas::{DeadLetter, DeadLetterCode, PartitionId, Topic, TopicPartition};
 use telesift_stages::{
     Consumer, StageError,
+    decisions::rules::RulesBook,
     screen::{self, ChainFactory, Screen},
 };
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,8 @@ pub(crate) struct Flow {
     pub(crate) catalog: Arc<MemoryCatalog>,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) clock: Arc<ManualClock>,
+    /// Reads rule sets; another revision stands for another build.
+    pub(crate) reader: Arc<dyn RuleReader>,
 }
 
 impl Flow {
@@ -42,7 +45,14 @@ impl Flow {
             catalog: Arc::new(MemoryCatalog::new()),
             store: Arc::new(MemoryStore::new(Some(model()))),
             clock,
+            reader: Arc::new(MemoryRules::default()),
         }
+    }
+
+    /// The book as a process that starts now reads it.
+    pub(crate) async fn book(&self) -> Arc<RulesBook> {
+        let book = RulesBook::load(self.log.clone(), self.reader.clone()).await;
+        Arc::new(book.unwrap())
     }
 
     pub(crate) async fn append(&self, topic: Topic, values: &[String]) {
@@ -63,15 +73,29 @@ impl Flow {
             .unwrap();
     }
 
-    /// Runs the screen until it has worked through everything, or fails.
+    /// Runs the screen, as a process that starts now, until it has worked through everything, or fails.
     pub(crate) async fn screen(
         &self,
         batch_records: usize,
         watchdog: Duration,
     ) -> Result<(), StageError> {
+        let book = self.book().await;
+        self.screen_by(book, scripted(), batch_records, watchdog)
+            .await
+    }
+
+    /// The same by a book and chains of one's own.
+    pub(crate) async fn screen_by(
+        &self,
+        book: Arc<RulesBook>,
+        chains: ChainFactory,
+        batch_records: usize,
+        watchdog: Duration,
+    ) -> Result<(), StageError> {
         let input = at(Topic::TELEGRAM_RAW);
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let screen = Screen::new(self.log.clone(), clock, scripted(), input.clone(), watchdog);
+        let log = self.log.clone();
+        let screen = Screen::new(log, clock, chains, book, input.clone(), watchdog);
         let consumer = Consumer {
             log: self.log.clone(),
             stage: screen::STAGE,
@@ -196,21 +220,30 @@ pub(crate) fn conserved(counters: &Counters) -> bool {
     counters.pending() == 0
 }
 
-/// A chain that takes each record's word for what becomes of it: a message stands for itself, `fail`, `trap`, `filter`
-/// and `hang` for what their names say.
-fn scripted() -> ChainFactory {
-    Arc::new(|| Ok(Box::new(Scripted) as Box<dyn SmartModuleChain>))
+/// A chain that takes each record's word for what becomes of it: a message stands for itself, screened by the rules of
+/// the chain, `fail`, `trap`, `filter` and `hang` for what their names say.
+pub(crate) fn scripted() -> ChainFactory {
+    Arc::new(|set| {
+        Ok(Box::new(Scripted {
+            rules: set.version.clone(),
+        }) as Box<dyn SmartModuleChain>)
+    })
 }
 
-struct Scripted;
+struct Scripted {
+    rules: String,
+}
 
 impl SmartModuleChain for Scripted {
     fn process(&mut self, inputs: &[ChainInput]) -> Result<Vec<ChainOutcome>, ChainError> {
-        Ok(inputs.iter().map(|input| outcome(&input.value)).collect())
+        Ok(inputs
+            .iter()
+            .map(|input| outcome(&input.value, &self.rules))
+            .collect())
     }
 }
 
-fn outcome(value: &Bytes) -> ChainOutcome {
+fn outcome(value: &Bytes, rules: &str) -> ChainOutcome {
     let failed = |code| ChainOutcome::Failed {
         module: "scripted".into(),
         code,
@@ -223,6 +256,9 @@ fn outcome(value: &Bytes) -> ChainOutcome {
         b"hang" => loop {
             std::thread::park();
         },
-        _ => ChainOutcome::Value(value.clone()),
+        _ => {
+            let text = String::from_utf8_lossy(value);
+            ChainOutcome::Value(text.replace("test@1+0", rules).into())
+        }
     }
 }

@@ -195,6 +195,7 @@ fn help_names_every_command() {
         "topics",
         "dead-letters",
         "keys",
+        "rules",
         "doctor",
     ] {
         assert!(text(&output.stdout).contains(command), "{command}");

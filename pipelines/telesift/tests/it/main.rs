@@ -10,6 +10,7 @@ mod crash;
 mod demo;
 mod imports;
 mod provenance;
+mod rules;
 mod server;
 mod shared;
 mod tail;
