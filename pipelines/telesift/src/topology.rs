@@ -17,6 +17,7 @@ use telesift_stages::{
     Consumer,
     index::{self, Index},
     ingest::{ImportConfig, ImportRunner},
+    labels::{self, LabelProjection},
     screen::{self, ChainFactory, Screen},
 };
 use telesift_store_lance::{LanceStore, LanceStoreConfig};
@@ -41,7 +42,8 @@ impl Flow {
     /// Opens every part on `data_dir` and starts every stage as a task of `tasks`.
     ///
     /// ```text
-    /// imports ─► telegram-raw ─► screen (SmartModules) ─► messages ─► index ─► message store
+    /// imports ─► telegram-raw ─► screen (SmartModules) ─► messages ─► index ──► message store
+    ///                                       decisions (by the API) ─► labels ─► catalog, message store
     /// ```
     pub(crate) async fn start(config: &Config, data_dir: &Path, tasks: &mut Tasks) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -127,6 +129,27 @@ impl Flow {
         tasks.spawn(index::STAGE, move |stop| async move {
             Ok(consumer.run(index, stop).await?)
         });
+        // decisions ─► labels ─► catalog, store.
+        for input in partitions(&*log, Topic::DECISIONS).await? {
+            let projection = LabelProjection::new(
+                log.clone(),
+                catalog.clone(),
+                store.clone(),
+                clock.clone(),
+                input.clone(),
+            );
+            let consumer = Consumer {
+                log: log.clone(),
+                stage: labels::STAGE,
+                inputs: vec![input],
+                limits: ReadLimits::default(),
+                min_interval: Duration::ZERO,
+            };
+            tasks.spawn(labels::STAGE, move |stop| async move {
+                Ok(consumer.run(projection, stop).await?)
+            });
+        }
+
         let (maintained, every) = (
             store.clone(),
             Duration::from_secs(config.index.maintain_every_s.max(1)),

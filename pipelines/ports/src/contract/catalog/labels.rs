@@ -104,7 +104,10 @@ async fn labels_of_many_messages_are_found_at_once(catalog: &impl Catalog) {
     catalog.put_labels(&labels).await.must();
     assert_eq!(catalog.labels_of(&[]).await.must(), []);
     assert_eq!(
-        catalog.labels_of(&[key(-101, 2), key(-100, 1)]).await.must(),
+        catalog
+            .labels_of(&[key(-101, 2), key(-100, 1)])
+            .await
+            .must(),
         [],
         "the ids of other chats' messages"
     );
