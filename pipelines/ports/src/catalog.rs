@@ -11,7 +11,7 @@ use crate::{
     ledger::{StageKey, StageState},
 };
 
-pub use labels::{InForce, Label, LabelFilter, LabelRow, Labels, in_force};
+pub use labels::{InForce, LABELS_STAGE, Label, LabelFilter, LabelRow, Labels, in_force};
 
 /// Small relational state. Everything but credentials can be rebuilt from the log.
 #[async_trait]

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use telesift_ports::{
     Catalog, Clock, MessageStore, RecordLog,
-    catalog::{LabelRow, in_force},
+    catalog::{LABELS_STAGE, LabelRow, in_force},
     ledger::{StageKey, StageState},
     message_store::VersionLabel,
     record_log::{StoredRecord, Transaction},
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The stage's name in ledger, logs and metrics.
-pub const STAGE: &str = "labels";
+pub const STAGE: &str = LABELS_STAGE;
 
 /// Why a decision of another kind is skipped.
 const OTHER_DECISION: &str = "other_decision";

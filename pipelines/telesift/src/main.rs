@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Tail(args) => commands::tail::run(connection, args),
         Command::Topics(args) => commands::topics::run(connection, args),
         Command::DeadLetters(args) => commands::dead_letters::run(connection, args),
+        Command::Feedback(args) => commands::feedback::run(connection, args),
         Command::Keys(args) => commands::keys::run(connection, args),
         Command::Doctor => commands::doctor::run(connection),
     })

@@ -7,6 +7,9 @@ use telesift_schemas::{ChatId, Class, MessageKey, Offset, Timestamp};
 
 use super::Result;
 
+/// The stage that keeps the labels up to `decisions`, by its name in the ledger: what it has taken, [`Labels`] shows.
+pub const LABELS_STAGE: &str = "labels";
+
 /// The labels of the catalog: one per owner and message version.
 #[async_trait]
 pub trait Labels: Send + Sync + 'static {

@@ -195,7 +195,8 @@ pub async fn a_later_decision_is_never_undone_by_an_earlier_one(store: &dyn Mess
 fn as_labelled(messages: &[Message], labels: &[VersionLabel]) -> Vec<Message> {
     let seen = messages.iter().map(|m| {
         let mut m = m.clone();
-        for label in labels.iter().filter(|l| l.key == m.id) {
+        let id = m.id;
+        for label in labels.iter().filter(|l| l.key == id) {
             let (class, flags) = label.in_place_of(screen(&mut m));
             screen(&mut m).class = class;
             screen(&mut m).flags = flags;
