@@ -45,6 +45,7 @@ impl Log {
         change: Change,
         now: Timestamp,
     ) -> Result<(LabelRow, bool)> {
+        let now = whole_microseconds(now);
         let state_key = format!("label/{}/{}/{}", message.id, message.edit, by.name);
         for _ in 0..ATTEMPTS {
             let held = self.0.state(&state_key).await?;
@@ -83,6 +84,11 @@ impl Log {
         }
         Err(record_log::Error::GuardFailed { key: state_key }.into())
     }
+}
+
+/// As the catalog keeps times, so that the answer and what is read later show the same.
+fn whole_microseconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
 
 /// The one partition of `decisions`.
