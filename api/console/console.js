@@ -83,6 +83,25 @@ function telegramLink(message) {
   return message.deep_link?.startsWith("https://t.me/") ? message.deep_link : null;
 }
 
+/** The class that counts: an analyst's own before the screen's. */
+function classOf(message) {
+  return message.label?.class ?? message.screen?.class ?? "noise";
+}
+
+function flagsOf(message) {
+  const flags = message.screen?.flags ?? [];
+  const said = message.label?.spam;
+  if (said === true && !flags.includes("spam")) return [...flags, "spam"];
+  return said === false ? flags.filter((flag) => flag !== "spam") : flags;
+}
+
+function labelBadge({ label }) {
+  if (!label) return null;
+  const parts = [CLASS_NAMES[label.class], label.spam === true ? "spam" : label.spam === false ? "no spam" : null];
+  const when = time.format(new Date(label.at));
+  return h("span", { class: "badge label", dir: "auto", title: `label by ${label.by}, ${when}` }, `labelled ${parts.filter(Boolean).join(", ")}`);
+}
+
 function card(message, { highlights, score, here = false, live = false, detail = true } = {}) {
   const screen = message.screen ?? { class: "noise", score: 0, flags: [] };
   const link = telegramLink(message);
@@ -95,13 +114,15 @@ function card(message, { highlights, score, here = false, live = false, detail =
     );
   }
   if (link) actions.append(h("a", { href: link, target: "_blank", rel: "noopener noreferrer", onclick: (e) => e.stopPropagation() }, "Telegram"));
-  const element = h("li", { class: `message ${screen.class}${here ? " here" : ""}${live ? " fresh" : ""}`, tabindex: "0" },
+  const name = classOf(message);
+  const element = h("li", { class: `message ${name}${here ? " here" : ""}${live ? " fresh" : ""}`, tabindex: "0" },
     h("div", { class: "meta" },
-      h("span", { class: `badge ${screen.class}`, title: `score ${screen.score.toFixed(2)}` }, `${CLASS_NAMES[screen.class] ?? screen.class} ${screen.score.toFixed(2)}`),
+      h("span", { class: `badge ${name}`, title: `score ${screen.score.toFixed(2)}, screened as ${CLASS_NAMES[screen.class] ?? screen.class}` }, `${CLASS_NAMES[name] ?? name} ${screen.score.toFixed(2)}`),
+      labelBadge(message),
       h("b", { dir: "auto" }, message.chat.title ?? message.chat.id),
       h("span", { dir: "auto" }, message.author?.name ?? ""),
       h("time", { datetime: message.event_time }, time.format(new Date(message.event_time))),
-      ...(screen.flags ?? []).map((flag) => h("span", { class: "badge flag" }, flag)),
+      ...flagsOf(message).map((flag) => h("span", { class: "badge flag" }, flag)),
       score === undefined ? null : h("span", { title: "rank score" }, `rank ${score.toFixed(3)}`),
       actions),
     h("p", { class: "text folded", dir: "auto", lang: message.lang === "und" ? "" : message.lang }, ...marked(text, highlights)));
@@ -194,7 +215,7 @@ function closeSide() {
 async function showContext(message) {
   try {
     const answer = await api("GET", `/v1/messages/${encodeURIComponent(message.id)}/context?before=8&after=8`);
-    const list = h("ol", { class: "context" }, ...answer.items.map((m) => card(m, { here: m.id === message.id, detail: false })));
+    const list = h("ol", { class: "context" }, ...answer.items.map((m) => (m.id === message.id ? labelled(m) : card(m, { detail: false }))));
     list.style.listStyle = "none";
     list.style.padding = "0";
     openSide("Context", list);
@@ -202,6 +223,41 @@ async function showContext(message) {
   } catch (error) {
     fail(error);
   }
+}
+
+// ---- Labels ----
+
+const LABELS = [["signal", { class: "signal" }], ["weak", { class: "weak_signal" }], ["noise", { class: "noise" }], ["spam", { spam: true }], ["no spam", { spam: false }]];
+
+/** The message read in context, with buttons to label it; the one pressed takes the label back. */
+function labelled(message) {
+  const element = card(message, { here: true, detail: false });
+  const error = h("span", { class: "error" });
+  const give = async (change) => {
+    try {
+      const { label } = await api("POST", "/v1/feedback", { message: message.id, edit: message.edit, ...change });
+      message.label = label;
+      element.replaceWith(labelled(message));
+      for (const shown of $("list").querySelectorAll(".message")) if (shown.message?.id === message.id) relabel(shown, label);
+    } catch (failure) {
+      error.textContent = failure.message;
+    }
+  };
+  element.append(h("div", { class: "labels", role: "group", "aria-label": "Label" }, "Label:", ...LABELS.map(([name, change]) => {
+    const [[field, value]] = Object.entries(change);
+    const pressed = message.label?.[field] === value;
+    return h("button", { type: "button", "aria-pressed": String(pressed), title: pressed ? "Take back" : `Label: ${name}`, onclick: () => give({ [field]: pressed ? null : value }) }, name);
+  }), error));
+  return element;
+}
+
+/** The card in the list shows the new label; it stays where it is until the next question. */
+function relabel(shown, label) {
+  shown.message.label = label;
+  const fresh = card(shown.message);
+  const text = shown.querySelector(".text");
+  fresh.querySelector(".text").replaceWith(text); // with its highlights
+  shown.replaceWith(fresh);
 }
 
 const number = (x) => (x ?? 0).toFixed(3);

@@ -3,7 +3,7 @@
 //! | scope | may |
 //! |---|---|
 //! | `read` | messages, search, chats, topics, records, tail, tickets; with an unlimited key statistics, dead letters, rules, metrics and every topic |
-//! | `review` | what `read` may; labels and reviews come with their routes |
+//! | `review` | what `read` may; labels, its own and everybody's; reviews come with their routes |
 //! | `ingest` | imports, with an unlimited key |
 //! | `admin` | everything, keys and rules too; never limited to chats |
 //!
@@ -22,7 +22,7 @@ mod key_ring;
 mod tickets;
 mod watch;
 
-pub(crate) use extract::{Admin, Auditor, Follower, Importer, Reader};
+pub(crate) use extract::{Admin, Auditor, Follower, Importer, Reader, Reviewer};
 pub use issue::{IssueError, IssuedKey, KeyRequest, issue_key};
 pub(crate) use key_ring::{KeyRing, SecretHash, hash};
 pub(crate) use tickets::Tickets;

@@ -31,6 +31,8 @@ pub struct ApiConfig {
     pub max_pinned_hits: usize,
     /// The query's vector is waited for this long, in milliseconds; a hybrid search then goes on with words only.
     pub embed_timeout_ms: u64,
+    /// A label given is answered once lists and searches go by it, or after this long, in milliseconds.
+    pub label_wait_ms: u64,
     /// The live tail.
     pub tail: TailConfig,
 }
@@ -49,6 +51,7 @@ impl Default for ApiConfig {
             search_pin_s: 15 * 60,
             max_pinned_hits: 300_000,
             embed_timeout_ms: 2_000,
+            label_wait_ms: 2_000,
             tail: TailConfig::default(),
         }
     }

@@ -15,6 +15,7 @@ mod auth;
 mod body;
 mod config;
 mod cursor;
+mod labels;
 mod middleware;
 mod openapi;
 mod params;

@@ -21,6 +21,7 @@ use crate::problem::Code;
     tags(
         (name = "messages", description = "Messages and chats"),
         (name = "search", description = "Words, vectors, or both"),
+        (name = "feedback", description = "Labels: what analysts say of messages"),
         (name = "live", description = "The live tail, with exact resume"),
         (name = "log", description = "Topics and records, byte for byte"),
         (name = "imports", description = "Telegram Desktop exports"),
@@ -202,10 +203,7 @@ fn put_message(schemas: &mut Map<String, Value>) {
             "deep_link".into(),
             json!({"type": ["string", "null"], "description": "Opens the message in Telegram; `null` for users and basic groups."}),
         );
-        properties.insert(
-            "label".into(),
-            json!({"type": ["string", "null"], "description": "An analyst's own class, which class filters obey first."}),
-        );
+        properties.insert("label".into(), crate::labels::schema());
         properties.insert("story".into(), null_for_now("The story it belongs to."));
         properties.insert(
             "subjects".into(),

@@ -10,6 +10,7 @@ mod chats;
 mod console;
 mod dead_letters;
 mod explain;
+mod feedback;
 mod imports;
 mod keys;
 mod messages;
@@ -33,6 +34,8 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(messages::context))
         .routes(routes!(explain::explain))
         .routes(routes!(search::search))
+        .routes(routes!(feedback::list, feedback::give))
+        .routes(routes!(feedback::take_back))
         .routes(routes!(topics::list))
         .routes(routes!(records::read))
         .routes(routes!(tickets::issue))

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use telesift_schemas::{Class, Message};
+use telesift_schemas::{Message, MessageKey};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{RefOr, Schema},
 };
+
+use crate::labels::LabelView;
 
 /// A message in an answer.
 #[derive(Serialize)]
@@ -15,8 +17,8 @@ pub(crate) struct MessageView {
     #[serde(flatten)]
     message: Message,
     deep_link: Option<String>,
-    /// An analyst's own class, which class filters obey first. Nobody can label yet.
-    label: Option<Class>,
+    /// What analysts say of this version, which filters obey first. See [`crate::labels::put_on`].
+    pub(crate) label: Option<LabelView>,
     /// The story it belongs to. No stage tells stories yet.
     story: Option<()>,
     /// Subjects of the knowledge base. No stage finds any yet.
@@ -32,6 +34,13 @@ impl From<Message> for MessageView {
             story: None,
             subjects: [],
         }
+    }
+}
+
+impl MessageView {
+    /// The message and its edit.
+    pub(crate) fn version(&self) -> (MessageKey, i64) {
+        (self.message.id, self.message.edit)
     }
 }
 

@@ -20,7 +20,10 @@ use crate::{
     problem::Result as Answer,
 };
 
+mod labels;
 mod trace;
+
+pub(crate) use labels::{Change, decisions};
 
 /// The message store, closed until someone says who looks.
 pub(crate) struct Store(Arc<dyn MessageStore>);

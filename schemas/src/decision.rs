@@ -57,16 +57,21 @@ pub enum DecisionKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
     },
-    /// An analyst labelled a message version.
+    /// An analyst labelled a message version. It states the owner's whole label, not what changed of it: the last one of
+    /// an owner and version counts, and one that says neither class nor spam takes the label back.
     Labelled {
         /// The message.
         message: MessageKey,
         /// Its edit, as in [`crate::Message::edit`].
         edit: i64,
-        /// The class given; `None` takes a label back.
+        /// The class given, where said.
         class: Option<Class>,
         /// Whether it is spam, where said.
         spam: Option<bool>,
+        /// Whose label it is, by the name of the key, so that a rotated key of the same name goes on with its labels and
+        /// no catalog is needed to tell. Absent: the owner is [`Decision::by`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
     },
 }
 

@@ -20,6 +20,8 @@ use crate::{
 pub(crate) struct Reader(pub(crate) Viewer);
 /// May read across all chats: statistics, dead letters, metrics.
 pub(crate) struct Auditor(pub(crate) Viewer);
+/// May label, and read labels, of what its key can see.
+pub(crate) struct Reviewer(pub(crate) Viewer);
 /// May import.
 pub(crate) struct Importer;
 /// May do everything; who it is stands beside what they decide.
@@ -57,6 +59,15 @@ impl FromRequestParts<Arc<App>> for Auditor {
         viewer.require_any(&READING)?;
         viewer.require_unlimited()?;
         Ok(Auditor(viewer))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Reviewer {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
+        let viewer = viewer(parts, app).await?;
+        viewer.require_any(&[Scope::Review])?;
+        Ok(Reviewer(viewer))
     }
 }
 

@@ -13,6 +13,7 @@ use telesift_schemas::{Message, MessageKey};
 use crate::{
     auth::Reader,
     cursor::Page,
+    labels,
     params::{MessageQuery, Params, path_value},
     problem::{Problem, Result},
     state::App,
@@ -34,10 +35,10 @@ const MAX_NEIGHBOURS: usize = 200;
     params(
         ("chat" = Option<Vec<String>>, Query, description = "In this chat", example = json!(["-1001234567890"])),
         ("author" = Option<Vec<String>>, Query, description = "By this author"),
-        ("class" = Option<Vec<String>>, Query, description = "`noise`, `weak_signal`, `signal`"),
-        ("min_score" = Option<f64>, Query, description = "At least this score, 0..1"),
+        ("class" = Option<Vec<String>>, Query, description = "`noise`, `weak_signal`, `signal`; by the label where there is one"),
+        ("min_score" = Option<f64>, Query, description = "At least this score of the screen, 0..1, whatever the label"),
         ("lang" = Option<Vec<String>>, Query, description = "ISO 639-1 code, or `und`", example = json!(["uk"])),
-        ("flag" = Option<Vec<String>>, Query, description = "With this flag, such as `spam`"),
+        ("flag" = Option<Vec<String>>, Query, description = "With this flag, such as `spam` (by the label where there is one)"),
         ("kind" = Option<Vec<String>>, Query, description = "`text`, `photo`, … `deleted`, `other`"),
         ("subject" = Option<Vec<String>>, Query, description = "On this subject of the knowledge base; no message has one yet"),
         ("since" = Option<String>, Query, description = "Sent at or after (RFC 3339)", example = "2026-01-05T00:00:00Z"),
@@ -70,7 +71,9 @@ pub(crate) async fn list(
         event_time: last.event_time,
         key: last.id,
     })?;
-    Ok(Json(page.map(MessageView::from)))
+    let mut page = page.map(MessageView::from);
+    labels::put_on(&app, page.items.iter_mut()).await?;
+    Ok(Json(page))
 }
 
 /// A message, with its superseded versions where asked for.
@@ -108,10 +111,13 @@ pub(crate) async fn one(
         true => Some(store.history(&key).await?),
         false => None,
     };
-    Ok(Json(MessageWithEdits {
+    let mut answer = MessageWithEdits {
         message: message.into(),
         edits: edits.map(|list| list.into_iter().map(Into::into).collect()),
-    }))
+    };
+    let edits = answer.edits.iter_mut().flatten();
+    labels::put_on(&app, edits.chain([&mut answer.message])).await?;
+    Ok(Json(answer))
 }
 
 /// List a message's neighbours in its chat
@@ -144,8 +150,10 @@ pub(crate) async fn context(
     if items.iter().all(|m| m.id != key) {
         return Err(missing(&key));
     }
+    let mut items: Vec<MessageView> = items.into_iter().map(Into::into).collect();
+    labels::put_on(&app, items.iter_mut()).await?;
     Ok(Json(Page {
-        items: items.into_iter().map(Into::into).collect(),
+        items,
         next_cursor: None,
     }))
 }

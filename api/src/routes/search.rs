@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     auth::{Reader, Viewer},
     body::JsonObject,
-    cursor,
+    cursor, labels,
     params::{DEFAULT_LIMIT, FilterBody, parse_closed, reject_unknown_fields, valid_limit},
     pins::{Pin, PinnedHit, Searched},
     problem::{Code, Problem, Result},
@@ -118,6 +118,7 @@ pub(crate) async fn search(
         None => first_page(&app, &viewer, body, limit).await?,
         Some(_) => next_page(&app, &viewer, body, limit).await?,
     };
+    labels::put_on(&app, answer.hits.iter_mut().map(|h| &mut h.message)).await?;
     answer.took_ms = started.elapsed().as_millis() as u64;
     Ok(Json(answer))
 }

@@ -30,7 +30,7 @@ const RETRY: &[u8] = b"retry: 2000\n\n";
         ("partition" = Option<String>, Query, description = "`all` or a number"),
         ("ticket" = Option<String>, Query, description = "Instead of a key; see `POST /v1/tickets`"),
         ("Last-Event-ID" = Option<String>, Header, description = "The last cursor; counts before `from`"),
-        ("chat" = Option<Vec<String>>, Query, description = "On `messages`, as all filters of `GET /v1/messages` but `subject`"),
+        ("chat" = Option<Vec<String>>, Query, description = "On `messages`, as all filters of `GET /v1/messages` but `subject`, applied to the record as screened, which has no label"),
         ("author" = Option<Vec<String>>, Query), ("class" = Option<Vec<String>>, Query), ("min_score" = Option<f64>, Query),
         ("lang" = Option<Vec<String>>, Query), ("flag" = Option<Vec<String>>, Query), ("kind" = Option<Vec<String>>, Query),
         ("since" = Option<String>, Query), ("until" = Option<String>, Query), ("include_noise" = Option<bool>, Query),

@@ -34,7 +34,8 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 ///
 /// Frames are JSON objects of the types `heartbeat` (the first, one every 5 s, one when history is caught up), `record`
 /// and `gap`. Reconnecting with the last frame's `cursor` as `from` misses nothing and repeats nothing. On `messages`
-/// the filters of `GET /v1/messages` but `subject` apply; the cursor moves past what they leave out. A client that reads
+/// the filters of `GET /v1/messages` but `subject` apply, to the record as screened: it has no label; the cursor moves
+/// past what they leave out. A client that reads
 /// nothing for 60 s is closed with 1013.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/tail", tag = "live",

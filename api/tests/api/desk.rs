@@ -101,6 +101,11 @@ impl Desk {
     }
 
     pub(crate) async fn with(config: ApiConfig) -> Desk {
+        // No stage runs here that a label could wait for.
+        let config = ApiConfig {
+            label_wait_ms: 0,
+            ..config
+        };
         let clock = Arc::new(ManualClock::default());
         let log = Arc::new(MemoryLog::with_clock(clock.clone()));
         for (topic, partitions) in Topic::ALL {
@@ -166,8 +171,17 @@ impl Desk {
 
     /// A key of these scopes, limited to `chats` if given.
     pub(crate) async fn key(&self, scopes: &[Scope], chats: Option<&[&str]>) -> String {
+        self.key_named("test", scopes, chats).await
+    }
+
+    pub(crate) async fn key_named(
+        &self,
+        name: &str,
+        scopes: &[Scope],
+        chats: Option<&[&str]>,
+    ) -> String {
         let request = KeyRequest {
-            name: "test".into(),
+            name: name.into(),
             scopes: scopes.to_vec(),
             chats: chats.map(|c| c.iter().map(|id| id.parse().unwrap()).collect()),
             expires_at: None,

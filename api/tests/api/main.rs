@@ -10,6 +10,7 @@ mod dead_letters;
 mod desk;
 mod documents;
 mod errors;
+mod feedback;
 mod hostile;
 mod imports;
 mod keys;

@@ -7,6 +7,7 @@
 mod config;
 mod database;
 mod error;
+mod labels;
 mod queries;
 mod records;
 mod row;

@@ -1,8 +1,9 @@
-//! Every query of the catalog, in the common subset of SQLite and Postgres: one text, both databases.
+//! The queries of the catalog (those of labels stand in `labels`), in the common subset of SQLite and Postgres: one text,
+//! both databases.
 //!
-//! The subset: `$n` placeholders, `ON CONFLICT DO NOTHING`, `COALESCE`, `CASE`-free comparisons. Every statement is a
-//! transaction of its own; a compare-and-set says what it expects in its `WHERE`, and the number of rows says whether
-//! that held.
+//! The subset: `$n` placeholders, `ON CONFLICT DO NOTHING` and `DO UPDATE … WHERE`, `COALESCE`, `CASE`-free comparisons.
+//! Every statement is a transaction of its own; a compare-and-set says what it expects in its `WHERE`, and the number of
+//! rows says whether that held.
 
 /// Answers if the database is there and its tables are readable.
 pub(crate) const PING: &str = "SELECT id FROM api_keys LIMIT 1";

@@ -113,6 +113,6 @@ pub(crate) fn json<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(damaged)
 }
 
-fn damaged(cause: impl std::fmt::Display) -> Error {
+pub(crate) fn damaged(cause: impl std::fmt::Display) -> Error {
     Error::Damaged(cause.to_string())
 }

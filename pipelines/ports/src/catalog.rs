@@ -1,4 +1,6 @@
-//! The catalog: positions of the stages that write to stores, imports, keys. SQL behind it, one text per query.
+//! The catalog: positions of the stages that write to stores, imports, keys, labels. SQL behind it, one text per query.
+
+mod labels;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -9,9 +11,11 @@ use crate::{
     ledger::{StageKey, StageState},
 };
 
+pub use labels::{InForce, LABELS_STAGE, Label, LabelFilter, LabelRow, Labels, in_force};
+
 /// Small relational state. Everything but credentials can be rebuilt from the log.
 #[async_trait]
-pub trait Catalog: Send + Sync + 'static {
+pub trait Catalog: Labels + Send + Sync + 'static {
     /// Position and counters of a log-to-store stage.
     async fn stage_state(&self, key: &StageKey) -> Result<Option<StageState>>;
 

@@ -1,5 +1,6 @@
 //! The message store: the current version of every message, searchable; superseded versions beside it.
 
+mod labels;
 mod ranking;
 mod versions;
 
@@ -7,6 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use telesift_schemas::{ChatId, Class, Message, MessageKey, MessageKind, Timestamp};
 
+pub use labels::VersionLabel;
 pub use ranking::{Candidate, RRF_K, Ranked, leg_depth, rank};
 pub use versions::{Versions, searched_text, sort_versions};
 
@@ -17,6 +19,14 @@ pub trait MessageStore: Send + Sync + 'static {
     /// superseded versions first. Idempotent: the same batch again changes nothing. The order within a batch does not
     /// matter.
     async fn apply(&self, batch: Vec<IndexedMessage>) -> Result<Applied>;
+
+    /// Sets what analysts say of current versions: filters on class, the exclusion of noise, the flag `spam` and class
+    /// counts go by it from then on. A label whose version is not current is passed over, as is one decided before what
+    /// is set. Idempotent. An edit has no label; the same version applied again keeps its own. Returns how many versions
+    /// were found with something else set.
+    ///
+    /// What is read back is the record, without labels.
+    async fn set_labels(&self, labels: &[VersionLabel]) -> Result<usize>;
 
     /// The current version.
     async fn get(&self, key: &MessageKey) -> Result<Option<Message>>;
@@ -42,7 +52,7 @@ pub trait MessageStore: Send + Sync + 'static {
     /// Fetches several current versions, in the order asked for; those gone are left out.
     async fn get_many(&self, keys: &[MessageKey]) -> Result<Vec<Message>>;
 
-    /// Counts of current versions by class and by the `top` noisiest chats, over `since..until`.
+    /// Counts of current versions by class (a label's where there is one) and by the `top` noisiest chats, over `since..until`.
     async fn class_counts(&self, query: &ClassCountsQuery) -> Result<ClassCounts>;
 
     /// The chats messages were seen of, with the newest title and the number of current versions, by id.
@@ -89,15 +99,15 @@ pub struct MessageFilter {
     pub chats: Vec<ChatId>,
     /// By these authors.
     pub authors: Vec<ChatId>,
-    /// Of these classes. Empty: all but noise, unless `include_noise`.
+    /// Of these classes, by the label where there is one. Empty: all but noise, unless `include_noise`.
     pub classes: Vec<Class>,
-    /// With at least this score, 0..1.
+    /// With at least this score of the screen, 0..1, whatever the label.
     pub min_score: Option<f64>,
     /// In these languages.
     pub langs: Vec<String>,
     /// Of these kinds. Deleted messages are left out unless `deleted` is among them.
     pub kinds: Vec<MessageKind>,
-    /// With at least one of these flags.
+    /// With at least one of these flags; `spam` by the label where there is one.
     pub flags: Vec<String>,
     /// Sent at or after.
     pub since: Option<Timestamp>,
@@ -111,7 +121,7 @@ pub struct MessageFilter {
 }
 
 impl MessageFilter {
-    /// Whether `message` passes; the same rule as the store's, for the tail.
+    /// Whether `message` passes; the same rule as the store's for messages without label, for the tail.
     pub fn matches(&self, message: &Message) -> bool {
         fn any<T: PartialEq>(wanted: &[T], found: &T) -> bool {
             wanted.is_empty() || wanted.contains(found)

@@ -9,11 +9,12 @@ use telesift_ports::{
     message_store::{self, IndexedMessage},
     record_log::{StoredRecord, Transaction},
 };
-use telesift_schemas::{DeadLetterCode, Message, Offset, TopicPartition};
+use telesift_schemas::{DeadLetterCode, Message, MessageKey, Offset, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},
     dead_letter::{self, Refusal},
+    labels,
     screen::gap_counters,
 };
 
@@ -60,6 +61,30 @@ impl Index {
             stage: STAGE.into(),
             input: at.clone(),
         }
+    }
+
+    /// A store that was thrown away is filled again: one that holds nothing, although messages were stored, begins with
+    /// the first record.
+    async fn start_over_if_lost(&mut self) -> Result<(), StageError> {
+        let has_stored = |s: &StageState| s.counters.emitted > 0;
+        if !self.states.iter().flatten().any(has_stored) || self.store.stats().await?.n_messages > 0
+        {
+            return Ok(());
+        }
+        tracing::warn!("the message store is empty: it is filled again from `messages`");
+        for (input, state) in self.inputs.iter().zip(&mut self.states) {
+            let Some(lost) = state else { continue };
+            let key = StageKey {
+                stage: STAGE.into(),
+                input: input.clone(),
+            };
+            let fresh = StageState::default();
+            self.catalog
+                .put_stage_state(&key, Some(lost.next), &fresh)
+                .await?;
+            *state = Some(fresh);
+        }
+        Ok(())
     }
 
     /// Parses and embeds what can be indexed; the rest is to be refused.
@@ -184,6 +209,7 @@ impl Process for Index {
         for i in 0..self.inputs.len() {
             self.states[i] = self.catalog.stage_state(&self.key(&self.inputs[i])).await?;
         }
+        self.start_over_if_lost().await?;
         Ok(self
             .states
             .iter()
@@ -193,7 +219,10 @@ impl Process for Index {
 
     async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
         let (candidates, mut refused) = self.prepare(inputs).await?;
+        let keys: Vec<MessageKey> = candidates.iter().map(|c| c.message.id).collect();
         self.apply(candidates, &mut refused).await?;
+        // After the messages are stored: whoever labels one now finds it there. See `labels`.
+        labels::set_in_force(&*self.catalog, &*self.store, &keys).await?;
         self.bury(&refused).await?;
         for input in inputs {
             self.commit(input, &refused).await?;

@@ -1,4 +1,5 @@
-//! The stages of the flow, one file each, in flow order: `ingest -> screen -> index`. No IO except through ports.
+//! The stages of the flow, one file each, in flow order: `ingest -> screen -> index`, and `labels` beside it. No IO except
+//! through ports.
 //!
 //! A stage says what becomes of a batch ([`consumer::Process`]); [`consumer::Consumer`] is the read-process-commit loop,
 //! written once. `dead_letter` is where every stage puts what it cannot process.
@@ -8,6 +9,7 @@ pub mod dead_letter;
 pub mod decisions;
 pub mod index;
 pub mod ingest;
+pub mod labels;
 pub mod screen;
 mod telemetry;
 

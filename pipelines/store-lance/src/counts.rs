@@ -16,6 +16,7 @@ use telesift_schemas::{Chat, ChatId, Class, MessageKind};
 use crate::{
     error::Attempt,
     filter::Predicate,
+    labels::class_named,
     rows::{self, Rows},
     schema::columns as col,
     store::LanceStore,
@@ -141,8 +142,7 @@ async fn tally(
 }
 
 fn class(name: &str) -> Class {
-    let found = Class::ALL.into_iter().find(|c| c.as_str() == name);
-    found.unwrap_or(Class::Noise)
+    class_named(name).unwrap_or(Class::Noise)
 }
 
 async fn noisiest(

@@ -9,6 +9,7 @@ mod durable;
 mod error;
 mod filter;
 mod key_filter;
+mod labels;
 mod maintain;
 mod open;
 mod read;

@@ -2,13 +2,14 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use lancedb::{
     Connection, ObjectStoreRegistry, Session, Table,
     index::{
         Index,
         scalar::{BTreeIndexBuilder, BitmapIndexBuilder, FtsIndexBuilder, LabelListIndexBuilder},
     },
+    table::NewColumnTransform,
 };
 use telesift_ports::message_store::{Error, Result};
 use telesift_schemas::Generation;
@@ -38,6 +39,7 @@ impl LanceStore {
         let messages = open_table(&connection, &format!("messages{suffix}"), schema).await?;
         let found = messages.schema().await.map_err(Fault::from)?;
         check_identity(&config, &found)?;
+        add_label_columns(&messages, &found).await?;
         make_indexes(&messages, message_indexes()).await?;
 
         let name = format!("message_versions{suffix}");
@@ -85,6 +87,29 @@ async fn open_table(connection: &Connection, name: &str, schema: SchemaRef) -> A
             }
         }
         Err(other) => Err(other.into()),
+    }
+}
+
+/// Tables made before there were labels have no columns for them.
+async fn add_label_columns(messages: &Table, found: &SchemaRef) -> Attempt<()> {
+    let missing = |found: &SchemaRef| -> Vec<Field> {
+        let wanted = schema::labels().into_iter();
+        wanted
+            .filter(|f| found.field_with_name(f.name()).is_err())
+            .collect()
+    };
+    let columns = missing(found);
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let nulls = NewColumnTransform::AllNulls(Arc::new(Schema::new(columns)));
+    match messages.add_columns().transform(nulls).execute().await {
+        Ok(_) => Ok(()),
+        // Another process may have been faster.
+        Err(error) => match missing(&messages.schema().await?).is_empty() {
+            true => Ok(()),
+            false => Err(error.into()),
+        },
     }
 }
 
@@ -176,5 +201,59 @@ fn local_folder(uri: &str) -> Option<PathBuf> {
         None => Some(PathBuf::from(uri)),
         Some(("file", path)) => Some(PathBuf::from(path)),
         Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use telesift_ports::{
+        contract::message_store::fixtures::{find, message, model, plain, screen, turned},
+        message_store::{MessageStore, VersionLabel},
+    };
+    use telesift_schemas::{Class, Offset};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_table_made_before_there_were_labels_gets_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let uri = folder.path().to_str().expect("a path");
+        let config = LanceStoreConfig::new(uri, Some(model()));
+        let mut quiet = message(1, 1, "the ferry leaves");
+        screen(&mut quiet).class = Class::Noise;
+        {
+            let connection = connect(&config).await.expect("it connects");
+            let rows = [turned(quiet.clone(), 0.3), plain(message(1, 2, "ferry"))];
+            let rows = schema::message_rows(Some(&model()), &rows, &HashMap::new());
+            let rows = rows.expect("rows");
+            let n_old = rows.num_columns() - schema::labels().len();
+            let old: Vec<usize> = (0..n_old).collect();
+            let rows = rows.project(&old).expect("the columns of before");
+            let table = connection.create_empty_table("messages", rows.schema());
+            let table = table.execute().await.expect("a table");
+            table.add(rows).execute().await.expect("rows are stored");
+            let indexes = make_indexes(&table, message_indexes()).await;
+            indexes.expect("indexes are made");
+        }
+        for _ in 0..2 {
+            let store = LanceStore::open(config.clone()).await.expect("it opens");
+            let label = VersionLabel {
+                key: quiet.id,
+                edit: quiet.edit,
+                class: Some(Class::Signal),
+                spam: None,
+                decided: Offset(3),
+            };
+            store.set_labels(&[label]).await.expect("labels are set");
+            let found = find(&store, "ferry").await;
+            assert_eq!(found.len(), 2, "{found:?}");
+            let again = store.apply(vec![plain(quiet.clone())]).await;
+            assert_eq!(again.expect("stored").n_known, 1);
+            let more = vec![plain(message(1, 3, "a later row"))];
+            store.apply(more).await.expect("rows are added");
+            store.maintain().await.expect("maintenance succeeds");
+        }
     }
 }

@@ -15,6 +15,7 @@ use telesift_schemas::{ChatId, Message, MessageKey, Timestamp};
 use crate::{
     error::{Attempt, Fault},
     filter::Predicate,
+    labels::{Mark, class_named},
     schema::columns as col,
 };
 
@@ -71,6 +72,27 @@ impl Rows<'_> {
         let column = self.column(name)?.as_string_opt::<i32>();
         let column = column.ok_or_else(|| wrong_type(name))?;
         Ok(column.iter().map(|t| t.unwrap_or("")))
+    }
+
+    /// What rows of `messages` say of labels.
+    pub(crate) fn marks(&self) -> Attempt<Vec<Option<Mark>>> {
+        let classes = self.column(col::LABEL)?.as_string_opt::<i32>();
+        let classes = classes.ok_or_else(|| wrong_type(col::LABEL))?;
+        let spam = self.column(col::LABEL_SPAM)?.as_boolean_opt();
+        let spam = spam.ok_or_else(|| wrong_type(col::LABEL_SPAM))?;
+        let decided = self.column(col::LABEL_DECIDED)?;
+        let decided = decided.as_primitive_opt::<Int64Type>();
+        let decided = decided.ok_or_else(|| wrong_type(col::LABEL_DECIDED))?;
+        let marks = classes.iter().zip(spam).zip(decided);
+        Ok(marks
+            .map(|((class, spam), decided)| {
+                Some(Mark {
+                    class: class.and_then(class_named),
+                    spam,
+                    decided: decided?,
+                })
+            })
+            .collect())
     }
 
     /// The keys of rows of `messages`.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use arrow::{
     array::{
         ArrayRef, BooleanArray, FixedSizeListBuilder, Float32Builder, Float64Array, Int32Array,
-        Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
+        Int64Array, RecordBatch, StringArray,
     },
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
@@ -15,7 +15,10 @@ use telesift_ports::{
 };
 use telesift_schemas::{Message, MessageKey};
 
-use crate::error::{Attempt, Fault};
+use crate::{
+    error::{Attempt, Fault},
+    labels::{Mark, mark_columns, seen},
+};
 
 /// Column names. The order of a row's facts is that of [`messages`].
 pub(crate) mod columns {
@@ -37,6 +40,10 @@ pub(crate) mod columns {
     pub(crate) const TERMS: &str = "terms";
     pub(crate) const HAS_VECTOR: &str = "has_vector";
     pub(crate) const VECTOR: &str = "vector";
+    /// What analysts say of the version, and which decision said it last. Null: nothing.
+    pub(crate) const LABEL: &str = "label";
+    pub(crate) const LABEL_SPAM: &str = "label_spam";
+    pub(crate) const LABEL_DECIDED: &str = "label_decided";
     /// Of `message_versions` only: key, edit and origin offset.
     pub(crate) const VERSION_ID: &str = "id";
 }
@@ -50,7 +57,8 @@ pub(crate) const LAYOUT_KEY: &str = "telesift.layout";
 pub(crate) const LAYOUT: &str = "1";
 
 /// The schema of `messages`: the facts filters need, the record as JSON (`body`), its index terms joined by spaces
-/// (`terms`), and the vector, if there is a model. Times are whole microseconds since 1970.
+/// (`terms`), the vector, if there is a model, and the label. Times are whole microseconds since 1970. `class` and `flags`
+/// are what filters go by: the label's where there is one, else the screen's, which stays in `body`.
 pub(crate) fn messages(model: Option<&EmbeddingModel>) -> SchemaRef {
     let flag = Arc::new(Field::new("item", DataType::Utf8, true));
     let mut fields = vec![
@@ -79,7 +87,17 @@ pub(crate) fn messages(model: Option<&EmbeddingModel>) -> SchemaRef {
         fields.push(Field::new(col::VECTOR, vector, true));
         metadata.insert(MODEL_KEY.to_owned(), model_name(model));
     }
+    fields.extend(labels());
     Arc::new(Schema::new_with_metadata(fields, metadata))
+}
+
+/// The columns of labels: the last ones, because tables made before there were labels get them added.
+pub(crate) fn labels() -> Vec<Field> {
+    vec![
+        Field::new(col::LABEL, DataType::Utf8, true),
+        Field::new(col::LABEL_SPAM, DataType::Boolean, true),
+        Field::new(col::LABEL_DECIDED, DataType::Int64, true),
+    ]
 }
 
 /// The schema of `message_versions`.
@@ -158,12 +176,16 @@ pub(crate) fn version_rows(rows: &[VersionRow]) -> Attempt<RecordBatch> {
     RecordBatch::try_new(versions(), columns).map_err(refused)
 }
 
-/// Rows of `messages`. All messages must have passed [`IndexedMessage::validate`].
+/// Rows of `messages`. All messages must have passed [`IndexedMessage::validate`]; `labels` are those of them that have
+/// one.
 pub(crate) fn message_rows(
     model: Option<&EmbeddingModel>,
     messages: &[IndexedMessage],
+    labels: &HashMap<MessageKey, Mark>,
 ) -> Attempt<RecordBatch> {
     let all = || messages.iter().map(|i| &i.message);
+    let marks: Vec<Option<Mark>> = all().map(|m| labels.get(&m.id).copied()).collect();
+    let seen = seen(all(), &marks);
     let bodies: Vec<String> = all().map(body).collect::<Attempt<_>>()?;
     let number = |f: fn(&Message) -> i64| -> ArrayRef {
         Arc::new(Int64Array::from_iter_values(all().map(f)))
@@ -188,11 +210,11 @@ pub(crate) fn message_rows(
         Arc::new(Int64Array::from_iter(
             all().map(|m| m.author.as_ref().map(|a| a.id.0)),
         )),
-        text(|m| m.screen.as_ref().map_or("", |s| s.class.as_str())),
+        seen.classes,
         Arc::new(Float64Array::from_iter_values(all().map(score))),
         text(|m| &m.lang),
         text(|m| m.kind.as_str()),
-        flags(messages),
+        seen.flags,
         Arc::new(StringArray::from_iter_values(bodies)),
         Arc::new(StringArray::from_iter_values(all().map(terms))),
         Arc::new(BooleanArray::from(has_vector)),
@@ -200,23 +222,13 @@ pub(crate) fn message_rows(
     if let Some(model) = model {
         columns.push(vectors(model, messages));
     }
+    columns.extend(mark_columns(&marks));
     RecordBatch::try_new(self::messages(model), columns).map_err(refused)
 }
 
 /// What the text index sees: our own analysis, so that query and index cannot drift apart.
 fn terms(message: &Message) -> String {
     telesift_text::terms(&searched_text(message)).join(" ")
-}
-
-fn flags(messages: &[IndexedMessage]) -> ArrayRef {
-    let mut lists = ListBuilder::new(StringBuilder::new());
-    for indexed in messages {
-        for flag in indexed.message.screen.iter().flat_map(|s| &s.flags) {
-            lists.values().append_value(flag);
-        }
-        lists.append(true);
-    }
-    Arc::new(lists.finish())
 }
 
 /// The vector, where it points anywhere: a text without a word has a vector of zeros, which no cosine is defined for.
@@ -238,6 +250,6 @@ fn vectors(model: &EmbeddingModel, messages: &[IndexedMessage]) -> ArrayRef {
     Arc::new(lists.finish())
 }
 
-fn refused(_: arrow::error::ArrowError) -> Fault {
+pub(crate) fn refused(_: arrow::error::ArrowError) -> Fault {
     Fault::Refused("the rows do not fit the columns".to_owned())
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use lancedb::Table;
 use telesift_ports::message_store::{
     Applied, ChatSummary, ClassCounts, ClassCountsQuery, Hit, IndexedMessage, ListPosition,
-    MessageFilter, MessageStore, Result, SearchRequest, StoreStats,
+    MessageFilter, MessageStore, Result, SearchRequest, StoreStats, VersionLabel,
 };
 use telesift_schemas::{Message, MessageKey};
 
@@ -45,6 +45,10 @@ impl std::fmt::Debug for LanceStore {
 impl MessageStore for LanceStore {
     async fn apply(&self, batch: Vec<IndexedMessage>) -> Result<Applied> {
         self.apply_batch(batch).await
+    }
+
+    async fn set_labels(&self, labels: &[VersionLabel]) -> Result<usize> {
+        self.write_labels(labels).await
     }
 
     async fn get(&self, key: &MessageKey) -> Result<Option<Message>> {

@@ -142,10 +142,11 @@ impl LanceStore {
     ) -> Attempt<()> {
         let model = self.config.model.as_ref();
         if !plan.merged.is_empty() {
-            merge(&self.messages, schema::message_rows(model, &plan.merged)?).await?;
+            let rows = schema::message_rows(model, &plan.merged, &plan.labels)?;
+            merge(&self.messages, rows).await?;
         }
         if !plan.added.is_empty() {
-            let rows = schema::message_rows(model, &plan.added)?;
+            let rows = schema::message_rows(model, &plan.added, &HashMap::new())?;
             self.messages.add(rows).execute().await?;
         }
         if plan.merged.is_empty() && plan.added.is_empty() {
@@ -169,7 +170,7 @@ impl LanceStore {
 }
 
 /// Replaces rows by key, in one commit. Never by something older, should another writer have been faster.
-async fn merge(table: &Table, rows: RecordBatch) -> Attempt<()> {
+pub(crate) async fn merge(table: &Table, rows: RecordBatch) -> Attempt<()> {
     let newer = format!(
         "source.{e} > target.{e} OR (source.{e} = target.{e} AND source.{o} >= target.{o})",
         e = col::EDIT,
@@ -207,6 +208,9 @@ async fn look_up(snapshot: &Table, keys: Vec<MessageKey>) -> Attempt<HashMap<Mes
             col::EDIT,
             col::ORIGIN_OFFSET,
             col::HAS_VECTOR,
+            col::LABEL,
+            col::LABEL_SPAM,
+            col::LABEL_DECIDED,
         ];
         let predicate = Predicate::everything().and(wanted);
         let found = rows::scan(snapshot, &predicate, &columns).await?;
@@ -223,10 +227,12 @@ fn held_in(rows: &Rows<'_>) -> Attempt<Vec<(MessageKey, Held)>> {
     let offsets = rows.integers(col::ORIGIN_OFFSET)?;
     let has_vector = rows.truths(col::HAS_VECTOR)?;
     let row_ids = rows.row_ids()?;
+    let labels = rows.marks()?;
     let found = rows.keys()?.enumerate().map(|(i, key)| {
         let held = Held {
             version: (edits[i], offsets[i]),
             has_vector: has_vector[i],
+            label: labels[i],
             row_id: row_ids[i],
         };
         (key, held)

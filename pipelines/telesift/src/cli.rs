@@ -59,6 +59,8 @@ pub(crate) enum Command {
     DeadLetters(DeadLettersArgs),
     /// Check, add and activate rule sets, and roll back.
     Rules(RulesArgs),
+    /// Label messages, list labels, export them with their texts.
+    Feedback(FeedbackArgs),
     /// Make, list and revoke API keys.
     Keys(KeysArgs),
     /// Measure on labelled messages, without a server.
@@ -213,6 +215,64 @@ pub(crate) struct DeadLettersArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct FeedbackArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<FeedbackAction>,
+    /// The message to label, as `<chat id>:<message id>`.
+    #[arg(required = true, value_name = "MESSAGE", allow_hyphen_values = true)]
+    pub(crate) message: Option<String>,
+    /// What it is: signal, weak_signal or noise; none takes it back.
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) class: Option<String>,
+    /// Whether it is spam; none takes it back.
+    #[arg(long, value_name = "ANSWER")]
+    pub(crate) spam: Option<Spam>,
+}
+
+/// An answer to whether a message is spam.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Spam {
+    Yes,
+    No,
+    None,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum FeedbackAction {
+    /// List labels, the last given first.
+    List {
+        #[command(flatten)]
+        filters: LabelFilters,
+        /// How many.
+        #[arg(long, default_value_t = 50, value_name = "N")]
+        limit: usize,
+    },
+    /// Print the labelled messages as lines of JSON: text, lang, class, spam, chat, message. Where owners differ, what
+    /// is in force.
+    Export {
+        #[command(flatten)]
+        filters: LabelFilters,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LabelFilters {
+    /// Only this message; may be repeated.
+    #[arg(long = "message", value_name = "MESSAGE", allow_hyphen_values = true)]
+    pub(crate) messages: Vec<String>,
+    /// Only this class: noise, weak_signal or signal; may be repeated.
+    #[arg(long = "class", value_name = "CLASS")]
+    pub(crate) classes: Vec<String>,
+    /// Only this chat, by Bot API id; may be repeated.
+    #[arg(long = "chat", value_name = "ID", allow_negative_numbers = true)]
+    pub(crate) chats: Vec<i64>,
+    /// Only labels of this owner, by the name of the key; may be repeated.
+    #[arg(long = "by", value_name = "NAME")]
+    pub(crate) by: Vec<String>,
+}
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct KeysArgs {
     #[command(subcommand)]
     pub(crate) action: KeysAction,
@@ -284,6 +344,43 @@ mod tests {
             panic!("{cli:?}")
         };
         assert_eq!(search.filters.chats, [-1001234567890]);
+    }
+
+    #[test]
+    fn a_message_is_labelled_by_its_id_or_labels_are_listed() {
+        let id = "-1001234567890:42";
+        for args in [
+            vec!["feedback", id, "--class", "signal", "--spam", "no"],
+            vec![
+                "feedback", "--class", "signal", "--spam", "no", id, "--json",
+            ],
+        ] {
+            let cli = Cli::try_parse_from([&["telesift"], &args[..]].concat()).unwrap();
+            let Command::Feedback(feedback) = cli.command else {
+                panic!("{args:?}")
+            };
+            assert_eq!(feedback.message.as_deref(), Some(id));
+            assert_eq!(feedback.class.as_deref(), Some("signal"));
+            assert_eq!(feedback.spam, Some(Spam::No));
+            assert!(feedback.action.is_none());
+        }
+        let args = [
+            "telesift",
+            "feedback",
+            "list",
+            "--message",
+            id,
+            "--chat",
+            "-7",
+        ];
+        let Command::Feedback(feedback) = Cli::try_parse_from(args).unwrap().command else {
+            panic!("{args:?}")
+        };
+        assert!(
+            matches!(feedback.action, Some(FeedbackAction::List { filters, .. })
+            if filters.messages == [id] && filters.chats == [-7])
+        );
+        assert!(Cli::try_parse_from(["telesift", "feedback"]).is_err());
     }
 
     #[test]

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Topics(args) => commands::topics::run(connection, args),
         Command::DeadLetters(args) => commands::dead_letters::run(connection, args),
         Command::Rules(args) => commands::rules::run(connection, args),
+        Command::Feedback(args) => commands::feedback::run(connection, args),
         Command::Keys(args) => commands::keys::run(connection, args),
         Command::Eval(args) => commands::eval::run(connection, args),
         Command::Doctor => commands::doctor::run(connection),

@@ -18,6 +18,7 @@ use telesift_stages::{
     decisions::rules::{self, RulesBook, RulesKeeper, RulesProjection},
     index::{self, Index},
     ingest::{ImportConfig, ImportRunner},
+    labels::{self, LabelProjection},
     screen::{self, ChainFactory, Screen},
 };
 use telesift_store_lance::{LanceStore, LanceStoreConfig};
@@ -44,8 +45,8 @@ impl Flow {
     ///
     /// ```text
     /// imports ─► telegram-raw ─► screen (SmartModules) ─► messages ─► index ─► message store
-    ///                                  ▲
-    ///                 rules ─► decisions (from which offset on)
+    ///                              ▲                                               ▲
+    ///     rules, labels ─► decisions (from which offset on) ─► labels ─────────────┘
     /// ```
     pub(crate) async fn start(config: &Config, data_dir: &Path, tasks: &mut Tasks) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -157,6 +158,27 @@ impl Flow {
         tasks.spawn(index::STAGE, move |stop| async move {
             Ok(consumer.run(index, stop).await?)
         });
+        // decisions ─► labels ─► catalog, store.
+        for input in partitions(&*log, Topic::DECISIONS).await? {
+            let projection = LabelProjection::new(
+                log.clone(),
+                catalog.clone(),
+                store.clone(),
+                clock.clone(),
+                input.clone(),
+            );
+            let consumer = Consumer {
+                log: log.clone(),
+                stage: labels::STAGE,
+                inputs: vec![input],
+                limits: ReadLimits::default(),
+                min_interval: Duration::ZERO,
+            };
+            tasks.spawn(labels::STAGE, move |stop| async move {
+                Ok(consumer.run(projection, stop).await?)
+            });
+        }
+
         let (maintained, every) = (
             store.clone(),
             Duration::from_secs(config.index.maintain_every_s.max(1)),

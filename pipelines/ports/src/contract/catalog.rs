@@ -1,5 +1,7 @@
 //! What every [`Catalog`] keeps to.
 
+mod labels;
+
 use std::{collections::BTreeMap, future::Future, path::PathBuf};
 
 use telesift_schemas::{ChatId, Offset, PartitionId, Timestamp, Topic, TopicPartition};
@@ -30,6 +32,7 @@ where
     keys_are_listed_newest_first(&fresh().await).await;
     a_key_is_revoked_once(&fresh().await).await;
     the_last_use_of_a_key_is_noted(&fresh().await).await;
+    labels::run(fresh).await;
 }
 
 fn at(second: i64) -> Timestamp {

@@ -10,12 +10,14 @@
 
 mod apply;
 pub mod fixtures;
+mod labels;
 mod read;
 mod search;
 mod vectors;
 
 pub use apply::*;
 pub use fixtures::model;
+pub use labels::*;
 pub use read::*;
 pub use search::*;
 pub use vectors::*;
@@ -64,6 +66,13 @@ macro_rules! message_store_contract {
             a_vector_of_another_length_is_refused
             hybrid_ranks_first_what_both_legs_find
             a_larger_limit_only_adds_hits
+            a_label_goes_before_the_screen
+            a_label_taken_back_leaves_the_screen
+            a_label_is_of_one_version
+            the_same_version_again_keeps_its_label
+            a_later_decision_is_never_undone_by_an_earlier_one
+            labels_filter_and_count_as_if_screened_so
+            labels_outlive_maintenance
         }
     };
     ($open:path: $($check:ident)*) => {

@@ -1,4 +1,6 @@
-//! The catalog in memory: stage states, imports and keys in maps behind one lock.
+//! The catalog in memory: stage states, imports, keys and labels in maps behind one lock.
+
+mod labels;
 
 use std::{
     collections::BTreeMap,
@@ -6,10 +8,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use telesift_schemas::{Offset, Timestamp};
+use telesift_schemas::{MessageKey, Offset, Timestamp};
 
 use crate::{
-    catalog::{Catalog, Error, ImportRow, KeyRow, Result},
+    catalog::{Catalog, Error, ImportRow, KeyRow, LabelRow, Result},
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
 };
@@ -28,6 +30,7 @@ struct Tables {
     imports: BTreeMap<String, ImportRow>,
     keys: BTreeMap<String, (KeyRow, [u8; 32])>,
     rules: rules::RulesTables,
+    labels: BTreeMap<(MessageKey, i64, String), LabelRow>,
 }
 
 impl MemoryCatalog {

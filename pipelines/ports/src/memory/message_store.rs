@@ -3,19 +3,20 @@
 mod search;
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
-use telesift_schemas::{Class, Message, MessageKey, MessageKind, Timestamp};
+use telesift_schemas::{Class, Message, MessageKey, MessageKind, Screen, Timestamp};
 
 use crate::{
     embedder::EmbeddingModel,
     message_store::{
         Applied, ChatNoise, ChatSummary, ClassBucket, ClassCounts, ClassCountsQuery, Hit,
         IndexedMessage, ListPosition, MessageFilter, MessageStore, Result, SearchRequest,
-        StoreStats, Versions, sort_versions,
+        StoreStats, VersionLabel, Versions, sort_versions,
     },
 };
 
@@ -29,6 +30,8 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct State {
     current: BTreeMap<MessageKey, IndexedMessage>,
+    /// Of current versions only.
+    labels: BTreeMap<MessageKey, VersionLabel>,
     superseded: BTreeMap<MessageKey, BTreeMap<(i64, u64), Message>>,
 }
 
@@ -66,6 +69,21 @@ impl MessageStore for MemoryStore {
         Ok(applied)
     }
 
+    async fn set_labels(&self, labels: &[VersionLabel]) -> Result<usize> {
+        let mut state = self.state();
+        let mut n_set = 0;
+        for label in labels {
+            let current = state.current.get(&label.key);
+            let is_current = current.is_some_and(|i| i.message.edit == label.edit);
+            let held = state.labels.get(&label.key);
+            if is_current && held.is_none_or(|h| h.decided <= label.decided && h != label) {
+                state.labels.insert(label.key, *label);
+                n_set += 1;
+            }
+        }
+        Ok(n_set)
+    }
+
     async fn get(&self, key: &MessageKey) -> Result<Option<Message>> {
         Ok(self.state().current.get(key).map(|i| i.message.clone()))
     }
@@ -86,7 +104,7 @@ impl MessageStore for MemoryStore {
         let mut found: Vec<&Message> = state
             .messages()
             .filter(|m| after.is_none_or(|a| (m.event_time, m.id) < (a.event_time, a.key)))
-            .filter(|m| filter.matches(m))
+            .filter(|m| filter.matches(&state.seen(m)))
             .collect();
         found.sort_by_key(|m| std::cmp::Reverse((m.event_time, m.id)));
         Ok(found.into_iter().take(limit).cloned().collect())
@@ -118,9 +136,12 @@ impl MessageStore for MemoryStore {
 
     async fn search(&self, request: &SearchRequest) -> Result<Vec<Hit>> {
         search::check(self.model.as_ref(), request)?;
+        let state = self.state();
+        let passes = |message: &Message| request.filter.matches(&state.seen(message));
         Ok(search::search(
-            self.state().current.values().collect(),
+            state.current.values().collect(),
             request,
+            passes,
         ))
     }
 
@@ -143,7 +164,7 @@ impl MessageStore for MemoryStore {
         });
         let mut tally = Tally::default();
         for message in counted {
-            tally.add(message, query.bucket_s);
+            tally.add(message, state.seen(message).screen.as_ref(), query.bucket_s);
         }
         Ok(tally.into_counts(query.top))
     }
@@ -186,6 +207,21 @@ impl State {
         self.current.values().map(|i| &i.message)
     }
 
+    /// The message as filters and counts see it: a label goes before the screen.
+    fn seen<'a>(&self, message: &'a Message) -> Cow<'a, Message> {
+        let (Some(label), Some(screen)) = (self.labels.get(&message.id), &message.screen) else {
+            return Cow::Borrowed(message);
+        };
+        let (class, flags) = label.in_place_of(screen);
+        let mut seen = message.clone();
+        seen.screen = Some(Screen {
+            class,
+            flags,
+            ..screen.clone()
+        });
+        Cow::Owned(seen)
+    }
+
     /// Takes the versions of one message, oldest first.
     fn merge(&mut self, key: MessageKey, versions: Versions, applied: &mut Applied) {
         let held = self.current.get(&key).map(|i| i.message.version());
@@ -202,6 +238,9 @@ impl State {
                     None => applied.n_new += 1,
                     Some(replaced) => {
                         applied.n_replaced += 1;
+                        if replaced.message.edit != version.0 {
+                            self.labels.remove(&key);
+                        }
                         let versions = self.superseded.entry(key).or_default();
                         versions.insert(replaced.message.version(), replaced.message);
                     }
@@ -226,8 +265,9 @@ struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    fn add(&mut self, message: &'a Message, bucket_s: Option<u64>) {
-        let Some(screen) = &message.screen else {
+    /// Counts `message` by what is seen of it.
+    fn add(&mut self, message: &'a Message, seen: Option<&Screen>, bucket_s: Option<u64>) {
+        let Some(screen) = seen else {
             return;
         };
         let width = bucket_s.and_then(|s| i64::try_from(s).ok());

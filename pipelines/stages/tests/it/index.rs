@@ -31,7 +31,16 @@ impl Embedder for Ones {
 }
 
 impl Flow {
-    async fn index(&self) {
+    pub(crate) async fn index(&self) {
+        let end = telesift_ports::RecordLog::bounds(&*self.log, &at(Topic::MESSAGES))
+            .await
+            .unwrap()
+            .end;
+        self.index_until(async || self.index_state().await.next == end)
+            .await;
+    }
+
+    pub(crate) async fn index_until(&self, is_done: impl AsyncFn() -> bool) {
         let embedder = Arc::new(Ones(model()));
         let inputs = vec![at(Topic::MESSAGES)];
         let index = Index::new(
@@ -54,18 +63,13 @@ impl Flow {
         };
         let stop = CancellationToken::new();
         let run = tokio::spawn(consumer.run(index, stop.clone()));
-        let end = telesift_ports::RecordLog::bounds(&*self.log, &at(Topic::MESSAGES))
-            .await
-            .unwrap()
-            .end;
-        self.wait_for(&run, async || self.index_state().await.next == end)
-            .await;
+        self.wait_for(&run, is_done).await;
         stop.cancel();
         run.await.unwrap().unwrap();
     }
 }
 
-fn with_origin(message: &str, offset: u64) -> String {
+pub(crate) fn with_origin(message: &str, offset: u64) -> String {
     let origin =
         format!(r#","origin":{{"topic":"telegram-raw","partition":0,"offset":{offset}}}}}"#);
     format!("{}{origin}", message.strip_suffix('}').unwrap())

@@ -9,4 +9,5 @@ mod flow;
 mod imports;
 mod index;
 mod rules;
+mod labels;
 mod screen;

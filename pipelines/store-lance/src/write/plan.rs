@@ -7,6 +7,7 @@ use telesift_schemas::MessageKey;
 
 use crate::{
     error::{Attempt, Fault},
+    labels::Mark,
     rows,
     schema::{self, VersionRow, offset_column},
 };
@@ -17,6 +18,7 @@ pub(super) struct Held {
     /// Edit and origin offset.
     pub(super) version: (i64, i64),
     pub(super) has_vector: bool,
+    pub(super) label: Option<Mark>,
     pub(super) row_id: u64,
 }
 
@@ -27,6 +29,8 @@ pub(super) struct Plan {
     pub(super) added: Vec<IndexedMessage>,
     /// Rows that take the place of stored ones.
     pub(super) merged: Vec<IndexedMessage>,
+    /// The labels that `merged` rows go on with.
+    pub(super) labels: HashMap<MessageKey, Mark>,
     /// Versions that are no longer, or never were, current.
     pub(super) superseded: Vec<VersionRow>,
     /// Rows whose current version is replaced by another one.
@@ -66,6 +70,10 @@ impl Plan {
         let n_older = older.len();
         older.retain(|i| version(i) != held.version);
         self.n_known += n_older - older.len();
+        // A label is of the edit, whichever record of it is current.
+        if let Some(label) = held.label.filter(|_| newest.message.edit == held.version.0) {
+            self.labels.insert(newest.message.id, label);
+        }
         match version(&newest).cmp(&held.version) {
             std::cmp::Ordering::Greater => {
                 self.replaced.push(held.row_id);

@@ -18,7 +18,8 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
     line(serde_json::to_string(value)?)
 }
 
-/// One message for a terminal: class, time, chat, author and the start of the text.
+/// One message for a terminal: class (an analyst's own, marked `*`, before the screen's), time, chat, author and the start
+/// of the text.
 pub(super) fn message(message: &Value) -> String {
     let text = |pointer: &str| {
         message
@@ -26,7 +27,10 @@ pub(super) fn message(message: &Value) -> String {
             .and_then(Value::as_str)
             .unwrap_or_default()
     };
-    let class = text("/screen/class");
+    let class = match text("/label/class") {
+        "" => text("/screen/class").to_owned(),
+        label => format!("{label}*"),
+    };
     let score = message
         .pointer("/screen/score")
         .and_then(Value::as_f64)
@@ -72,6 +76,17 @@ fn shorten(text: &str, n_chars: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_analysts_class_is_shown_before_the_screens() {
+        let mut shown =
+            serde_json::json!({"screen": {"class": "noise", "score": 0.1}, "label": null});
+        assert!(message(&shown).starts_with("noise "));
+        shown["label"] = serde_json::json!({"class": null, "spam": true});
+        assert!(message(&shown).starts_with("noise "));
+        shown["label"]["class"] = "signal".into();
+        assert!(message(&shown).starts_with("signal* "));
+    }
 
     #[test]
     fn text_cannot_forge_terminal_output() {

@@ -194,6 +194,7 @@ fn help_names_every_command() {
         "tail",
         "topics",
         "dead-letters",
+        "feedback",
         "keys",
         "rules",
         "doctor",

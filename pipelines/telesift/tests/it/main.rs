@@ -8,6 +8,7 @@
 mod commands;
 mod crash;
 mod demo;
+mod feedback;
 mod imports;
 mod provenance;
 mod rules;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use telesift_schemas::MessageKey;
+use telesift_schemas::{Message, MessageKey};
 
 use crate::{
     embedder::EmbeddingModel,
@@ -30,14 +30,19 @@ pub(super) fn check(model: Option<&EmbeddingModel>, request: &SearchRequest) -> 
     }
 }
 
-pub(super) fn search(all: Vec<&IndexedMessage>, request: &SearchRequest) -> Vec<Hit> {
+/// Searches those of `all` that pass the filter.
+pub(super) fn search(
+    all: Vec<&IndexedMessage>,
+    request: &SearchRequest,
+    passes: impl Fn(&Message) -> bool,
+) -> Vec<Hit> {
     let depth = match request.mode {
         SearchMode::Hybrid => leg_depth(request.limit),
         SearchMode::Text | SearchMode::Vector => request.limit,
     };
     let accepted: HashMap<MessageKey, &IndexedMessage> = all
         .iter()
-        .filter(|i| request.filter.matches(&i.message))
+        .filter(|i| passes(&i.message))
         .filter(|i| request.query.accepts(&searched_text(&i.message)))
         .map(|i| (i.message.id, *i))
         .collect();

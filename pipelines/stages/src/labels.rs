@@ -1,0 +1,207 @@
+//! `decisions` in, labels in catalog and message store out.
+//!
+//! Two stages set labels in the store: this one when a label is decided, `index` when a message is stored. Whatever their
+//! order, the label ends up there. This stage stores a label in the catalog first and looks for its message then; `index`
+//! stores the message first and looks for its labels then; so one of the two sees both. Should both write, the store
+//! keeps what was decided later.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use telesift_ports::{
+    Catalog, Clock, MessageStore, RecordLog,
+    catalog::{LABELS_STAGE, LabelRow, in_force},
+    ledger::{StageKey, StageState},
+    message_store::VersionLabel,
+    record_log::{StoredRecord, Transaction},
+};
+use telesift_schemas::{
+    DeadLetterCode, Decision, DecisionKind, MessageKey, Offset, TopicPartition,
+};
+
+use crate::{
+    consumer::{Input, Process, StageError},
+    dead_letter::{self, Refusal},
+    screen::gap_counters,
+};
+
+/// The stage's name in ledger, logs and metrics.
+pub const STAGE: &str = LABELS_STAGE;
+
+/// Why a decision of another kind is skipped.
+const OTHER_DECISION: &str = "other_decision";
+
+/// Projects the labels among the decisions.
+///
+/// At least once with idempotent effects: catalog and store keep the latest decision, so a batch repeated after a crash
+/// changes nothing.
+pub struct LabelProjection {
+    log: Arc<dyn RecordLog>,
+    catalog: Arc<dyn Catalog>,
+    store: Arc<dyn MessageStore>,
+    clock: Arc<dyn Clock>,
+    input: TopicPartition,
+    state: Option<StageState>,
+}
+
+impl LabelProjection {
+    /// The projection of `input`, the one partition of `decisions`.
+    pub fn new(
+        log: Arc<dyn RecordLog>,
+        catalog: Arc<dyn Catalog>,
+        store: Arc<dyn MessageStore>,
+        clock: Arc<dyn Clock>,
+        input: TopicPartition,
+    ) -> Self {
+        LabelProjection {
+            log,
+            catalog,
+            store,
+            clock,
+            input,
+            state: None,
+        }
+    }
+
+    fn key(&self) -> StageKey {
+        StageKey {
+            stage: STAGE.into(),
+            input: self.input.clone(),
+        }
+    }
+
+    async fn apply(&self, labels: Vec<LabelRow>) -> Result<(), StageError> {
+        let labels = last_of_each(labels);
+        self.catalog.put_labels(&labels).await?;
+        let mut messages: Vec<MessageKey> = labels.iter().map(|l| l.message).collect();
+        messages.dedup();
+        set_in_force(&*self.catalog, &*self.store, &messages).await
+    }
+
+    async fn commit(&mut self, state: StageState) -> Result<(), StageError> {
+        let stored = self.state.as_ref().map(|s| s.next);
+        self.catalog
+            .put_stage_state(&self.key(), stored, &state)
+            .await?;
+        self.state = Some(state);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Process for LabelProjection {
+    async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
+        self.state = self.catalog.stage_state(&self.key()).await?;
+        let has_stored = self.state.as_ref().is_some_and(|s| s.counters.emitted > 0);
+        if has_stored && !self.catalog.has_labels().await? {
+            tracing::warn!("no label is left in the catalog: they are read again from `decisions`");
+            self.commit(StageState::default()).await?;
+        }
+        Ok(vec![self.state.as_ref().map_or(Offset::ZERO, |s| s.next)])
+    }
+
+    async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
+        for input in inputs {
+            let mut state = self.state.clone().unwrap_or_default();
+            if state.next >= input.batch.next {
+                continue; // committed by an earlier try
+            }
+            state.counters += &gap_counters(input);
+            let (mut labels, mut letters) = (Vec::new(), Vec::new());
+            for record in &input.batch.records {
+                state.counters.received += 1;
+                match read(record) {
+                    Ok(Some(label)) => {
+                        state.counters.emitted += 1;
+                        labels.push(label);
+                    }
+                    Ok(None) => state.counters.skip(OTHER_DECISION),
+                    Err(refusal) => {
+                        state.counters.dead_lettered += 1;
+                        let now = self.clock.now();
+                        letters.push(dead_letter::append(STAGE, &input.at, record, refusal, now));
+                    }
+                }
+            }
+            self.apply(labels).await?;
+            if !letters.is_empty() {
+                self.log.commit(Transaction::appends(letters)).await?;
+            }
+            state.next = input.batch.next;
+            self.commit(state).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Sets in the store what the catalog holds in force of these messages.
+pub(crate) async fn set_in_force(
+    catalog: &dyn Catalog,
+    store: &dyn MessageStore,
+    messages: &[MessageKey],
+) -> Result<(), StageError> {
+    let stored = catalog.labels_of(messages).await?;
+    if stored.is_empty() {
+        return Ok(());
+    }
+    let labels: Vec<VersionLabel> = in_force(stored)
+        .into_iter()
+        .map(|found| VersionLabel {
+            key: found.message,
+            edit: found.edit,
+            class: found.label.as_ref().and_then(|l| l.class),
+            spam: found.label.as_ref().and_then(|l| l.spam),
+            decided: found.decided,
+        })
+        .collect();
+    store.set_labels(&labels).await?;
+    Ok(())
+}
+
+/// The last label of each owner and version, by version: a catalog pays per row.
+fn last_of_each(labels: Vec<LabelRow>) -> Vec<LabelRow> {
+    let mut last: BTreeMap<(MessageKey, i64, String), LabelRow> = BTreeMap::new();
+    for label in labels {
+        last.insert((label.message, label.edit, label.owner.clone()), label);
+    }
+    last.into_values().collect()
+}
+
+/// The label a record decides; `None` for a decision about something else, of a kind yet unknown too.
+fn read(record: &StoredRecord) -> Result<Option<LabelRow>, Refusal> {
+    #[derive(Deserialize)]
+    struct Kind {
+        decision: String,
+    }
+    let unreadable = |e: serde_json::Error| Refusal {
+        code: DeadLetterCode::Unreadable,
+        // Not the parser's own words: they may quote the record.
+        message: format!("not a decision record, at {}:{}", e.line(), e.column()),
+        attempts: 1,
+    };
+    let kind: Kind = serde_json::from_slice(&record.value).map_err(unreadable)?;
+    if kind.decision != "labelled" {
+        return Ok(None);
+    }
+    let decision: Decision = serde_json::from_slice(&record.value).map_err(unreadable)?;
+    let DecisionKind::Labelled {
+        message,
+        edit,
+        class,
+        spam,
+        owner,
+    } = decision.decision
+    else {
+        return Ok(None);
+    };
+    Ok(Some(LabelRow {
+        message,
+        edit,
+        owner: owner.unwrap_or(decision.by),
+        class,
+        spam,
+        at: decision.at,
+        decided: record.offset,
+    }))
+}
