@@ -17,6 +17,7 @@ mod operations;
 mod records;
 mod search;
 mod stats;
+mod stories;
 mod tickets;
 mod topics;
 
@@ -31,6 +32,7 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(messages::one))
         .routes(routes!(messages::context))
         .routes(routes!(explain::explain))
+        .routes(routes!(stories::members))
         .routes(routes!(search::search))
         .routes(routes!(topics::list))
         .routes(routes!(records::read))

@@ -20,6 +20,7 @@ use crate::{
     problem::Result as Answer,
 };
 
+mod stories;
 mod trace;
 
 /// The message store, closed until someone says who looks.

@@ -70,7 +70,7 @@ pub(crate) async fn list(
         event_time: last.event_time,
         key: last.id,
     })?;
-    Ok(Json(page.map(MessageView::from)))
+    Ok(Json(app.show_page(&viewer, page).await?))
 }
 
 /// A message, with its superseded versions where asked for.
@@ -105,12 +105,12 @@ pub(crate) async fn one(
     let store = app.store.seen_by(&viewer);
     let message = store.get(&key).await?.ok_or_else(|| missing(&key))?;
     let edits = match history {
-        true => Some(store.history(&key).await?),
+        true => Some(app.show(&viewer, store.history(&key).await?).await?),
         false => None,
     };
     Ok(Json(MessageWithEdits {
-        message: message.into(),
-        edits: edits.map(|list| list.into_iter().map(Into::into).collect()),
+        message: app.show_one(&viewer, message).await?,
+        edits,
     }))
 }
 
@@ -145,7 +145,7 @@ pub(crate) async fn context(
         return Err(missing(&key));
     }
     Ok(Json(Page {
-        items: items.into_iter().map(Into::into).collect(),
+        items: app.show(&viewer, items).await?,
         next_cursor: None,
     }))
 }

@@ -10,6 +10,7 @@ mod error;
 mod queries;
 mod records;
 mod row;
+mod stories;
 
 use async_trait::async_trait;
 use telesift_ports::{

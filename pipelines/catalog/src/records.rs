@@ -101,11 +101,11 @@ fn import_state(text: &str) -> Result<ImportState> {
     found.ok_or_else(|| damaged(format!("no state of an import: `{text}`")))
 }
 
-fn unsigned(row: &Row, index: usize) -> Result<u64> {
+pub(crate) fn unsigned(row: &Row, index: usize) -> Result<u64> {
     u64::try_from(row.get::<i64>(index)?).map_err(damaged)
 }
 
-fn timestamp(microseconds: i64) -> Result<Timestamp> {
+pub(crate) fn timestamp(microseconds: i64) -> Result<Timestamp> {
     Timestamp::from_microsecond(microseconds).map_err(damaged)
 }
 

@@ -5,13 +5,14 @@ use serde::{Deserialize, Serialize};
 use telesift_schemas::{ChatId, Offset, Timestamp};
 
 use crate::{
+    StoryCatalog,
     imports::{ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
 };
 
 /// Small relational state. Everything but credentials can be rebuilt from the log.
 #[async_trait]
-pub trait Catalog: Send + Sync + 'static {
+pub trait Catalog: StoryCatalog + Send + Sync + 'static {
     /// Position and counters of a log-to-store stage.
     async fn stage_state(&self, key: &StageKey) -> Result<Option<StageState>>;
 

@@ -2,5 +2,6 @@
 
 pub mod catalog;
 pub mod message_store;
+mod story_catalog;
 
 pub mod record_log;

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod message_store;
 pub mod record_log;
 pub mod source;
+pub mod story_catalog;
 
 #[cfg(feature = "memory")]
 pub mod memory;
@@ -29,3 +30,4 @@ pub use imports::Imports;
 pub use message_store::MessageStore;
 pub use record_log::RecordLog;
 pub use source::ExportReader;
+pub use story_catalog::StoryCatalog;

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod message_store;
+mod story_catalog;
 
 pub use catalog::MemoryCatalog;
 pub use message_store::MemoryStore;

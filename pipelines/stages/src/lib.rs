@@ -1,4 +1,5 @@
-//! The stages of the flow, one file each, in flow order: `ingest -> screen -> index`. No IO except through ports.
+//! The stages of the flow, one file each, in flow order: `ingest -> screen -> index`, and `screen -> stories ->
+//! story_catalog`. No IO except through ports.
 //!
 //! A stage says what becomes of a batch ([`consumer::Process`]); [`consumer::Consumer`] is the read-process-commit loop,
 //! written once. `dead_letter` is where every stage puts what it cannot process.
@@ -8,6 +9,8 @@ pub mod dead_letter;
 pub mod index;
 pub mod ingest;
 pub mod screen;
+pub mod stories;
+pub mod story_catalog;
 mod telemetry;
 
 pub use consumer::{Consumer, StageError};

@@ -9,6 +9,7 @@ pub(crate) mod keys;
 mod print;
 pub(crate) mod search;
 pub(crate) mod serve;
+pub(crate) mod story;
 pub(crate) mod tail;
 pub(crate) mod topics;
 

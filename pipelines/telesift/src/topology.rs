@@ -18,6 +18,8 @@ use telesift_stages::{
     index::{self, Index},
     ingest::{ImportConfig, ImportRunner},
     screen::{self, ChainFactory, Screen},
+    stories::{self, Stories},
+    story_catalog::{self, StoryCatalog},
 };
 use telesift_store_lance::{LanceStore, LanceStoreConfig};
 use telesift_telegram::DesktopExport;
@@ -41,7 +43,8 @@ impl Flow {
     /// Opens every part on `data_dir` and starts every stage as a task of `tasks`.
     ///
     /// ```text
-    /// imports ─► telegram-raw ─► screen (SmartModules) ─► messages ─► index ─► message store
+    /// imports ─► telegram-raw ─► screen (SmartModules) ─► messages ─┬─► index ─► message store
+    ///                                                               └─► stories ─► stories ─► story-catalog ─► catalog
     /// ```
     pub(crate) async fn start(config: &Config, data_dir: &Path, tasks: &mut Tasks) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -127,6 +130,7 @@ impl Flow {
         tasks.spawn(index::STAGE, move |stop| async move {
             Ok(consumer.run(index, stop).await?)
         });
+        start_stories(config, &log, &catalog, &clock, tasks).await?;
         let (maintained, every) = (
             store.clone(),
             Duration::from_secs(config.index.maintain_every_s.max(1)),
@@ -152,6 +156,46 @@ impl Flow {
             .await
             .context("the log did not close cleanly")
     }
+}
+
+/// messages ─► stories ─► `stories` ─► story-catalog ─► catalog: one owner over all partitions.
+async fn start_stories(
+    config: &Config,
+    log: &Arc<dyn RecordLog>,
+    catalog: &Arc<dyn Catalog>,
+    clock: &Arc<dyn Clock>,
+    tasks: &mut Tasks,
+) -> Result<()> {
+    let inputs = partitions(&**log, Topic::MESSAGES).await?;
+    let limits = ReadLimits {
+        max_records: config.stories.batch_records,
+        ..ReadLimits::default()
+    };
+    let consumer = |stage, inputs| Consumer {
+        log: log.clone(),
+        stage,
+        inputs,
+        limits,
+        min_interval: Duration::ZERO,
+    };
+    let stage = Stories::new(
+        log.clone(),
+        clock.clone(),
+        inputs.clone(),
+        (&config.stories).into(),
+    );
+    let run = consumer(stories::STAGE, inputs);
+    tasks.spawn(stories::STAGE, move |stop| async move {
+        Ok(run.run(stage, stop).await?)
+    });
+    for input in partitions(&**log, Topic::STORIES).await? {
+        let stage = StoryCatalog::new(log.clone(), catalog.clone(), clock.clone(), input.clone());
+        let run = consumer(story_catalog::STAGE, vec![input]);
+        tasks.spawn(story_catalog::STAGE, move |stop| async move {
+            Ok(run.run(stage, stop).await?)
+        });
+    }
+    Ok(())
 }
 
 async fn open_log(config: &Config, data_dir: &Path) -> Result<EmbeddedLog> {

@@ -12,12 +12,14 @@ use crate::{
     catalog::{Catalog, Error, ImportRow, KeyRow, Result},
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
+    memory::story_catalog::StoryTable,
 };
 
 /// A [`Catalog`] that forgets everything with the process.
 #[derive(Default)]
 pub struct MemoryCatalog {
     tables: Mutex<Tables>,
+    pub(super) stories: StoryTable,
 }
 
 #[derive(Default)]
