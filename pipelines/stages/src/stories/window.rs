@@ -103,6 +103,8 @@ impl Window {
 
     /// Decides on a message, and remembers it.
     pub(super) fn take(&mut self, arrival: Arrival) -> Verdict {
+        // First, so that what it joins is not forgotten for it.
+        self.make_room();
         let known = self.messages.get(&arrival.key);
         if known.is_some_and(|known| known.story.is_some()) {
             self.remember(arrival, None);
@@ -328,6 +330,7 @@ impl Window {
     }
 
     fn push(&mut self, slot: Slot) {
+        self.make_room();
         let n = self.forgotten + self.slots.len() as u64;
         if let Some(text) = slot.text {
             self.by_text.push(text, n);
@@ -339,7 +342,11 @@ impl Window {
             self.by_forward.push(from, n);
         }
         self.slots.push_back(slot);
-        while self.slots.len() > self.config.max_records.max(1) {
+    }
+
+    /// Forgets the oldest records until there is room for one more.
+    fn make_room(&mut self) {
+        while self.slots.len() >= self.config.max_records.max(1) {
             self.forget();
         }
     }

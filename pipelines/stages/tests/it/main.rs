@@ -9,3 +9,4 @@ mod flow;
 mod imports;
 mod index;
 mod screen;
+mod stories;

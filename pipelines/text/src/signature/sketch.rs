@@ -57,7 +57,7 @@ impl Sketch {
 }
 
 /// How much of one text the other repeats, in thousandths: the larger of their Jaccard index and of the share of the
-/// shorter text that the longer one holds, less 0.2 and only where the longer is at most four times as long. Times 0.6
+/// shorter text that the longer one holds, less 0.25 and only where the longer is at most four times as long. Times 0.6
 /// where they name different things: each has names or numbers the other lacks, and they do not share more than that.
 pub fn similarity(a: &Sketch, b: &Sketch) -> u16 {
     let n = Overlap::of(a, b);
@@ -73,7 +73,7 @@ pub fn similarity(a: &Sketch, b: &Sketch) -> u16 {
     if short * 4 >= long {
         // |A ∩ B| = J (|A| + |B|) / (1 + J)
         let contained = n.both * (short + long) * 1_000 / ((n.union + n.both) * short);
-        alike = alike.max(contained.min(1_000).saturating_sub(200));
+        alike = alike.max(contained.min(1_000).saturating_sub(250));
     }
     let n_differing = n.only_a.min(n.only_b);
     if n_differing > 0 && n.shared <= n_differing {
@@ -84,7 +84,7 @@ pub fn similarity(a: &Sketch, b: &Sketch) -> u16 {
 
 /// [`similarity`] where it makes the two near duplicates, `None` where it does not.
 ///
-/// The threshold falls from 0.78 for 16 content words to 0.42 for 32: the shorter a text, the more of it belongs to
+/// The threshold falls from 0.75 for 16 content words to 0.4 for 32: the shorter a text, the more of it belongs to
 /// a template. Under six content words nothing is near anything.
 pub fn near(a: &Sketch, b: &Sketch) -> Option<u16> {
     if !a.is_comparable() || !b.is_comparable() {
@@ -97,8 +97,8 @@ pub fn near(a: &Sketch, b: &Sketch) -> Option<u16> {
 
 /// By the number of hashes of the smaller sketch, in thousandths.
 fn threshold(n: usize) -> u16 {
-    const SHORT: (usize, u16) = (16, 780);
-    const LONG: (usize, u16) = (32, 420);
+    const SHORT: (usize, u16) = (16, 750);
+    const LONG: (usize, u16) = (32, 400);
     let above = n.clamp(SHORT.0, LONG.0) - SHORT.0;
     let fall = usize::from(SHORT.1 - LONG.1) * above / (LONG.0 - SHORT.0);
     SHORT.1 - fall as u16
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(similarity(&sketch(0..20), &sketch(20..40)), 0);
         assert_eq!(similarity(&sketch(0..30), &sketch(15..45)), 333);
         // A third of the longer one, all of the shorter one.
-        assert_eq!(similarity(&sketch(0..10), &sketch(0..30)), 800);
+        assert_eq!(similarity(&sketch(0..10), &sketch(0..30)), 750);
     }
 
     #[test]
@@ -182,7 +182,7 @@ mod tests {
     fn the_threshold_falls_with_length() {
         assert_eq!(
             [6, 16, 24, 32, 64].map(threshold),
-            [780, 780, 600, 420, 420]
+            [750, 750, 575, 400, 400]
         );
     }
 }
