@@ -141,7 +141,7 @@ pub(crate) fn message_example() -> Value {
         "reactions": {"👍": 3}, "deleted_at": null,
         "screen": {"class": "signal", "score": 0.81, "factors": {"question": 0.4}, "flags": [], "rules": "default@3+ab12cd"},
         "origin": {"topic": "telegram-raw", "partition": 0, "offset": 123},
-        "deep_link": "https://t.me/c/1234567890/42", "label": null, "story": null, "subjects": [],
+        "deep_link": "https://t.me/c/1234567890/42", "label": null, "story": {"id": "1f0c9a7be2d34456a1b2c3d4e5f60718", "first": "-1001234567890:42", "size": 3}, "subjects": [],
     })
 }
 
@@ -198,13 +198,26 @@ fn put_message(schemas: &mut Map<String, Value>) {
         m.remove("$defs")
     });
     if let Some(properties) = message.get_mut("properties").and_then(Value::as_object_mut) {
-        let null_for_now = |what: &str| json!({"type": ["object", "null"], "description": what});
+        // For the stories stage; the API does not show it.
+        properties.remove("signature");
         properties.insert(
             "deep_link".into(),
             json!({"type": ["string", "null"], "description": "Opens the message in Telegram; `null` for users and basic groups."}),
         );
         properties.insert("label".into(), crate::labels::schema());
-        properties.insert("story".into(), null_for_now("The story it belongs to."));
+        properties.insert(
+            "story".into(),
+            json!({
+                "type": ["object", "null"],
+                "description": "The story it tells with others, counting only chats the key may see; `null` where no other message tells it.",
+                "required": ["id", "first", "size"],
+                "properties": {
+                    "id": {"type": "string", "description": "For `GET /v1/stories/{id}`."},
+                    "first": {"type": "string", "description": "Its oldest message.", "pattern": "^-?[0-9]+:-?[0-9]+$"},
+                    "size": {"type": "integer", "description": "How many messages tell it.", "minimum": 2},
+                },
+            }),
+        );
         properties.insert(
             "subjects".into(),
             json!({"type": "array", "items": {"type": "string"}, "description": "Subjects of the knowledge base."}),

@@ -19,6 +19,7 @@ mod records;
 mod rules;
 mod search;
 mod stats;
+mod stories;
 mod tickets;
 mod topics;
 
@@ -33,6 +34,7 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(messages::one))
         .routes(routes!(messages::context))
         .routes(routes!(explain::explain))
+        .routes(routes!(stories::members))
         .routes(routes!(search::search))
         .routes(routes!(feedback::list, feedback::give))
         .routes(routes!(feedback::take_back))

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use telesift_ports::story_catalog::StorySummary;
 use telesift_schemas::{Message, MessageKey};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -19,19 +20,22 @@ pub(crate) struct MessageView {
     deep_link: Option<String>,
     /// What analysts say of this version, which filters obey first. See [`crate::labels::put_on`].
     pub(crate) label: Option<LabelView>,
-    /// The story it belongs to. No stage tells stories yet.
-    story: Option<()>,
+    /// The story it tells with others the viewer may see.
+    story: Option<StorySummary>,
     /// Subjects of the knowledge base. No stage finds any yet.
     subjects: [(); 0],
 }
 
-impl From<Message> for MessageView {
-    fn from(message: Message) -> Self {
+impl MessageView {
+    /// `message`, and the story it tells.
+    pub(crate) fn new(mut message: Message, story: Option<StorySummary>) -> Self {
+        // For the stories stage, and of no use to anybody else.
+        message.signature = None;
         MessageView {
             deep_link: message.deep_link(),
             message,
             label: None,
-            story: None,
+            story,
             subjects: [],
         }
     }

@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod labels;
+mod stories;
 mod trace;
 
 pub(crate) use labels::{Change, decisions};

@@ -10,6 +10,7 @@ mod message;
 mod normalized;
 mod position;
 mod raw;
+mod story;
 mod topics;
 
 pub use dead_letter::{DeadLetter, DeadLetterCode, Payload};
@@ -23,6 +24,7 @@ pub use position::{
     Cursor, CursorError, Epoch, Generation, Offset, Origin, PartitionId, Position, TopicPartition,
 };
 pub use raw::{AssumedTimes, ExportChat, RawRecord, Source, edit_from_export};
+pub use story::{StoryAssigned, StoryLink};
 pub use topics::{DEFAULT_PARTITIONS, Topic, partition_for_chat};
 
 /// A moment in UTC; in JSON RFC 3339 with `Z`.

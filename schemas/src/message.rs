@@ -49,6 +49,10 @@ pub struct Message {
     /// The album it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_group: Option<String>,
+    /// What identifies its text among reposts of it (`telesift_text::signature`); absent where there is no text, and in
+    /// records from before there were signatures. The API does not show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
     /// When it was deleted, where the source tells.
     pub deleted_at: Option<Timestamp>,
     /// Flags known before screening (`service`, `edited`, `forwarded`, `auto_forward`, `time_uncertain`). `signal-score`

@@ -3,7 +3,7 @@
 use std::{env, fs, path::PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
-use telesift_schemas::{DeadLetter, Decision, Message, RawRecord};
+use telesift_schemas::{DeadLetter, Decision, Message, RawRecord, StoryAssigned};
 
 fn path(relative: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(relative)
@@ -14,6 +14,7 @@ fn checked_in_schemas_are_those_of_the_types() {
     let schemas = [
         ("telegram-raw", schemars::schema_for!(RawRecord<'_>)),
         ("messages", schemars::schema_for!(Message)),
+        ("stories", schemars::schema_for!(StoryAssigned)),
         ("dead-letters", schemars::schema_for!(DeadLetter)),
         ("decisions", schemars::schema_for!(Decision)),
     ];
@@ -44,6 +45,7 @@ fn assert_kept<T: Serialize + DeserializeOwned>(topic: &str) {
 #[test]
 fn examples_of_version_1_read_and_write_unchanged() {
     assert_kept::<Message>("messages");
+    assert_kept::<StoryAssigned>("stories");
     assert_kept::<DeadLetter>("dead-letters");
     assert_kept::<Decision>("decisions");
     assert_kept::<Decision>("decisions-rules-added");

@@ -28,7 +28,16 @@ const CHUNK: u64 = 200;
 const MAX_SCANNED: u64 = 5_000;
 /// Stages there are; a replay's carries its generation, as in `screen-g2`.
 const STAGES: &[&str] = &[
-    "ingest", "screen", "index", "labels", "stories", "embed", "extract", "alert", "windows",
+    "ingest",
+    "screen",
+    "index",
+    "labels",
+    "stories",
+    "story-catalog",
+    "embed",
+    "extract",
+    "alert",
+    "windows",
 ];
 
 /// A dead letter, and what can be done about it.

@@ -13,7 +13,6 @@ use telesift_schemas::{Message, MessageKey};
 use crate::{
     auth::Reader,
     cursor::Page,
-    labels,
     params::{MessageQuery, Params, path_value},
     problem::{Problem, Result},
     state::App,
@@ -71,9 +70,7 @@ pub(crate) async fn list(
         event_time: last.event_time,
         key: last.id,
     })?;
-    let mut page = page.map(MessageView::from);
-    labels::put_on(&app, page.items.iter_mut()).await?;
-    Ok(Json(page))
+    Ok(Json(app.show_page(&viewer, page).await?))
 }
 
 /// A message, with its superseded versions where asked for.
@@ -108,16 +105,13 @@ pub(crate) async fn one(
     let store = app.store.seen_by(&viewer);
     let message = store.get(&key).await?.ok_or_else(|| missing(&key))?;
     let edits = match history {
-        true => Some(store.history(&key).await?),
+        true => Some(app.show(&viewer, store.history(&key).await?).await?),
         false => None,
     };
-    let mut answer = MessageWithEdits {
-        message: message.into(),
-        edits: edits.map(|list| list.into_iter().map(Into::into).collect()),
-    };
-    let edits = answer.edits.iter_mut().flatten();
-    labels::put_on(&app, edits.chain([&mut answer.message])).await?;
-    Ok(Json(answer))
+    Ok(Json(MessageWithEdits {
+        message: app.show_one(&viewer, message).await?,
+        edits,
+    }))
 }
 
 /// List a message's neighbours in its chat
@@ -150,10 +144,8 @@ pub(crate) async fn context(
     if items.iter().all(|m| m.id != key) {
         return Err(missing(&key));
     }
-    let mut items: Vec<MessageView> = items.into_iter().map(Into::into).collect();
-    labels::put_on(&app, items.iter_mut()).await?;
     Ok(Json(Page {
-        items,
+        items: app.show(&viewer, items).await?,
         next_cursor: None,
     }))
 }

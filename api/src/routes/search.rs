@@ -118,7 +118,6 @@ pub(crate) async fn search(
         None => first_page(&app, &viewer, body, limit).await?,
         Some(_) => next_page(&app, &viewer, body, limit).await?,
     };
-    labels::put_on(&app, answer.hits.iter_mut().map(|h| &mut h.message)).await?;
     answer.took_ms = started.elapsed().as_millis() as u64;
     Ok(Json(answer))
 }
@@ -164,10 +163,9 @@ async fn first_page(
         None
     };
     let page = found.hits.into_iter().take(limit);
+    let page = page.map(|h| (PinnedHit::from(&h), h.message)).collect();
     Ok(SearchAnswer {
-        hits: page
-            .map(|h| view(PinnedHit::from(&h), h.message, &query))
-            .collect(),
+        hits: show(app, viewer, page, &query).await?,
         next_cursor,
         took_ms: 0,
         degraded: found.degraded,
@@ -210,10 +208,11 @@ async fn next_page(
     let messages = app.store.seen_by(viewer).get_many(&keys).await?;
     let mut messages: HashMap<_, _> = messages.into_iter().map(|m| (m.id, m)).collect();
     let query = Query::parse(&pin.searched.text);
-    let hits = page
+    let page = page
         .into_iter()
-        .filter_map(|hit| Some(view(hit, messages.remove(&hit.key)?, &query)))
+        .filter_map(|hit| Some((hit, messages.remove(&hit.key)?)))
         .collect();
+    let hits = show(app, viewer, page, &query).await?;
     let to = from.saturating_add(limit);
     let goes_on = pin.hits.len() > to;
     Ok(SearchAnswer {
@@ -303,14 +302,28 @@ async fn horizon(
     }
 }
 
-fn view(hit: PinnedHit, message: Message, query: &Query) -> HitView {
-    HitView {
-        score: hit.score,
-        text_score: hit.text_score,
-        vector_score: hit.vector_score,
-        highlights: highlights(query, &message.text),
-        message: message.into(),
-    }
+async fn show(
+    app: &App,
+    viewer: &Viewer,
+    page: Vec<(PinnedHit, Message)>,
+    query: &Query,
+) -> Result<Vec<HitView>> {
+    let (hits, messages): (Vec<_>, Vec<_>) = page.into_iter().unzip();
+    let highlighted: Vec<_> = messages
+        .iter()
+        .map(|m| highlights(query, &m.text))
+        .collect();
+    let messages = app.show(viewer, messages).await?;
+    let parts = hits.into_iter().zip(highlighted).zip(messages);
+    Ok(parts
+        .map(|((hit, highlights), message)| HitView {
+            score: hit.score,
+            text_score: hit.text_score,
+            vector_score: hit.vector_score,
+            highlights,
+            message,
+        })
+        .collect())
 }
 
 /// Byte ranges to code points, in one pass.

@@ -12,6 +12,7 @@ mod queries;
 mod records;
 mod row;
 mod rules;
+mod stories;
 
 use async_trait::async_trait;
 use telesift_ports::{

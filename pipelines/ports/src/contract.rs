@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod message_store;
+mod story_catalog;
 
 pub mod record_log;
 pub mod rules_catalog;

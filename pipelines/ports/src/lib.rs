@@ -14,6 +14,7 @@ pub mod message_store;
 pub mod record_log;
 pub mod rules;
 pub mod source;
+pub mod story_catalog;
 
 #[cfg(feature = "memory")]
 pub mod memory;
@@ -31,3 +32,4 @@ pub use message_store::MessageStore;
 pub use record_log::RecordLog;
 pub use rules::{RuleReader, RuleSets, RulesCatalog};
 pub use source::ExportReader;
+pub use story_catalog::StoryCatalog;

@@ -3,6 +3,7 @@
 mod catalog;
 mod message_store;
 mod rules;
+mod story_catalog;
 
 pub use catalog::MemoryCatalog;
 pub use message_store::MemoryStore;

@@ -28,9 +28,15 @@ pub trait Process: Send {
     /// Where to go on: one position per input partition, in order.
     async fn positions(&mut self) -> Result<Vec<Offset>, StageError>;
 
-    /// Processes the batches and commits the position [`Batch::next`] of each, with or after the effect. Called again
+    /// Processes the batches and commits the position [`Process::taken`] of each, with or after the effect. Called again
     /// with the same batches after a retryable error, so it must be idempotent up to its commit.
     async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError>;
+
+    /// The position after what [`Process::process`] has just committed of `input`: all of it, unless the stage leaves a
+    /// rest to be read again.
+    fn taken(&self, input: &Input) -> Offset {
+        input.batch.next
+    }
 }
 
 /// A batch of one partition.
@@ -169,7 +175,7 @@ impl Consumer {
             {
                 return Ok(());
             }
-            self.advance(&mut next, &inputs);
+            self.advance(&stage, &mut next, &inputs);
             telemetry::batch(
                 self.stage,
                 inputs.iter().map(|i| i.batch.records.len()).sum(),
@@ -276,10 +282,10 @@ impl Consumer {
         }
     }
 
-    fn advance(&self, next: &mut [Offset], inputs: &[Input]) {
+    fn advance(&self, stage: &impl Process, next: &mut [Offset], inputs: &[Input]) {
         for input in inputs {
             if let Some(i) = self.inputs.iter().position(|at| *at == input.at) {
-                next[i] = input.batch.next;
+                next[i] = stage.taken(input);
             }
         }
     }

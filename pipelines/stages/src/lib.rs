@@ -1,5 +1,5 @@
-//! The stages of the flow, one file each, in flow order: `ingest -> screen -> index`, and `labels` beside it. No IO except
-//! through ports.
+//! The stages of the flow, one file each, in flow order: `ingest -> screen -> index`, `screen -> stories ->
+//! story_catalog`, and `labels` beside them. No IO except through ports.
 //!
 //! A stage says what becomes of a batch ([`consumer::Process`]); [`consumer::Consumer`] is the read-process-commit loop,
 //! written once. `dead_letter` is where every stage puts what it cannot process.
@@ -11,6 +11,8 @@ pub mod index;
 pub mod ingest;
 pub mod labels;
 pub mod screen;
+pub mod stories;
+pub mod story_catalog;
 mod telemetry;
 
 pub use consumer::{Consumer, StageError};

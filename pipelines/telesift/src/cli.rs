@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Search messages.
     Search(SearchArgs),
+    /// Show the messages that tell one story, oldest first.
+    Story(StoryArgs),
     /// Follow a topic live, or from any place in its history.
     Tail(TailArgs),
     /// List topics, or read records of one by offset.
@@ -164,6 +166,16 @@ pub(crate) struct SearchArgs {
     pub(crate) mode: String,
     /// How many hits.
     #[arg(long, default_value_t = 10, value_name = "N")]
+    pub(crate) limit: usize,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct StoryArgs {
+    /// Its id, as `story.id` of a message gives it.
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// How many messages.
+    #[arg(long, default_value_t = 50, value_name = "N")]
     pub(crate) limit: usize,
 }
 

@@ -12,6 +12,7 @@ mod print;
 pub(crate) mod rules;
 pub(crate) mod search;
 pub(crate) mod serve;
+pub(crate) mod story;
 pub(crate) mod tail;
 pub(crate) mod topics;
 

@@ -20,6 +20,7 @@ pub(crate) struct Config {
     pub(crate) data: Data,
     pub(crate) log: Log,
     pub(crate) screen: Screen,
+    pub(crate) stories: Stories,
     pub(crate) store: Store,
     pub(crate) catalog: Catalog,
     pub(crate) index: Index,
@@ -74,6 +75,25 @@ pub(crate) struct Screen {
     pub(crate) batch_records: usize,
     pub(crate) memory_limit_mib: usize,
     pub(crate) watchdog_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stories {
+    pub(crate) window_h: u32,
+    pub(crate) repeat_min: u32,
+    pub(crate) window_messages: usize,
+    pub(crate) batch_records: usize,
+}
+
+impl From<&Stories> for telesift_stages::stories::StoriesConfig {
+    fn from(from: &Stories) -> Self {
+        telesift_stages::stories::StoriesConfig {
+            window_s: i64::from(from.window_h) * 3_600,
+            repeat_s: i64::from(from.repeat_min) * 60,
+            max_records: from.window_messages,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -161,6 +181,10 @@ impl Config {
         anyhow::ensure!(
             self.screen.batch_records >= 1,
             "screen.batch_records must be at least 1"
+        );
+        anyhow::ensure!(
+            self.stories.batch_records >= 1 && self.stories.window_messages >= 1,
+            "stories.batch_records and stories.window_messages must be at least 1"
         );
         anyhow::ensure!(
             self.index.batch_records >= 1,

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => commands::serve::run(connection, args),
         Command::Import(args) => commands::import::run(connection, args),
         Command::Search(args) => commands::search::run(connection, args),
+        Command::Story(args) => commands::story::run(connection, args),
         Command::Tail(args) => commands::tail::run(connection, args),
         Command::Topics(args) => commands::topics::run(connection, args),
         Command::DeadLetters(args) => commands::dead_letters::run(connection, args),

@@ -20,6 +20,8 @@ use telesift_stages::{
     ingest::{ImportConfig, ImportRunner},
     labels::{self, LabelProjection},
     screen::{self, ChainFactory, Screen},
+    stories::{self, Stories},
+    story_catalog::{self, StoryCatalog},
 };
 use telesift_store_lance::{LanceStore, LanceStoreConfig};
 use telesift_telegram::DesktopExport;
@@ -44,9 +46,9 @@ impl Flow {
     /// Opens every part on `data_dir` and starts every stage as a task of `tasks`.
     ///
     /// ```text
-    /// imports ─► telegram-raw ─► screen (SmartModules) ─► messages ─► index ─► message store
-    ///                              ▲                                               ▲
-    ///     rules, labels ─► decisions (from which offset on) ─► labels ─────────────┘
+    /// imports ─► telegram-raw ─► screen (SmartModules) ─► messages ─┬─► index ─► message store ◄── labels ◄── decisions
+    ///                              ▲                                └─► stories ─► stories ─► story-catalog ─► catalog
+    ///           rules ─► decisions (from which offset on)
     /// ```
     pub(crate) async fn start(config: &Config, data_dir: &Path, tasks: &mut Tasks) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -179,6 +181,7 @@ impl Flow {
             });
         }
 
+        start_stories(config, &log, &catalog, &clock, tasks).await?;
         let (maintained, every) = (
             store.clone(),
             Duration::from_secs(config.index.maintain_every_s.max(1)),
@@ -205,6 +208,46 @@ impl Flow {
             .await
             .context("the log did not close cleanly")
     }
+}
+
+/// messages ─► stories ─► `stories` ─► story-catalog ─► catalog: one owner over all partitions.
+async fn start_stories(
+    config: &Config,
+    log: &Arc<dyn RecordLog>,
+    catalog: &Arc<dyn Catalog>,
+    clock: &Arc<dyn Clock>,
+    tasks: &mut Tasks,
+) -> Result<()> {
+    let inputs = partitions(&**log, Topic::MESSAGES).await?;
+    let limits = ReadLimits {
+        max_records: config.stories.batch_records,
+        ..ReadLimits::default()
+    };
+    let consumer = |stage, inputs| Consumer {
+        log: log.clone(),
+        stage,
+        inputs,
+        limits,
+        min_interval: Duration::ZERO,
+    };
+    let stage = Stories::new(
+        log.clone(),
+        clock.clone(),
+        inputs.clone(),
+        (&config.stories).into(),
+    );
+    let run = consumer(stories::STAGE, inputs);
+    tasks.spawn(stories::STAGE, move |stop| async move {
+        Ok(run.run(stage, stop).await?)
+    });
+    for input in partitions(&**log, Topic::STORIES).await? {
+        let stage = StoryCatalog::new(log.clone(), catalog.clone(), clock.clone(), input.clone());
+        let run = consumer(story_catalog::STAGE, vec![input]);
+        tasks.spawn(story_catalog::STAGE, move |stop| async move {
+            Ok(run.run(stage, stop).await?)
+        });
+    }
+    Ok(())
 }
 
 async fn open_log(config: &Config, data_dir: &Path) -> Result<EmbeddedLog> {

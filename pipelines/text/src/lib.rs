@@ -6,6 +6,7 @@ mod homoglyph;
 pub mod lang;
 mod query;
 mod script;
+pub mod signature;
 mod stem;
 mod terms;
 mod tokens;

@@ -4,7 +4,7 @@ use std::{collections::HashSet, ops::Range};
 
 use crate::terms::{self, Word};
 
-mod function_words;
+pub(crate) mod function_words;
 mod parse;
 
 /// A parsed query. Any text parses; a text without a word gives an empty query.

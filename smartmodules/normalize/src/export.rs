@@ -66,6 +66,7 @@ pub(crate) fn normalize(
         reactions: reactions(&entry),
         quote: None,
         media_group: None,
+        signature: None,
         deleted_at: None,
         flags: Vec::new(),
         screen: None,

@@ -2,8 +2,9 @@
 
 use serde_json::value::RawValue;
 use telesift_schemas::{
-    DeadLetterCode, Failure, Message, Normalized, RawRecord, SkipReason, Source, flags,
+    DeadLetterCode, Failure, Message, MessageKind, Normalized, RawRecord, SkipReason, Source, flags,
 };
+use telesift_text::signature::signature;
 
 mod export;
 #[cfg(target_arch = "wasm32")]
@@ -101,9 +102,13 @@ fn skip(reason: SkipReason) -> Normalized {
     Normalized::Skip { skip: reason }
 }
 
-/// Fills what follows from the rest of the message: its language, and the flags known before screening.
+/// Fills what follows from the rest of the message: its language, its story signature, and the flags known before
+/// screening.
 fn finish(mut message: Message, time_is_uncertain: bool, is_auto_forward: bool) -> Normalized {
-    let is_service = message.kind == telesift_schemas::MessageKind::Service;
+    let is_service = message.kind == MessageKind::Service;
+    if !is_service && message.kind != MessageKind::Deleted {
+        message.signature = signature(&message.text).map(|s| s.to_string());
+    }
     message.lang = if is_service {
         // The description is ours, and English.
         "en".to_owned()

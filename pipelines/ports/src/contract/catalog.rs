@@ -32,6 +32,7 @@ where
     keys_are_listed_newest_first(&fresh().await).await;
     a_key_is_revoked_once(&fresh().await).await;
     the_last_use_of_a_key_is_noted(&fresh().await).await;
+    super::story_catalog::run(&fresh().await).await;
     labels::run(fresh).await;
 }
 

@@ -14,6 +14,7 @@ use crate::{
     catalog::{Catalog, Error, ImportRow, KeyRow, LabelRow, Result},
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
+    memory::story_catalog::StoryTable,
 };
 
 mod rules;
@@ -22,6 +23,7 @@ mod rules;
 #[derive(Default)]
 pub struct MemoryCatalog {
     tables: Mutex<Tables>,
+    pub(super) stories: StoryTable,
 }
 
 #[derive(Default)]

@@ -11,3 +11,4 @@ mod index;
 mod rules;
 mod labels;
 mod screen;
+mod stories;

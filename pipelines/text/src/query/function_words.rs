@@ -14,6 +14,6 @@ static FUNCTION_WORDS: LazyLock<HashSet<String>> = LazyLock::new(|| {
 });
 
 /// Whether `folded` says how a query is meant, not what it is about.
-pub(super) fn is_function_word(folded: &str) -> bool {
+pub(crate) fn is_function_word(folded: &str) -> bool {
     FUNCTION_WORDS.contains(folded)
 }

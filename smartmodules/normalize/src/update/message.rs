@@ -57,6 +57,7 @@ pub(super) fn normalize(payload: &RawValue) -> Result<Normalized, NormalizeError
         reactions: BTreeMap::new(),
         quote: read::<Quote<'_>>(content.quote).and_then(|q| q.text.owned()),
         media_group: content.media_group_id.owned(),
+        signature: None,
         deleted_at: None,
         flags: Vec::new(),
         screen: None,

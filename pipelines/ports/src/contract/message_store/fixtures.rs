@@ -72,6 +72,7 @@ pub fn message(chat_number: i64, message_id: i64, text: &str) -> Message {
         reactions: BTreeMap::new(),
         quote: None,
         media_group: None,
+        signature: None,
         deleted_at: None,
         flags: Vec::new(),
         screen: Some(Screen {

@@ -1,0 +1,306 @@
+//! `messages` in, `stories` out: a message that tells again what an earlier one told joins its story, once and for good.
+
+mod arrival;
+mod order;
+mod rebuild;
+mod window;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use telesift_ports::{
+    Clock, RecordLog,
+    ledger::{Counters, StageKey, StageState},
+    record_log::{NewRecord, Outcome, StateWrite, StoredRecord, Transaction, UniqueKey},
+};
+use telesift_schemas::{DeadLetterCode, Offset, PartitionId, StoryAssigned, Topic, TopicPartition};
+
+use crate::{
+    consumer::{Input, Process, StageError},
+    dead_letter::{self, Refusal},
+    screen::gap_counters,
+};
+use arrival::Arrival;
+use window::{Verdict, Window};
+
+/// The stage's name in ledger, logs and metrics.
+pub const STAGE: &str = "stories";
+
+/// How far the stage looks back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoriesConfig {
+    /// A message repeats only what was sent at most this long before or after it, in seconds. 72 h unless said
+    /// otherwise.
+    pub window_s: i64,
+    /// In one chat, a text that comes again after more than this is told anew (an alert), in seconds. 1 h unless said
+    /// otherwise.
+    pub repeat_s: i64,
+    /// Records of `messages`, in the order of arrival, that the stage remembers; what came before is forgotten whatever
+    /// its time. Bounds its memory: at most about 0.6 KiB each. 200,000 unless said otherwise.
+    pub max_records: usize,
+}
+
+impl Default for StoriesConfig {
+    fn default() -> Self {
+        StoriesConfig {
+            window_s: 72 * 3_600,
+            repeat_s: 3_600,
+            max_records: 200_000,
+        }
+    }
+}
+
+/// Assigns messages to stories: the one owner of all partitions of `messages`.
+///
+/// Assignments, positions and counters commit in one transaction of the log. A message joins the story of the earlier
+/// one it was forwarded from, or equals, or nearly equals, in this order; among several the nearest in time. Stories
+/// never merge, and what is recorded is never changed: an edit stays in its message's story.
+///
+/// Records are taken in the order in which they were appended, over all partitions, so that the same log gives the same
+/// stories however it is cut into batches. What the stage remembers is a function of the log; after a restart it is read
+/// from there. (Two exceptions, both without harm to what is recorded: partitions that grow while they are read may be
+/// seen in another order, and of a message edited after it was forgotten the log knows the story better than the stage.)
+pub struct Stories {
+    log: Arc<dyn RecordLog>,
+    clock: Arc<dyn Clock>,
+    config: StoriesConfig,
+    inputs: Vec<TopicPartition>,
+    states: Vec<(Option<Bytes>, StageState)>,
+    /// Absent until it is read from the log, and again after a commit that may or may not have happened.
+    window: Option<Window>,
+    /// Where the last batch was left, per partition.
+    taken: Vec<Offset>,
+}
+
+impl Stories {
+    /// The stories of `inputs`, all partitions of `messages`; writes partition 0 of `stories`.
+    pub fn new(
+        log: Arc<dyn RecordLog>,
+        clock: Arc<dyn Clock>,
+        inputs: Vec<TopicPartition>,
+        config: StoriesConfig,
+    ) -> Self {
+        Stories {
+            log,
+            clock,
+            config,
+            states: vec![(None, StageState::default()); inputs.len()],
+            taken: vec![Offset::ZERO; inputs.len()],
+            window: None,
+            inputs,
+        }
+    }
+
+    fn state_key(&self, i: usize) -> String {
+        let input = self.inputs[i].clone();
+        let stage = STAGE.into();
+        StageKey { stage, input }.state_key()
+    }
+
+    async fn load(&mut self) -> Result<(), StageError> {
+        for i in 0..self.inputs.len() {
+            let key = self.state_key(i);
+            let stored = self.log.state(&key).await?;
+            let state = match &stored {
+                Some(bytes) => serde_json::from_slice(bytes).map_err(|e| StageError::State {
+                    key,
+                    reason: e.to_string(),
+                })?,
+                None => StageState::default(),
+            };
+            self.states[i] = (stored, state);
+        }
+        Ok(())
+    }
+
+    fn index_of(&self, at: &TopicPartition) -> Option<usize> {
+        self.inputs.iter().position(|input| input == at)
+    }
+
+    /// Decides on every record that is ready, in order.
+    fn plan<'a>(&self, window: &mut Window, ready: &order::Ready<'a>) -> Plan {
+        let mut plan = Plan::new(self.inputs.len());
+        for &(input, record) in &ready.records {
+            let Some(i) = self.index_of(&input.at) else {
+                continue;
+            };
+            if record.offset < self.states[i].1.next {
+                continue; // committed by an earlier try of this batch
+            }
+            plan.counters[i].received += 1;
+            match Arrival::read(&input.at, record) {
+                Ok(arrival) => match window.take(arrival) {
+                    Verdict::Alone(reason) => plan.counters[i].skip(reason),
+                    Verdict::Joins { first, joined } => {
+                        let first = first.map(|a| (a, Kind::First));
+                        let joined = Some((joined, Kind::Joined(i)));
+                        for (assigned, kind) in first.into_iter().chain(joined) {
+                            plan.append(append(&assigned), kind);
+                        }
+                    }
+                },
+                Err(reason) => {
+                    window.take_unreadable();
+                    plan.counters[i].dead_lettered += 1;
+                    let letter = self.refuse(&input.at, record, reason);
+                    plan.append(letter, Kind::DeadLetter);
+                }
+            }
+        }
+        plan
+    }
+
+    fn refuse(
+        &self,
+        at: &TopicPartition,
+        record: &StoredRecord,
+        reason: String,
+    ) -> (TopicPartition, NewRecord) {
+        let refusal = Refusal {
+            code: DeadLetterCode::Unreadable,
+            message: format!("not a message record: {reason}"),
+            attempts: 1,
+        };
+        dead_letter::append(STAGE, at, record, refusal, self.clock.now())
+    }
+
+    /// Assignments, positions and counters, in one transaction.
+    async fn commit(&mut self, plan: Plan, ready: &order::Ready<'_>) -> Result<(), StageError> {
+        let mut states: Vec<Option<StageState>> = vec![None; self.inputs.len()];
+        for (input, next) in &ready.positions {
+            let Some(i) = self
+                .index_of(&input.at)
+                .filter(|i| self.states[*i].1.next < *next)
+            else {
+                continue;
+            };
+            let mut state = self.states[i].1.clone();
+            state.counters += &gap_counters(&order::gaps_before(input, state.next, *next));
+            state.counters += &plan.counters[i];
+            state.next = *next;
+            states[i] = Some(state);
+        }
+        let moved: Vec<usize> = (0..states.len()).filter(|i| states[*i].is_some()).collect();
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<String> = (0..states.len()).map(|i| self.state_key(i)).collect();
+        let guards = moved
+            .iter()
+            .map(|&i| (keys[i].clone(), self.states[i].0.clone()))
+            .collect();
+        let kinds = plan.kinds;
+        let transaction = Transaction {
+            appends: plan.appends,
+            guards,
+            finish: Box::new(move |outcomes| write(states, &keys, &kinds, outcomes)),
+        };
+        self.log.commit(transaction).await?;
+        self.load().await
+    }
+}
+
+#[async_trait]
+impl Process for Stories {
+    async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
+        self.load().await?;
+        self.window = None;
+        Ok(self.states.iter().map(|(_, state)| state.next).collect())
+    }
+
+    async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
+        let mut window = match self.window.take() {
+            Some(window) => window,
+            None => {
+                // The last commit may have happened although it failed: the log knows.
+                self.load().await?;
+                let positions: Vec<_> = self.states.iter().map(|(_, s)| s.next).collect();
+                rebuild::window(&*self.log, &self.inputs, &positions, self.config).await?
+            }
+        };
+        let ready = order::ready(inputs);
+        let plan = self.plan(&mut window, &ready);
+        self.commit(plan, &ready).await?;
+        self.window = Some(window);
+        for (input, next) in ready.positions {
+            if let Some(i) = self.index_of(&input.at) {
+                self.taken[i] = next;
+            }
+        }
+        Ok(())
+    }
+
+    fn taken(&self, input: &Input) -> Offset {
+        self.index_of(&input.at)
+            .map_or(input.batch.next, |i| self.taken[i])
+    }
+}
+
+/// What a batch comes to, before the log has said which appends are new.
+struct Plan {
+    appends: Vec<(TopicPartition, NewRecord)>,
+    /// What each append is.
+    kinds: Vec<Kind>,
+    /// Per input partition.
+    counters: Vec<Counters>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    /// The first message of a story gets its record with the second.
+    First,
+    /// A message of the input of this index.
+    Joined(usize),
+    DeadLetter,
+}
+
+impl Plan {
+    fn new(n_inputs: usize) -> Self {
+        Plan {
+            appends: Vec::new(),
+            kinds: Vec::new(),
+            counters: vec![Counters::default(); n_inputs],
+        }
+    }
+
+    fn append(&mut self, append: (TopicPartition, NewRecord), kind: Kind) {
+        self.appends.push(append);
+        self.kinds.push(kind);
+    }
+}
+
+/// The append that assigns a message, refused by the log if it has a story.
+fn append(assigned: &StoryAssigned) -> (TopicPartition, NewRecord) {
+    let value = serde_json::to_vec(assigned).expect("an assignment is strings and finite numbers");
+    let record = NewRecord {
+        key: Bytes::from(assigned.message.chat.to_string()),
+        value: value.into(),
+        unique: vec![UniqueKey::new("story", &[&assigned.message.to_string()])],
+    };
+    (TopicPartition::new(Topic::STORIES, PartitionId(0)), record)
+}
+
+/// The states to write once it is known which assignments were new.
+fn write(
+    mut states: Vec<Option<StageState>>,
+    keys: &[String],
+    kinds: &[Kind],
+    outcomes: &[Outcome],
+) -> Vec<StateWrite> {
+    for (kind, outcome) in kinds.iter().zip(outcomes) {
+        let Kind::Joined(i) = kind else { continue };
+        let Some(state) = &mut states[*i] else {
+            continue;
+        };
+        match outcome {
+            Outcome::Appended { .. } => state.counters.emitted += 1,
+            Outcome::Duplicate => state.counters.skip("duplicate"),
+        }
+    }
+    let written = states.iter().zip(keys).filter_map(|(state, key)| {
+        let value = serde_json::to_vec(state.as_ref()?).expect("counters are numbers and strings");
+        Some((key.clone(), Some(value.into())))
+    });
+    written.collect()
+}
