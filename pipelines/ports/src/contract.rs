@@ -4,3 +4,4 @@ pub mod catalog;
 pub mod message_store;
 
 pub mod record_log;
+pub mod replays;

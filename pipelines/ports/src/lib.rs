@@ -12,6 +12,7 @@ pub mod imports;
 pub mod ledger;
 pub mod message_store;
 pub mod record_log;
+pub mod replays;
 pub mod source;
 
 #[cfg(feature = "memory")]
@@ -28,4 +29,5 @@ pub use explain::Explainer;
 pub use imports::Imports;
 pub use message_store::MessageStore;
 pub use record_log::RecordLog;
+pub use replays::Replays;
 pub use source::ExportReader;

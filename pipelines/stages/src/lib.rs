@@ -7,6 +7,7 @@ pub mod consumer;
 pub mod dead_letter;
 pub mod index;
 pub mod ingest;
+pub mod replay;
 pub mod screen;
 mod telemetry;
 

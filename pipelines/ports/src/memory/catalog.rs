@@ -1,5 +1,7 @@
 //! The catalog in memory: stage states, imports and keys in maps behind one lock.
 
+mod replays;
+
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -12,6 +14,7 @@ use crate::{
     catalog::{Catalog, Error, ImportRow, KeyRow, Result},
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
+    replays::{ReplayStatus, RulePair},
 };
 
 /// A [`Catalog`] that forgets everything with the process.
@@ -25,6 +28,7 @@ struct Tables {
     stages: BTreeMap<StageKey, StageState>,
     imports: BTreeMap<String, ImportRow>,
     keys: BTreeMap<String, (KeyRow, [u8; 32])>,
+    replays: BTreeMap<String, (ReplayStatus, RulePair)>,
 }
 
 impl MemoryCatalog {
