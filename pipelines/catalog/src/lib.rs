@@ -9,6 +9,7 @@ mod database;
 mod error;
 mod queries;
 mod records;
+mod replays;
 mod row;
 
 use async_trait::async_trait;

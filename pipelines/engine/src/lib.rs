@@ -8,9 +8,11 @@
 mod chain;
 mod explain;
 mod module;
+mod rules;
 mod spec;
 mod telemetry;
 
 pub use chain::EngineChain;
 pub use explain::NativeExplainer;
+pub use rules::ShippedRules;
 pub use spec::{ChainSpec, ModuleSpec, ModuleVersion};

@@ -7,7 +7,7 @@ use telesift_ports::{
     record_log::{self, Batch, Gap, GapReason, ReadLimits, StoredRecord},
     replays::{Label, ReplayProgress, ReplayRange, ReplayStatus, RuleText},
 };
-use telesift_schemas::{Offset, Origin, Topic, TopicPartition};
+use telesift_schemas::{Offset, Origin, PartitionId, Topic, TopicPartition};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -142,7 +142,8 @@ impl<'a> Attempt<'a> {
             }
         }
         let built = Judges::new(self.parts.chains.clone(), rules, self.config.watchdog).await;
-        built.map_err(|fault| self.faulty(fault, Offset::ZERO, Topic::TELEGRAM_RAW, 0))
+        let nowhere = TopicPartition::new(Topic::TELEGRAM_RAW, PartitionId(0));
+        built.map_err(|fault| self.faulty(fault, nowhere, Offset::ZERO))
     }
 
     /// Reads on in `range`, repeating what is retryable; what retention took is a gap.
@@ -183,8 +184,8 @@ impl<'a> Attempt<'a> {
         let partition = self.replay.spec.ranges[i].partition;
         let first = batch.records.first().map_or(batch.next, |r| r.offset);
         let judged = judges.judge(&batch.records, self.config.watchdog).await;
-        let judgements =
-            judged.map_err(|fault| self.faulty(fault, first, Topic::TELEGRAM_RAW, partition.0))?;
+        let at = TopicPartition::new(Topic::TELEGRAM_RAW, partition);
+        let judgements = judged.map_err(|fault| self.faulty(fault, at, first))?;
         let mut labels = self.labels(&judgements).await?;
         for gap in &batch.gaps {
             let ledger = &mut self.progress.result.ledger;
@@ -248,11 +249,11 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn faulty(&self, fault: Fault, from: Offset, topic: Topic, partition: u32) -> Stop {
+    fn faulty(&self, fault: Fault, at: TopicPartition, from: Offset) -> Stop {
         match fault {
             Fault::Chain(error) => failed(error),
             Fault::Hung => Stop::End(End::Hung(StageError::Hung {
-                at: TopicPartition::new(topic, telesift_schemas::PartitionId(partition)),
+                at,
                 from,
                 timeout_s: self.config.watchdog.as_secs(),
             })),

@@ -8,4 +8,5 @@
 mod flow;
 mod imports;
 mod index;
+mod replay;
 mod screen;
