@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use telesift_ports::{Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog};
+use telesift_ports::{
+    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays,
+};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +28,8 @@ pub struct ApiState {
     pub catalog: Arc<dyn Catalog>,
     /// Takes in exports.
     pub imports: Arc<dyn Imports>,
+    /// Runs replays.
+    pub replays: Arc<dyn Replays>,
     /// Makes the vector of a query; must be the model of the store's vectors.
     pub embedder: Arc<dyn Embedder>,
     /// Takes scores apart.
@@ -93,6 +97,7 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) imports: Arc<dyn Imports>,
+    pub(crate) replays: Arc<dyn Replays>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) explainer: Arc<dyn Explainer>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -127,6 +132,7 @@ impl App {
             store: Store::new(state.store),
             catalog: state.catalog,
             imports: state.imports,
+            replays: state.replays,
             embedder: state.embedder,
             explainer: state.explainer,
             clock: state.clock,

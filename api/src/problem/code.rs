@@ -41,6 +41,8 @@ codes! {
     InvalidCursor = "invalid_cursor", BAD_REQUEST, "Invalid cursor";
     /// The uploaded file is no usable export.
     InvalidExport = "invalid_export", BAD_REQUEST, "Invalid export";
+    /// A rule set cannot be used.
+    InvalidRules = "invalid_rules", BAD_REQUEST, "Invalid rules";
     /// No key, or one that is unknown, expired or revoked.
     Unauthorized = "unauthorized", UNAUTHORIZED, "A valid key is needed";
     /// A ticket that is unknown, used or expired.
@@ -63,6 +65,8 @@ codes! {
     CursorUnknown = "cursor_unknown", CONFLICT, "The cursor is not of this log";
     /// Somebody else changed the same thing.
     Conflict = "conflict", CONFLICT, "Changed meanwhile";
+    /// The replay's state or kind does not allow it.
+    ReplayState = "replay_state", CONFLICT, "The replay does not allow it";
     /// The pinned result list is gone.
     CursorExpired = "cursor_expired", GONE, "The cursor has expired";
     /// The offset was evicted by the topic's retention.
@@ -71,8 +75,12 @@ codes! {
     TooLarge = "too_large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// The tail speaks WebSocket only.
     UpgradeRequired = "upgrade_required", UPGRADE_REQUIRED, "WebSocket upgrade required";
+    /// Too many replays are unfinished.
+    ReplayQueueFull = "replay_queue_full", TOO_MANY_REQUESTS, "The replay queue is full";
     /// A bug or broken storage; the log holds the cause under the instance.
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error";
+    /// This version cannot do it yet.
+    NotSupportedYet = "not_supported_yet", NOT_IMPLEMENTED, "Not supported yet";
     /// The server has as much to do as it may.
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too much to do";
     /// Too many imports wait already.

@@ -25,6 +25,8 @@ use telesift_schemas::{ChatId, Message, Offset, Origin, PartitionId, Topic, Topi
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::fake_replays::FakeReplays;
+
 pub(crate) const OPS: &str = "-1001234567890";
 pub(crate) const NEWS: &str = "-1009876543210";
 
@@ -136,6 +138,7 @@ impl Desk {
             store: store.clone(),
             catalog: catalog.clone(),
             imports: imports.clone(),
+            replays: Arc::new(FakeReplays::default()),
             embedder: Arc::new(CountingEmbedder),
             explainer: Arc::new(LengthExplainer),
             clock: clock.clone(),

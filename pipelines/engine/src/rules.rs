@@ -48,7 +48,9 @@ mod tests {
         let text = "name = \"mine\"\nversion = 2\n[thresholds]\nsignal = 0.7\n";
         let read = ShippedRules.read(&RuleText::Toml(text.to_owned())).unwrap();
         assert!(read.version.starts_with("mine@2+"), "{}", read.version);
-        let again = ShippedRules.read(&RuleText::Json(read.json.clone())).unwrap();
+        let again = ShippedRules
+            .read(&RuleText::Json(read.json.clone()))
+            .unwrap();
         assert_eq!(again, read);
     }
 
