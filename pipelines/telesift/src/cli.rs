@@ -1,8 +1,12 @@
 //! The command line: what can be asked of telesift, and how.
 
+mod replays;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs, RulesAction, RulesArgs};
 
 /// Sifts Telegram: imports, screens, indexes, searches and follows many chats.
 #[derive(Debug, Parser)]
@@ -51,6 +55,10 @@ pub(crate) enum Command {
     Tail(TailArgs),
     /// List topics, or read records of one by offset.
     Topics(TopicsArgs),
+    /// Run a stretch of history again beside the live flow.
+    Replay(ReplayArgs),
+    /// Rule sets, and what they would change.
+    Rules(RulesArgs),
     /// Look at what could not be processed.
     DeadLetters(DeadLettersArgs),
     /// Make, list and revoke API keys.

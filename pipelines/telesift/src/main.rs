@@ -24,6 +24,8 @@ fn main() -> ExitCode {
         Command::Search(args) => commands::search::run(connection, args),
         Command::Tail(args) => commands::tail::run(connection, args),
         Command::Topics(args) => commands::topics::run(connection, args),
+        Command::Replay(args) => commands::replay::run(connection, args),
+        Command::Rules(args) => commands::rules::run(connection, args),
         Command::DeadLetters(args) => commands::dead_letters::run(connection, args),
         Command::Keys(args) => commands::keys::run(connection, args),
         Command::Doctor => commands::doctor::run(connection),

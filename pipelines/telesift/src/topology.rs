@@ -1,5 +1,7 @@
 //! The whole flow, wired from top to bottom: sources, log, screen, messages, index, store.
 
+mod replays;
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
@@ -8,8 +10,8 @@ use telesift_engine::{ChainSpec, EngineChain, ModuleSpec, NativeExplainer};
 use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
 use telesift_models::HashEmbedder;
 use telesift_ports::{
-    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, SmartModuleChain,
-    SystemClock,
+    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays,
+    SmartModuleChain, SystemClock,
     record_log::{ReadLimits, TopicConfig},
 };
 use telesift_schemas::{Topic, TopicPartition};
@@ -31,6 +33,7 @@ pub(crate) struct Flow {
     pub(crate) store: Arc<dyn MessageStore>,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) imports: Arc<dyn Imports>,
+    pub(crate) replays: Arc<dyn Replays>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) explainer: Arc<dyn Explainer>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -52,7 +55,8 @@ impl Flow {
         create_topics(config, &*log).await?;
 
         // The stores.
-        let catalog: Arc<dyn Catalog> = Arc::new(open_catalog(config, data_dir).await?);
+        let sql = Arc::new(open_catalog(config, data_dir).await?);
+        let catalog: Arc<dyn Catalog> = sql.clone();
         let embedder: Arc<dyn Embedder> = Arc::new(HashEmbedder::default());
         let store: Arc<dyn MessageStore> =
             Arc::new(open_store(config, data_dir, &*embedder).await?);
@@ -104,6 +108,9 @@ impl Flow {
             });
         }
 
+        // telegram-raw ─► dry runs, which write nothing but their own progress.
+        let replays = replays::start(config, log.clone(), sql, clock.clone(), tasks);
+
         // messages ─► index ─► store: one writer over all partitions.
         let inputs = partitions(&*log, Topic::MESSAGES).await?;
         let index = Index::new(
@@ -138,6 +145,7 @@ impl Flow {
             store,
             catalog,
             imports,
+            replays,
             embedder,
             explainer: Arc::new(NativeExplainer::default()),
             clock,

@@ -10,6 +10,7 @@ mod crash;
 mod demo;
 mod imports;
 mod provenance;
+mod replays;
 mod server;
 mod shared;
 mod tail;

@@ -257,7 +257,7 @@ impl Server {
         }
     }
 
-    async fn until<T, F: Future<Output = Option<T>>>(&self, ask: impl Fn() -> F) -> T {
+    pub(crate) async fn until<T, F: Future<Output = Option<T>>>(&self, ask: impl Fn() -> F) -> T {
         let started = Instant::now();
         loop {
             if let Some(answer) = ask().await {
