@@ -11,14 +11,14 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use telesift_ports::replays::{
-    Bound, Order, ReplayError, ReplayRequest, ReplayStage, RuleText, RulesChoice,
+    Bound, BoundError, Order, ReplayError, ReplayRequest, ReplayStage, RuleText, RulesChoice,
 };
 
 use crate::{
     auth::Admin,
     body::JsonObject,
     cursor::Page,
-    params::{Closed, Params, parse_closed, parse_time},
+    params::{Closed, Params, parse_closed},
     problem::{Code, Problem, Result},
     state::App,
 };
@@ -125,10 +125,8 @@ fn bound(field: &'static str, text: Option<String>, default: Bound) -> Result<Bo
     let Some(text) = text else {
         return Ok(default);
     };
-    text.parse().or_else(|error| {
-        parse_time(field, &text).map(Bound::Time).map_err(|_| {
-            Problem::invalid(field, format!("`{field}`: {error}")).with("value", text.clone())
-        })
+    text.parse().map_err(|error: BoundError| {
+        Problem::invalid(field, format!("`{field}`: {error}")).with("value", text)
     })
 }
 

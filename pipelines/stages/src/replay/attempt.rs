@@ -7,7 +7,7 @@ use telesift_ports::{
     record_log::{self, Batch, Gap, GapReason, ReadLimits, StoredRecord},
     replays::{Label, ReplayProgress, ReplayRange, ReplayStatus, RuleText},
 };
-use telesift_schemas::{Offset, Origin, PartitionId, Topic, TopicPartition};
+use telesift_schemas::{Offset, Origin, Topic, TopicPartition};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -98,7 +98,7 @@ impl<'a> Attempt<'a> {
     }
 
     async fn judge_all(&mut self, shutdown: &CancellationToken) -> Result<(), Stop> {
-        let mut judges = self.judges().await?;
+        let mut judges = self.judges(shutdown).await?;
         for i in 0..self.replay.spec.ranges.len() {
             let range = self.replay.spec.ranges[i];
             while self.progress.next[i] < range.to {
@@ -121,7 +121,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// The chains, once it is sure that the stored rules still judge as they did when the replay began.
-    async fn judges(&self) -> Result<Judges, Stop> {
+    async fn judges(&self, shutdown: &CancellationToken) -> Result<Judges, Stop> {
         let rules = self.parts.catalog.replay_rules(self.id).await?;
         let Some(rules) = rules else {
             return Err(failed("its rules are gone"));
@@ -141,9 +141,11 @@ impl<'a> Attempt<'a> {
                 Err(fault) => return Err(failed(format!("the rules `{version}`: {fault}"))),
             }
         }
-        let built = Judges::new(self.parts.chains.clone(), rules, self.config.watchdog).await;
-        let nowhere = TopicPartition::new(Topic::TELEGRAM_RAW, PartitionId(0));
-        built.map_err(|fault| self.faulty(fault, nowhere, Offset::ZERO))
+        tokio::select! {
+            built = Judges::new(self.parts.chains.clone(), rules) => built.map_err(failed),
+            () = shutdown.cancelled() => Err(Stop::End(End::Interrupted)),
+            () = self.interrupted.cancelled() => Err(Stop::End(End::Interrupted)),
+        }
     }
 
     /// Reads on in `range`, repeating what is retryable; what retention took is a gap.

@@ -46,19 +46,15 @@ pub(super) enum Fault {
 pub(super) struct Judges(Option<Twin<Box<dyn SmartModuleChain>>>);
 
 impl Judges {
-    /// Builds both chains.
-    pub(super) async fn new(
-        chains: RuleChains,
-        rules: RulePair,
-        watchdog: Duration,
-    ) -> Result<Self, Fault> {
+    /// Builds both chains. Compiling takes its time on a busy machine, so this is not under the watchdog.
+    pub(super) async fn new(chains: RuleChains, rules: RulePair) -> Result<Self, ChainError> {
         let build = move || {
-            Ok(Twin {
+            Ok(Judges(Some(Twin {
                 base: chains(&rules.base)?,
                 new: chains(&rules.new)?,
-            })
+            })))
         };
-        Ok(Judges(Some(within(watchdog, build).await?)))
+        tokio::task::spawn_blocking(build).await.map_err(panicked)?
     }
 
     /// One judgement per record, in order.
@@ -70,30 +66,24 @@ impl Judges {
         let lost = || Fault::Chain(ChainError("the chains were lost before".to_owned()));
         let mut chains = self.0.take().ok_or_else(lost)?;
         let inputs: Vec<ChainInput> = records.iter().map(input).collect();
-        let work = move || {
+        let work = tokio::task::spawn_blocking(move || {
             let base = chains.base.process(&inputs)?;
             let new = chains.new.process(&inputs)?;
             let judgements = base.into_iter().zip(new);
             let judgements = judgements.map(|(base, new)| judgement(base, new)).collect();
-            Ok((chains, judgements))
-        };
-        let (chains, judgements) = within(watchdog, work).await?;
+            Ok::<_, ChainError>((chains, judgements))
+        });
+        let done = tokio::time::timeout(watchdog, work)
+            .await
+            .map_err(|_| Fault::Hung)?;
+        let (chains, judgements) = done.map_err(panicked).flatten().map_err(Fault::Chain)?;
         self.0 = Some(chains);
         Ok(judgements)
     }
 }
 
-async fn within<T: Send + 'static>(
-    watchdog: Duration,
-    work: impl FnOnce() -> Result<T, ChainError> + Send + 'static,
-) -> Result<T, Fault> {
-    match tokio::time::timeout(watchdog, tokio::task::spawn_blocking(work)).await {
-        Ok(Ok(outcome)) => outcome.map_err(Fault::Chain),
-        Ok(Err(panic)) => Err(Fault::Chain(ChainError(format!(
-            "the engine panicked: {panic}"
-        )))),
-        Err(_) => Err(Fault::Hung),
-    }
+fn panicked(panic: tokio::task::JoinError) -> ChainError {
+    ChainError(format!("the engine panicked: {panic}"))
 }
 
 fn input(record: &StoredRecord) -> ChainInput {

@@ -13,23 +13,13 @@ pub(super) async fn resolve(
     from: &Bound,
     to: &Bound,
 ) -> Result<Vec<ReplayRange>, ReplayError> {
+    let mut bounds = log.partitions(&Topic::TELEGRAM_RAW).await?;
     for (field, bound) in [("from", from), ("to", to)] {
         if let Bound::Cursor(cursor) = bound {
-            check(log, field, cursor)?;
+            check(log, &bounds, field, cursor)?;
         }
     }
-    let named = partitions_of(from, to)?;
-    let mut bounds = log.partitions(&Topic::TELEGRAM_RAW).await?;
-    if let Some(named) = named {
-        if let Some(p) = named
-            .iter()
-            .find(|p| !bounds.iter().any(|b| b.partition == **p))
-        {
-            return Err(ReplayError::CursorUnknown {
-                field: "from",
-                reason: format!("the cursor names partition {p}, which the topic has not"),
-            });
-        }
+    if let Some(named) = partitions_of(from, to)? {
         bounds.retain(|b| named.contains(&b.partition));
     }
     let mut ranges = Vec::with_capacity(bounds.len());
@@ -50,14 +40,23 @@ pub(super) async fn resolve(
     Ok(ranges)
 }
 
-fn check(log: &dyn RecordLog, field: &'static str, cursor: &Cursor) -> Result<(), ReplayError> {
-    if cursor.epoch == *log.epoch() && cursor.generation == Generation::FIRST {
-        return Ok(());
+fn check(
+    log: &dyn RecordLog,
+    bounds: &[PartitionBounds],
+    field: &'static str,
+    cursor: &Cursor,
+) -> Result<(), ReplayError> {
+    let unknown = |reason: String| Err(ReplayError::CursorUnknown { field, reason });
+    if cursor.epoch != *log.epoch() || cursor.generation != Generation::FIRST {
+        return unknown("the cursor is of another history of the log".to_owned());
     }
-    Err(ReplayError::CursorUnknown {
-        field,
-        reason: "the cursor is of another history of the log".to_owned(),
-    })
+    let is_known = |p: PartitionId| bounds.iter().any(|b| b.partition == p);
+    match cursor.next.iter().find(|(p, _)| !is_known(*p)) {
+        Some((p, _)) => unknown(format!(
+            "the cursor names partition {p}, which there is not"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The partitions the cursors name; `None` = all.
