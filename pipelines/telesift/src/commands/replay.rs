@@ -15,6 +15,7 @@ use crate::{
     client::Client,
     exit::Usage,
 };
+use follow::Interrupt;
 
 /// Samples shown of each change where nothing else is asked for.
 const SAMPLES: usize = 20;
@@ -29,11 +30,14 @@ pub(crate) fn run(connection: Connection, args: ReplayArgs) -> Result<()> {
                 what,
                 wait,
             } => {
+                if wait {
+                    let asked = (stage.as_str(), dry_run, &what);
+                    return run_through(&connection, &client, asked, SAMPLES).await;
+                }
                 let id = start(&client, &stage, dry_run, &what).await?;
-                match (wait, connection.json) {
-                    (true, _) => finish(&connection, &client, &id, SAMPLES).await,
-                    (false, true) => print::json(&json!({"id": id})),
-                    (false, false) => print::line(id),
+                match connection.json {
+                    true => print::json(&json!({"id": id})),
+                    false => print::line(id),
                 }
             }
             ReplayAction::List { limit } => list(&connection, &client, limit).await,
@@ -48,13 +52,30 @@ pub(crate) fn run(connection: Connection, args: ReplayArgs) -> Result<()> {
     })
 }
 
-/// Starts a replay; its id.
-pub(super) async fn start(
+/// Starts a replay, follows it to its end, and shows what it found. Ctrl-C cancels it.
+pub(super) async fn run_through(
+    connection: &Connection,
     client: &Client,
-    stage: &str,
-    dry_run: bool,
-    what: &Comparison,
-) -> Result<String> {
+    (stage, dry_run, what): (&str, bool, &Comparison),
+    n_samples: usize,
+) -> Result<()> {
+    // Before there is anything to cancel: a signal from then on must not leave a replay behind.
+    let interrupt = Interrupt::listen().await;
+    let id = start(client, stage, dry_run, what).await?;
+    let replay = follow::follow(client, &id, interrupt, connection.json).await?;
+    show(connection, &replay, n_samples)?;
+    match replay["state"].as_str() {
+        Some("done") => Ok(()),
+        Some("failed") => bail!(
+            "the replay failed: {}",
+            print::printable(replay["error"].as_str().unwrap_or_default())
+        ),
+        _ => bail!("the replay was cancelled"),
+    }
+}
+
+/// Starts a replay; its id.
+async fn start(client: &Client, stage: &str, dry_run: bool, what: &Comparison) -> Result<String> {
     let mut body = json!({
         "stage": stage, "dry_run": dry_run, "from": what.from, "to": what.to, "rules": rules(&what.rules)?,
     });
@@ -65,25 +86,6 @@ pub(super) async fn start(
     let answer: Value = client.json(request).await?;
     let id = answer["id"].as_str();
     Ok(id.context("the server named no replay")?.to_owned())
-}
-
-/// Follows a replay to its end, then shows what it found.
-pub(super) async fn finish(
-    connection: &Connection,
-    client: &Client,
-    id: &str,
-    n_samples: usize,
-) -> Result<()> {
-    let replay = follow::follow(client, id, connection.json).await?;
-    show(connection, &replay, n_samples)?;
-    match replay["state"].as_str() {
-        Some("done") => Ok(()),
-        Some("failed") => bail!(
-            "the replay failed: {}",
-            print::printable(replay["error"].as_str().unwrap_or_default())
-        ),
-        _ => bail!("the replay was cancelled"),
-    }
 }
 
 /// The rules of a request: the text of a file, or the name of a version.

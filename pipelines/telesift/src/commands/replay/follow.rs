@@ -1,6 +1,6 @@
 //! A replay's id in, its last state out; in between a bar with rate and ETA.
 
-use std::time::Duration;
+use std::{future::Future, pin::Pin, task::Poll, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -13,12 +13,32 @@ use crate::client::Client;
 /// How often the server is asked how far it is.
 const POLL_EVERY: Duration = Duration::from_millis(250);
 
+/// Ctrl-C, listened to from the moment it was made.
+pub(super) struct Interrupt(Pin<Box<dyn Future<Output = std::io::Result<()>>>>);
+
+impl Interrupt {
+    /// Listens from now on.
+    pub(super) async fn listen() -> Self {
+        let mut interrupt: Pin<Box<dyn Future<Output = _>>> = Box::pin(tokio::signal::ctrl_c());
+        // The first poll registers the handler; were it to come already, the next poll would wait for another.
+        match futures::poll!(&mut interrupt) {
+            Poll::Pending => Interrupt(interrupt),
+            Poll::Ready(outcome) => Interrupt(Box::pin(std::future::ready(outcome))),
+        }
+    }
+}
+
 /// Asks until the replay is over. Ctrl-C cancels it.
-pub(super) async fn follow(client: &Client, id: &str, is_quiet: bool) -> Result<Value> {
+pub(super) async fn follow(
+    client: &Client,
+    id: &str,
+    interrupt: Interrupt,
+    is_quiet: bool,
+) -> Result<Value> {
     let bar = progress_bar(is_quiet);
     let outcome = tokio::select! {
         biased;
-        interrupted = tokio::signal::ctrl_c() => {
+        interrupted = interrupt.0 => {
             interrupted.context("cannot listen to Ctrl-C")?;
             bar.finish_and_clear();
             return cancel(client, id).await;

@@ -10,8 +10,11 @@ use crate::{
 
 pub(super) fn run(connection: Connection, args: DiffArgs) -> Result<()> {
     let client = Client::find(&connection)?;
-    block_on(async {
-        let id = replay::start(&client, "screen", true, &args.what).await?;
-        replay::finish(&connection, &client, &id, args.samples).await
-    })
+    let asked = ("screen", true, &args.what);
+    block_on(replay::run_through(
+        &connection,
+        &client,
+        asked,
+        args.samples,
+    ))
 }
