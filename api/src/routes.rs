@@ -16,6 +16,7 @@ mod keys;
 mod messages;
 mod operations;
 mod records;
+mod replays;
 mod rules;
 mod search;
 mod stats;
@@ -45,6 +46,13 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(stats::screen))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::one))
+        .routes(routes!(replays::list, replays::start))
+        .routes(routes!(replays::one))
+        .routes(routes!(replays::pause))
+        .routes(routes!(replays::resume))
+        .routes(routes!(replays::cancel))
+        .routes(routes!(replays::switch))
+        .routes(routes!(replays::switch_back))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .routes(routes!(chats::list))

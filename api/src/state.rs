@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use telesift_ports::{
-    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, RuleSets,
+    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays, RuleSets,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,8 @@ pub struct ApiState {
     pub catalog: Arc<dyn Catalog>,
     /// Takes in exports.
     pub imports: Arc<dyn Imports>,
+    /// Runs replays.
+    pub replays: Arc<dyn Replays>,
     /// Makes the vector of a query; must be the model of the store's vectors.
     pub embedder: Arc<dyn Embedder>,
     /// Keeps rule sets, and what of the log each screens.
@@ -97,6 +99,7 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) imports: Arc<dyn Imports>,
+    pub(crate) replays: Arc<dyn Replays>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) rules: Arc<dyn RuleSets>,
     pub(crate) explainer: Arc<dyn Explainer>,
@@ -132,6 +135,7 @@ impl App {
             store: Store::new(state.store),
             catalog: state.catalog,
             imports: state.imports,
+            replays: state.replays,
             embedder: state.embedder,
             rules: state.rules,
             explainer: state.explainer,

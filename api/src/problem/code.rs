@@ -67,6 +67,8 @@ codes! {
     Conflict = "conflict", CONFLICT, "Changed meanwhile";
     /// Rules shall count from below what is screened.
     AlreadyScreened = "already_screened", CONFLICT, "Already screened";
+    /// The replay's state or kind does not allow it.
+    ReplayState = "replay_state", CONFLICT, "The replay does not allow it";
     /// The pinned result list is gone.
     CursorExpired = "cursor_expired", GONE, "The cursor has expired";
     /// The offset was evicted by the topic's retention.
@@ -75,8 +77,12 @@ codes! {
     TooLarge = "too_large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// The tail speaks WebSocket only.
     UpgradeRequired = "upgrade_required", UPGRADE_REQUIRED, "WebSocket upgrade required";
+    /// Too many replays are unfinished.
+    ReplayQueueFull = "replay_queue_full", TOO_MANY_REQUESTS, "The replay queue is full";
     /// A bug or broken storage; the log holds the cause under the instance.
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error";
+    /// This version cannot do it yet.
+    NotSupportedYet = "not_supported_yet", NOT_IMPLEMENTED, "Not supported yet";
     /// The server has as much to do as it may.
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too much to do";
     /// Too many imports wait already.

@@ -2,6 +2,7 @@
 
 use telesift_ports::{
     catalog, embedder::EmbedError, imports::ImportError, message_store, record_log,
+    replays::ReplayError,
 };
 
 use super::{Code, Problem};
@@ -74,6 +75,33 @@ impl From<ImportError> for Problem {
             )
             .retry_after(30),
             e @ ImportError::Storage(_) => Problem::unavailable("the import storage", e),
+        }
+    }
+}
+
+impl From<ReplayError> for Problem {
+    fn from(error: ReplayError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ReplayError::Rules { field, fault } => Problem::new(Code::InvalidRules, detail)
+                .with("parameter", field)
+                .with("line", fault.line)
+                .with("reason", fault.reason),
+            ReplayError::UnknownRules { field, name } => {
+                Problem::invalid(field, detail).with("value", name)
+            }
+            ReplayError::Range { field, .. } => Problem::invalid(field, detail),
+            ReplayError::CursorUnknown { field, .. } => {
+                Problem::new(Code::CursorUnknown, detail).with("parameter", field)
+            }
+            ReplayError::QueueFull(_) => {
+                Problem::new(Code::ReplayQueueFull, detail).retry_after(30)
+            }
+            ReplayError::State(state) => {
+                Problem::new(Code::ReplayState, detail).with("state", state.as_str())
+            }
+            ReplayError::Log(error) => error.into(),
+            ReplayError::Catalog(error) => error.into(),
         }
     }
 }

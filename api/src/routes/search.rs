@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     auth::{Reader, Viewer},
     body::JsonObject,
-    cursor, labels,
+    cursor,
     params::{DEFAULT_LIMIT, FilterBody, parse_closed, reject_unknown_fields, valid_limit},
     pins::{Pin, PinnedHit, Searched},
     problem::{Code, Problem, Result},

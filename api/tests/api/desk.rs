@@ -28,6 +28,8 @@ use tower::ServiceExt;
 
 mod rules;
 
+use crate::fake_replays::FakeReplays;
+
 pub(crate) const OPS: &str = "-1001234567890";
 pub(crate) const NEWS: &str = "-1009876543210";
 
@@ -145,6 +147,7 @@ impl Desk {
             store: store.clone(),
             catalog: catalog.clone(),
             imports: imports.clone(),
+            replays: Arc::new(FakeReplays::default()),
             embedder: Arc::new(CountingEmbedder),
             rules: Arc::new(rules),
             explainer: Arc::new(LengthExplainer),

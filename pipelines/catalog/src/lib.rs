@@ -10,6 +10,7 @@ mod error;
 mod labels;
 mod queries;
 mod records;
+mod replays;
 mod row;
 mod rules;
 mod stories;

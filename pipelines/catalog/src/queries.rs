@@ -5,6 +5,8 @@
 //! Every statement is a transaction of its own; a compare-and-set says what it expects in its `WHERE`, and the number of
 //! rows says whether that held.
 
+pub(crate) mod replays;
+
 /// Answers if the database is there and its tables are readable.
 pub(crate) const PING: &str = "SELECT id FROM api_keys LIMIT 1";
 

@@ -105,14 +105,17 @@ pub(crate) fn unsigned(row: &Row, index: usize) -> Result<u64> {
     u64::try_from(row.get::<i64>(index)?).map_err(damaged)
 }
 
+/// A column of unix microseconds as a time.
 pub(crate) fn timestamp(microseconds: i64) -> Result<Timestamp> {
     Timestamp::from_microsecond(microseconds).map_err(damaged)
 }
 
+/// The text of a column as lists or counters.
 pub(crate) fn json<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(damaged)
 }
 
+/// A value that this version cannot read.
 pub(crate) fn damaged(cause: impl std::fmt::Display) -> Error {
     Error::Damaged(cause.to_string())
 }

@@ -107,7 +107,9 @@ impl Further {
     /// Takes what is held out off the training data.
     pub fn hold_out(&mut self) -> Vec<Labelled> {
         let all = std::mem::take(&mut self.importance.labels);
-        let (held_out, rest) = all.into_iter().partition(|l| fold_of(&l.text, 10) < HELD_OUT_FOLDS);
+        let (held_out, rest) = all
+            .into_iter()
+            .partition(|l| fold_of(&l.text, 10) < HELD_OUT_FOLDS);
         self.importance.labels = rest;
         held_out
     }

@@ -102,7 +102,10 @@ const MAX_WORST: usize = 20;
 
 /// Judges every labelled message by `rules` and compares.
 pub fn evaluate(labels: &[Labelled], rules: &Rules) -> Evaluation {
-    let judged: Vec<Judged<'_>> = labels.iter().map(|label| Judged::new(label, rules)).collect();
+    let judged: Vec<Judged<'_>> = labels
+        .iter()
+        .map(|label| Judged::new(label, rules))
+        .collect();
     let classed: Vec<&Judged<'_>> = judged.iter().filter(|j| j.label.class.is_some()).collect();
     let by_length = length::out_of_fold(&classed.iter().map(|j| j.label).collect::<Vec<_>>());
 
@@ -167,7 +170,9 @@ fn confusion(judged: &[&Judged<'_>]) -> Confusion {
 }
 
 fn classes(confusion: &Confusion) -> BTreeMap<&'static str, ClassFigures> {
-    Class::ALL.map(|class| (class.as_str(), confusion.of(class))).into()
+    Class::ALL
+        .map(|class| (class.as_str(), confusion.of(class)))
+        .into()
 }
 
 fn languages(judged: &[&Judged<'_>], by_length: &[Class]) -> BTreeMap<String, LanguageFigures> {
@@ -191,7 +196,10 @@ fn languages(judged: &[&Judged<'_>], by_length: &[Class]) -> BTreeMap<String, La
             length_macro_f1: length.macro_f1(),
         }
     };
-    names.into_iter().map(|name| (name.to_owned(), figures(name))).collect()
+    names
+        .into_iter()
+        .map(|name| (name.to_owned(), figures(name)))
+        .collect()
 }
 
 fn baseline(judged: &[&Judged<'_>], by_length: &[Class]) -> Baseline {
@@ -232,14 +240,21 @@ fn worst(judged: &[&Judged<'_>], rules: &Rules) -> Vec<Mistake> {
     wrong.sort_by(|a, b| b.distance().total_cmp(&a.distance()));
     let mistake = |one: &&&Judged<'_>| {
         let explained = explain(&view(one.label), rules);
-        let strongest = explained.factors.iter().filter(|f| f.contribution != 0.0).take(4);
+        let strongest = explained
+            .factors
+            .iter()
+            .filter(|f| f.contribution != 0.0)
+            .take(4);
         Mistake {
             text: one.label.text.chars().take(200).collect(),
             lang: one.label.lang.clone(),
             truth: one.label.class.unwrap_or(Class::Noise),
             called: one.scored.class,
             score: one.scored.score,
-            because: strongest.clone().map(|f| (f.name.to_owned(), f.contribution)).collect(),
+            because: strongest
+                .clone()
+                .map(|f| (f.name.to_owned(), f.contribution))
+                .collect(),
             evidence: strongest
                 .filter(|f| f.name == Factor::Model.name() || !f.evidence.is_empty())
                 .flat_map(|f| f.evidence.iter().take(4).cloned())
@@ -272,7 +287,10 @@ mod tests {
         assert_eq!(evaluation.languages["uk"].accuracy, 1.0);
         assert_eq!(evaluation.languages["en"].accuracy, 0.0);
         assert_eq!(evaluation.spam.unwrap().counts.true_positive, 1);
-        assert_eq!(evaluation.calibration.iter().map(|bin| bin.n).sum::<u64>(), 3);
+        assert_eq!(
+            evaluation.calibration.iter().map(|bin| bin.n).sum::<u64>(),
+            3
+        );
     }
 
     #[test]
@@ -281,7 +299,10 @@ mod tests {
         let [mistake] = evaluation.worst.as_slice() else {
             panic!("{:?}", evaluation.worst);
         };
-        assert_eq!((mistake.text.as_str(), mistake.called), ("ok", Class::Noise));
+        assert_eq!(
+            (mistake.text.as_str(), mistake.called),
+            ("ok", Class::Noise)
+        );
         assert!(!mistake.because.is_empty());
     }
 }

@@ -49,7 +49,12 @@ pub struct Fitted {
 impl Fitted {
     /// The linear function of an example.
     pub fn logit(&self, example: &Example) -> f64 {
-        let dense: f64 = example.dense.iter().zip(&self.dense).map(|(v, w)| v * w).sum();
+        let dense: f64 = example
+            .dense
+            .iter()
+            .zip(&self.dense)
+            .map(|(v, w)| v * w)
+            .sum();
         self.bias + dense + self.grams_logit(&example.buckets)
     }
 
@@ -69,7 +74,10 @@ pub fn fit(examples: &[Example], start: &Fitted, with_grams: bool, options: Opti
     let n_dense = start.dense.len();
     let n_grams = if with_grams { N_BUCKETS } else { 0 };
     // bias, gap, dense, grams
-    let mut weights: Vec<f64> = [start.bias, start.gap].into_iter().chain(start.dense.iter().copied()).collect();
+    let mut weights: Vec<f64> = [start.bias, start.gap]
+        .into_iter()
+        .chain(start.dense.iter().copied())
+        .collect();
     weights.resize(2 + n_dense + n_grams, 0.0);
     let origin = weights.clone();
     let total: f64 = examples.iter().map(|e| e.weight).sum::<f64>().max(1e-9);
@@ -78,7 +86,14 @@ pub fn fit(examples: &[Example], start: &Fitted, with_grams: bool, options: Opti
     for step in 0..options.n_steps {
         gradient.fill(0.0);
         for example in examples {
-            add_gradient(example, &weights, n_dense, n_grams > 0, options.second_cut, &mut gradient);
+            add_gradient(
+                example,
+                &weights,
+                n_dense,
+                n_grams > 0,
+                options.second_cut,
+                &mut gradient,
+            );
         }
         for (i, g) in gradient.iter_mut().enumerate() {
             let penalty = match i {
@@ -207,8 +222,15 @@ mod tests {
             .collect();
         let fitted = fit(&examples, &start(), true, OPTIONS);
         let logits: Vec<f64> = examples[..3].iter().map(|e| fitted.logit(e)).collect();
-        assert!(logits[0] < 0.0 && logits[1] > 0.0 && logits[1] < fitted.gap, "{logits:?} {}", fitted.gap);
+        assert!(
+            logits[0] < 0.0 && logits[1] > 0.0 && logits[1] < fitted.gap,
+            "{logits:?} {}",
+            fitted.gap
+        );
         assert!(logits[2] > fitted.gap, "{logits:?} {}", fitted.gap);
-        assert_eq!(fitted.logit(&examples[0]), fit(&examples, &start(), true, OPTIONS).logit(&examples[0]));
+        assert_eq!(
+            fitted.logit(&examples[0]),
+            fit(&examples, &start(), true, OPTIONS).logit(&examples[0])
+        );
     }
 }

@@ -13,8 +13,15 @@ pub fn fold_of(text: &str, n_folds: u64) -> u64 {
 }
 
 /// Splits by fold: what is in `fold` of `n_folds`, and the rest.
-pub fn split<T>(examples: &[T], text: impl Fn(&T) -> &str, fold: u64, n_folds: u64) -> (Vec<&T>, Vec<&T>) {
-    examples.iter().partition(|example| fold_of(text(example), n_folds) == fold)
+pub fn split<T>(
+    examples: &[T],
+    text: impl Fn(&T) -> &str,
+    fold: u64,
+    n_folds: u64,
+) -> (Vec<&T>, Vec<&T>) {
+    examples
+        .iter()
+        .partition(|example| fold_of(text(example), n_folds) == fold)
 }
 
 #[cfg(test)]

@@ -84,7 +84,12 @@ mod tests {
         let labels = read(good.as_bytes()).unwrap();
         assert_eq!((labels.len(), labels[0].lang.as_str()), (2, "und"));
         let error = read("{\"text\":\"ok\",\"class\":\"noize\"}".as_bytes()).unwrap_err();
-        assert!(error.to_string().starts_with("line 1: unknown variant `noize`"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("line 1: unknown variant `noize`"),
+            "{error}"
+        );
         let error = read(format!("{good}{{\"text\":\"ok\"}}").as_bytes()).unwrap_err();
         assert_eq!(error.line, 4);
     }

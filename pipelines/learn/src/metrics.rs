@@ -32,7 +32,9 @@ impl Confusion {
     /// Adds the counts of `other`.
     pub fn merge(&mut self, other: &Confusion) {
         let counts = self.counts.iter_mut().flatten();
-        counts.zip(other.counts.iter().flatten()).for_each(|(n, m)| *n += m);
+        counts
+            .zip(other.counts.iter().flatten())
+            .for_each(|(n, m)| *n += m);
     }
 
     /// All messages counted.
@@ -56,7 +58,11 @@ impl Confusion {
 
     /// The mean F1 of the classes that occur.
     pub fn macro_f1(&self) -> f64 {
-        let present: Vec<ClassFigures> = Class::ALL.map(|c| self.of(c)).into_iter().filter(|f| f.n > 0).collect();
+        let present: Vec<ClassFigures> = Class::ALL
+            .map(|c| self.of(c))
+            .into_iter()
+            .filter(|f| f.n > 0)
+            .collect();
         if present.is_empty() {
             return 0.0;
         }
@@ -104,13 +110,20 @@ impl Binary {
 
     /// Of those that are not, the share called so.
     pub fn false_positive_rate(&self) -> f64 {
-        ratio(self.false_positive, self.false_positive + self.true_negative)
+        ratio(
+            self.false_positive,
+            self.false_positive + self.true_negative,
+        )
     }
 }
 
 fn figures(hits: u64, called: u64, n: u64) -> ClassFigures {
     let (precision, recall) = (ratio(hits, called), ratio(hits, n));
-    let f1 = if hits == 0 { 0.0 } else { 2.0 * precision * recall / (precision + recall) };
+    let f1 = if hits == 0 {
+        0.0
+    } else {
+        2.0 * precision * recall / (precision + recall)
+    };
     ClassFigures {
         precision,
         recall,
@@ -120,7 +133,11 @@ fn figures(hits: u64, called: u64, n: u64) -> ClassFigures {
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 /// A range of scores, and how often those with such a score are not noise.
@@ -165,7 +182,10 @@ pub fn calibration(scores: &[(f64, bool)]) -> Vec<CalibrationBin> {
 /// "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015). 0 is best.
 pub fn calibration_error(bins: &[CalibrationBin]) -> f64 {
     let n: u64 = bins.iter().map(|bin| bin.n).sum();
-    let off: f64 = bins.iter().map(|bin| bin.n as f64 * (bin.share - bin.mean_score).abs()).sum();
+    let off: f64 = bins
+        .iter()
+        .map(|bin| bin.n as f64 * (bin.share - bin.mean_score).abs())
+        .sum();
     if n == 0 { 0.0 } else { off / n as f64 }
 }
 
@@ -181,7 +201,9 @@ pub fn mean_and_interval(values: &[f64]) -> (f64, f64) {
     }
     let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (n - 1) as f64;
     // Two-sided 95 % quantiles of Student's t by degrees of freedom.
-    const T: [f64; 10] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
+    const T: [f64; 10] = [
+        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+    ];
     let t = T.get(n - 2).copied().unwrap_or(1.96);
     (mean, t * libm::sqrt(variance / n as f64))
 }
@@ -205,12 +227,18 @@ mod tests {
         assert!((noise.precision - 8.0 / 12.0).abs() < 1e-12 && (noise.recall - 0.8).abs() < 1e-12);
         assert!((confusion.accuracy() - 0.7).abs() < 1e-12);
         let signal = confusion.of(Class::Signal);
-        assert!((confusion.macro_f1() - (noise.f1 + signal.f1) / 2.0).abs() < 1e-12, "an absent class does not count");
+        assert!(
+            (confusion.macro_f1() - (noise.f1 + signal.f1) / 2.0).abs() < 1e-12,
+            "an absent class does not count"
+        );
     }
 
     #[test]
     fn calibration_compares_scores_with_shares() {
-        let scores: Vec<(f64, bool)> = (0..100).map(|i| (0.85, i < 85)).chain([(1.0, true)]).collect();
+        let scores: Vec<(f64, bool)> = (0..100)
+            .map(|i| (0.85, i < 85))
+            .chain([(1.0, true)])
+            .collect();
         let bins = calibration(&scores);
         assert_eq!((bins[8].n, bins[9].n), (100, 1));
         assert!(calibration_error(&bins) < 1e-9);
@@ -220,6 +248,9 @@ mod tests {
     fn an_interval_is_that_of_students_t() {
         let (mean, half) = mean_and_interval(&[1.0, 2.0, 3.0, 4.0, 5.0]);
         assert!((mean - 3.0).abs() < 1e-12);
-        assert!((half - 2.776 * (2.5f64 / 5.0).sqrt()).abs() < 1e-9, "{half}");
+        assert!(
+            (half - 2.776 * (2.5f64 / 5.0).sqrt()).abs() < 1e-9,
+            "{half}"
+        );
     }
 }

@@ -110,7 +110,10 @@ const OPTIONS: Options = Options {
 /// # Errors
 /// When there are too few labels, or all of one class.
 pub fn propose(labels: &[Labelled], rules: &Rules) -> Result<Proposal, ProposalError> {
-    let rows: Vec<Row<'_>> = labels.iter().filter_map(|label| Row::new(label, rules)).collect();
+    let rows: Vec<Row<'_>> = labels
+        .iter()
+        .filter_map(|label| Row::new(label, rules))
+        .collect();
     if rows.len() < MIN_LABELS {
         return Err(ProposalError::TooFew { n: rows.len() });
     }
@@ -161,7 +164,10 @@ struct Learned {
 impl Learned {
     fn new(rows: &[&Row<'_>], rules: &Rules) -> Self {
         let (terms, chats) = (telling_words(rows), chats(rows));
-        let examples: Vec<Example> = rows.iter().map(|row| example(row, &terms, &chats)).collect();
+        let examples: Vec<Example> = rows
+            .iter()
+            .map(|row| example(row, &terms, &chats))
+            .collect();
         let n_new = terms.len() + chats.len();
         let known = Factor::ALL.iter().map(|factor| rules.weight(*factor));
         let start = Fitted {
@@ -224,7 +230,13 @@ fn example(row: &Row<'_>, terms: &[String], chats: &[ChatId]) -> Example {
     let terms = terms.iter().map(|term| flag(row.words.contains(term)));
     let chats = chats.iter().map(|chat| flag(row.label.chat == Some(*chat)));
     Example {
-        dense: row.values.iter().copied().chain(terms).chain(chats).collect(),
+        dense: row
+            .values
+            .iter()
+            .copied()
+            .chain(terms)
+            .chain(chats)
+            .collect(),
         buckets: Vec::new(),
         level: row.class as u8,
         weight: 1.0,
@@ -272,8 +284,9 @@ fn effect(rows: &[Row<'_>], rules: &Rules) -> Effect {
     let mut gains = Vec::new();
     let mut chats: BTreeMap<String, ChatEffect> = BTreeMap::new();
     for fold in 0..N_FOLDS {
-        let (out, seen): (Vec<&Row<'_>>, Vec<&Row<'_>>) =
-            rows.iter().partition(|row| fold_of(&row.label.text, N_FOLDS) == fold);
+        let (out, seen): (Vec<&Row<'_>>, Vec<&Row<'_>>) = rows
+            .iter()
+            .partition(|row| fold_of(&row.label.text, N_FOLDS) == fold);
         if out.is_empty() || seen.is_empty() {
             continue;
         }
@@ -339,8 +352,14 @@ mod tests {
         (0..60)
             .flat_map(|i| {
                 [
-                    label(format!("transfer rumour number {i}: the striker may sign"), Class::Signal),
-                    label(format!("server node {i} is down again, pager rang"), Class::Noise),
+                    label(
+                        format!("transfer rumour number {i}: the striker may sign"),
+                        Class::Signal,
+                    ),
+                    label(
+                        format!("server node {i} is down again, pager rang"),
+                        Class::Noise,
+                    ),
                 ]
             })
             .collect()
@@ -351,7 +370,10 @@ mod tests {
         let rules = Rules::default();
         let proposal = propose(&labels(), &rules).unwrap();
         let effect = &proposal.effect;
-        assert!(effect.after.macro_f1 > effect.before.macro_f1 + 0.2, "{effect:?}");
+        assert!(
+            effect.after.macro_f1 > effect.before.macro_f1 + 0.2,
+            "{effect:?}"
+        );
         assert_eq!(effect.n, 120);
         let mut view = MessageView::of_text("server node 77 is down again, pager rang");
         view.chat = Some(ChatId(-1001));
@@ -363,7 +385,13 @@ mod tests {
     #[test]
     fn the_same_labels_give_the_same_proposal() {
         let rules = Rules::default();
-        let version = || propose(&labels(), &rules).unwrap().rules.version().to_owned();
+        let version = || {
+            propose(&labels(), &rules)
+                .unwrap()
+                .rules
+                .version()
+                .to_owned()
+        };
         assert_eq!(version(), version());
         assert!(version().starts_with("default@2+"));
     }
@@ -373,6 +401,9 @@ mod tests {
         let few = propose(&labels()[..10], &Rules::default()).unwrap_err();
         assert!(few.to_string().contains("at least 30"), "{few}");
         let one: Vec<Labelled> = labels().into_iter().step_by(2).collect();
-        assert!(matches!(propose(&one, &Rules::default()), Err(ProposalError::OneClass)));
+        assert!(matches!(
+            propose(&one, &Rules::default()),
+            Err(ProposalError::OneClass)
+        ));
     }
 }

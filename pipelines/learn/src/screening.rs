@@ -11,8 +11,17 @@ use crate::{
 
 /// The factors whose weights are learned; the others are what a person says or another model finds.
 pub fn learned_factors() -> impl Iterator<Item = Factor> {
-    let fixed = [Factor::Model, Factor::Spam, Factor::Terms, Factor::Chat, Factor::Service];
-    Factor::ALL.iter().copied().filter(move |f| !fixed.contains(f))
+    let fixed = [
+        Factor::Model,
+        Factor::Spam,
+        Factor::Terms,
+        Factor::Chat,
+        Factor::Service,
+    ];
+    Factor::ALL
+        .iter()
+        .copied()
+        .filter(move |f| !fixed.contains(f))
 }
 
 /// An example with its text, which says its fold.
@@ -26,18 +35,26 @@ pub struct Sample<'a> {
 
 /// The labels that have a class, as examples, each of the given weight.
 pub fn samples<'a>(labels: &'a [Labelled], rules: &Rules, weight: f64) -> Vec<Sample<'a>> {
-    let classed = labels.iter().filter_map(|label| Some((label, label.class?)));
+    let classed = labels
+        .iter()
+        .filter_map(|label| Some((label, label.class?)));
     classed
         .map(|(label, class)| Sample {
             label,
-            example: example(&features(&MessageView::of_text(&label.text), rules), class, weight),
+            example: example(
+                &features(&MessageView::of_text(&label.text), rules),
+                class,
+                weight,
+            ),
         })
         .collect()
 }
 
 fn example(features: &Features, class: Class, weight: f64) -> Example {
     Example {
-        dense: learned_factors().map(|f| features.values[f as usize]).collect(),
+        dense: learned_factors()
+            .map(|f| features.values[f as usize])
+            .collect(),
         buckets: features.buckets.clone(),
         level: class as u8,
         weight,
@@ -56,11 +73,20 @@ pub fn start(rules: &Rules) -> Fitted {
 }
 
 /// Logits of all samples, each by a model that has not seen its fold.
-pub fn out_of_fold(samples: &[Sample<'_>], rules: &Rules, options: Options, n_folds: u64) -> Vec<f64> {
+pub fn out_of_fold(
+    samples: &[Sample<'_>],
+    rules: &Rules,
+    options: Options,
+    n_folds: u64,
+) -> Vec<f64> {
     let mut logits = vec![0.0; samples.len()];
     for fold in 0..n_folds {
         let is_out = |s: &Sample<'_>| fold_of(&s.label.text, n_folds) == fold;
-        let training: Vec<Example> = samples.iter().filter(|s| !is_out(s)).map(|s| s.example.clone()).collect();
+        let training: Vec<Example> = samples
+            .iter()
+            .filter(|s| !is_out(s))
+            .map(|s| s.example.clone())
+            .collect();
         let fitted = fit(&training, &start(rules), true, options);
         for (logit, sample) in logits.iter_mut().zip(samples).filter(|(_, s)| is_out(s)) {
             *logit = fitted.logit(&sample.example);

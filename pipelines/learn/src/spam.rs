@@ -10,7 +10,10 @@ use crate::{
 
 /// The cues whose weights are learned.
 pub fn learned_cues() -> impl Iterator<Item = SpamCue> {
-    SpamCue::ALL.iter().copied().filter(|cue| *cue != SpamCue::Model)
+    SpamCue::ALL
+        .iter()
+        .copied()
+        .filter(|cue| *cue != SpamCue::Model)
 }
 
 /// The labels as examples, each of the given weight; what is not said to be spam is none.
@@ -30,7 +33,9 @@ pub fn samples<'a>(labels: &'a [Labelled], rules: &Rules, weight: f64) -> Vec<Sa
 
 fn example(features: &Features, is_spam: bool, weight: f64) -> Example {
     Example {
-        dense: learned_cues().map(|cue| features.cues[cue as usize]).collect(),
+        dense: learned_cues()
+            .map(|cue| features.cues[cue as usize])
+            .collect(),
         buckets: features.buckets.clone(),
         level: u8::from(is_spam),
         weight,

@@ -57,7 +57,12 @@ impl Trained {
         let samples = screening::samples(labels, rules, 1.0);
         let judged: Vec<(f64, Class)> = samples
             .iter()
-            .map(|s| (self.importance.logit(&s.example), Class::ALL[s.example.level as usize]))
+            .map(|s| {
+                (
+                    self.importance.logit(&s.example),
+                    Class::ALL[s.example.level as usize],
+                )
+            })
             .collect();
         confusion(&judged, self.thresholds)
     }
@@ -140,7 +145,9 @@ impl Importance {
             })
             .collect();
         let thresholds = thresholds(&judged);
-        let confusions = judged.iter().map(|(_, judged)| confusion(judged, thresholds));
+        let confusions = judged
+            .iter()
+            .map(|(_, judged)| confusion(judged, thresholds));
         let names = sources.iter().map(|source| source.name.clone());
 
         let examples: Vec<Example> = samples.into_iter().map(|s| s.example).collect();
@@ -186,11 +193,21 @@ struct Spam {
 
 impl Spam {
     fn learn(sources: &[Source], rules: &Rules) -> Self {
-        let by_source: Vec<Vec<Sample<'_>>> = sources.iter().map(|s| spam_samples(s, rules)).collect();
-        let figures = by_source.iter().map(|samples| spam_out_of_fold(&by_source, samples, rules));
+        let by_source: Vec<Vec<Sample<'_>>> =
+            sources.iter().map(|s| spam_samples(s, rules)).collect();
+        let figures = by_source
+            .iter()
+            .map(|samples| spam_out_of_fold(&by_source, samples, rules));
         let names = sources.iter().map(|source| source.name.clone());
-        let out_of_fold = names.zip(figures).filter(|(_, b)| *b != Binary::default()).collect();
-        let examples: Vec<Example> = by_source.iter().flatten().map(|s| s.example.clone()).collect();
+        let out_of_fold = names
+            .zip(figures)
+            .filter(|(_, b)| *b != Binary::default())
+            .collect();
+        let examples: Vec<Example> = by_source
+            .iter()
+            .flatten()
+            .map(|s| s.example.clone())
+            .collect();
         Spam {
             fitted: spam::train(&examples, rules, SPAM),
             out_of_fold,
@@ -249,7 +266,9 @@ fn file(importance: &Fitted, spam: &Fitted) -> Vec<u8> {
     let steps = [step(importance), step(spam)];
     let mut file = Vec::with_capacity(16 + 2 * N_BUCKETS);
     file.extend_from_slice(MAGIC);
-    steps.iter().for_each(|step| file.extend_from_slice(&step.to_le_bytes()));
+    steps
+        .iter()
+        .for_each(|step| file.extend_from_slice(&step.to_le_bytes()));
     for (importance, spam) in importance.grams.iter().zip(&spam.grams) {
         for (weight, step) in [importance, spam].into_iter().zip(steps) {
             let n_steps = libm::round(weight / f64::from(step).max(f64::MIN_POSITIVE));

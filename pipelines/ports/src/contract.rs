@@ -5,4 +5,5 @@ pub mod message_store;
 mod story_catalog;
 
 pub mod record_log;
+pub mod replays;
 pub mod rules_catalog;

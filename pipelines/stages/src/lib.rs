@@ -10,6 +10,7 @@ pub mod decisions;
 pub mod index;
 pub mod ingest;
 pub mod labels;
+pub mod replay;
 pub mod screen;
 pub mod stories;
 pub mod story_catalog;

@@ -14,6 +14,8 @@ pub(crate) const RETRIES: &str = "telesift_stage_retries_total";
 pub(crate) const DEAD_LETTERS: &str = "telesift_stage_dead_letters_total";
 /// Inputs between the position and the end of the partition.
 pub(crate) const LAG: &str = "telesift_stage_lag_records";
+/// Raw records judged by replays.
+pub(crate) const REPLAYED: &str = "telesift_replay_records_total";
 /// Entries of imports that were appended, were duplicates, or were skipped; label `outcome`.
 pub(crate) const IMPORT_ENTRIES: &str = "telesift_import_entries_total";
 
@@ -26,4 +28,8 @@ pub(crate) fn lag(stage: &str, at: &TopicPartition, lag: u64) {
     metrics::gauge!(LAG, "stage" => stage.to_owned(), "topic" => at.topic.to_string(),
         "partition" => at.partition.to_string())
     .set(lag as f64);
+}
+
+pub(crate) fn replayed(n_records: usize) {
+    metrics::counter!(REPLAYED).increment(n_records as u64);
 }

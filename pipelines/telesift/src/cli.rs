@@ -1,11 +1,13 @@
 //! The command line: what can be asked of telesift, and how.
 
+mod replays;
 mod rules;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs};
 pub(crate) use rules::{RulesAction, RulesArgs};
 
 /// Sifts Telegram: imports, screens, indexes, searches and follows many chats.
@@ -57,9 +59,11 @@ pub(crate) enum Command {
     Tail(TailArgs),
     /// List topics, or read records of one by offset.
     Topics(TopicsArgs),
+    /// Run a stretch of history again beside the live flow.
+    Replay(ReplayArgs),
     /// Look at what could not be processed.
     DeadLetters(DeadLettersArgs),
-    /// Check, add and activate rule sets, and roll back.
+    /// Check, compare, learn, add and activate rule sets, and roll back.
     Rules(RulesArgs),
     /// Label messages, list labels, export them with their texts.
     Feedback(FeedbackArgs),

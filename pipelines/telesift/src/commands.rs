@@ -9,6 +9,7 @@ mod filters;
 pub(crate) mod import;
 pub(crate) mod keys;
 mod print;
+pub(crate) mod replay;
 pub(crate) mod rules;
 pub(crate) mod search;
 pub(crate) mod serve;

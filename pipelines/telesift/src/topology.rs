@@ -1,5 +1,7 @@
 //! The whole flow, wired from top to bottom: sources, log, screen, messages, index, store.
 
+mod replays;
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
@@ -8,8 +10,8 @@ use telesift_engine::{ChainSpec, EngineChain, ModuleSpec, NativeExplainer, Nativ
 use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
 use telesift_models::HashEmbedder;
 use telesift_ports::{
-    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, RuleReader, RuleSets,
-    SmartModuleChain, SystemClock,
+    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays, RuleReader,
+    RuleSets, SmartModuleChain, SystemClock,
     record_log::{ReadLimits, TopicConfig},
 };
 use telesift_schemas::{Topic, TopicPartition};
@@ -19,6 +21,7 @@ use telesift_stages::{
     index::{self, Index},
     ingest::{ImportConfig, ImportRunner},
     labels::{self, LabelProjection},
+    replay::KeptRules,
     screen::{self, ChainFactory, Screen},
     stories::{self, Stories},
     story_catalog::{self, StoryCatalog},
@@ -35,6 +38,7 @@ pub(crate) struct Flow {
     pub(crate) store: Arc<dyn MessageStore>,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) imports: Arc<dyn Imports>,
+    pub(crate) replays: Arc<dyn Replays>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) rules: Arc<dyn RuleSets>,
     pub(crate) explainer: Arc<dyn Explainer>,
@@ -91,15 +95,15 @@ impl Flow {
         let reader: Arc<dyn RuleReader> = Arc::new(NativeRules);
         let book = RulesBook::load(log.clone(), reader.clone()).await;
         let book = Arc::new(book.context("cannot read which rules were activated")?);
-        let keeper = RulesKeeper::new(
+        let keeper = Arc::new(RulesKeeper::new(
             book.clone(),
             log.clone(),
             database.clone(),
-            reader,
+            reader.clone(),
             chains.clone(),
             clock.clone(),
-        );
-        let projection = RulesProjection::new(catalog.clone(), database);
+        ));
+        let projection = RulesProjection::new(catalog.clone(), database.clone());
         let consumer = Consumer {
             log: log.clone(),
             stage: rules::STAGE,
@@ -136,6 +140,18 @@ impl Flow {
                 Ok(consumer.run(screen, stop).await?)
             });
         }
+
+        // telegram-raw ─► dry runs, which write nothing but their own progress.
+        let kept = KeptRules::new(keeper.clone(), book, reader);
+        let replays = replays::start(
+            config,
+            log.clone(),
+            database,
+            Arc::new(kept),
+            catalog.clone(),
+            clock.clone(),
+            tasks,
+        );
 
         // messages ─► index ─► store: one writer over all partitions.
         let inputs = partitions(&*log, Topic::MESSAGES).await?;
@@ -193,8 +209,9 @@ impl Flow {
             store,
             catalog,
             imports,
+            replays,
             embedder,
-            rules: Arc::new(keeper),
+            rules: keeper,
             explainer: Arc::new(NativeExplainer::default()),
             clock,
             embedded,

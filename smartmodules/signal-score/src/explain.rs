@@ -160,7 +160,9 @@ impl Evidence {
             .collect();
         pushes.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
         let shown = pushes.iter().take(MAX_EVIDENCE);
-        shown.map(|(push, gram)| format!("{gram} {push:+.2}")).collect()
+        shown
+            .map(|(push, gram)| format!("{gram} {push:+.2}"))
+            .collect()
     }
 }
 

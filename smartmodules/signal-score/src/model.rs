@@ -46,7 +46,24 @@ impl Model {
             };
         };
         assert!(weights.len() == 2 * N_BUCKETS, "a model of another size");
-        let [m0, m1, m2, m3, m4, m5, m6, m7, a0, a1, a2, a3, b0, b1, b2, b3] = *head;
+        let [
+            m0,
+            m1,
+            m2,
+            m3,
+            m4,
+            m5,
+            m6,
+            m7,
+            a0,
+            a1,
+            a2,
+            a3,
+            b0,
+            b1,
+            b2,
+            b3,
+        ] = *head;
         let magic = [m0, m1, m2, m3, m4, m5, m6, m7];
         assert!(
             u64::from_le_bytes(magic) == u64::from_le_bytes(*MAGIC),
@@ -64,7 +81,9 @@ impl Model {
     /// The weight of a bucket, in units of the scale.
     pub(crate) fn weight(&self, bucket: u32, column: usize) -> i32 {
         let at = 2 * bucket as usize + column;
-        self.weights.get(at).map_or(0, |byte| i32::from(*byte as i8))
+        self.weights
+            .get(at)
+            .map_or(0, |byte| i32::from(*byte as i8))
     }
 
     /// Adds the weights of a bucket.

@@ -22,6 +22,11 @@ async fn keeps_the_contract_of_a_catalog() {
         server.open(&format!("contract-{}", n_opened.get())).await
     })
     .await;
+    contract::replays::run(async || {
+        n_opened.set(n_opened.get() + 1);
+        server.open(&format!("contract-{}", n_opened.get())).await
+    })
+    .await;
     contract::rules_catalog::run(async || {
         n_opened.set(n_opened.get() + 1);
         server.open(&format!("contract-{}", n_opened.get())).await

@@ -33,6 +33,17 @@ async fn keeps_the_contract_of_a_catalog() {
 }
 
 #[tokio::test]
+async fn keeps_the_contract_of_a_catalog_of_replays() {
+    let dir = tempfile::tempdir().unwrap();
+    let n_opened = std::cell::Cell::new(0);
+    contract::replays::run(async || {
+        n_opened.set(n_opened.get() + 1);
+        open(&dir.path().join(format!("{}.db", n_opened.get()))).await
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn keeps_what_every_sql_catalog_keeps() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("catalog.db");

@@ -53,7 +53,11 @@ fn main() -> Result<()> {
     for (path, bytes) in files {
         if arguments.check {
             let same = fs::read(&path).is_ok_and(|known| known == bytes);
-            ensure!(same, "{} is not what training gives; run `make model`", path.display());
+            ensure!(
+                same,
+                "{} is not what training gives; run `make model`",
+                path.display()
+            );
         } else {
             fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
         }
@@ -65,7 +69,10 @@ fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-#[expect(clippy::print_stdout, reason = "the report is what this program prints")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the report is what this program prints"
+)]
 fn print(report: &str) {
     println!("{report}");
 }
@@ -88,12 +95,17 @@ fn report(sources: &[Source], trained: &Trained) -> String {
             "| {name} | {n} | {weight} | {accuracy:.3} | {f1:.3} | {noise:.3} | {weak:.3} | {signal:.3} |",
         );
     }
-    text.push_str("\nSpam:\n\n| source | spam | honest | recall | honest flagged |\n|---|--:|--:|--:|--:|\n");
+    text.push_str(
+        "\nSpam:\n\n| source | spam | honest | recall | honest flagged |\n|---|--:|--:|--:|--:|\n",
+    );
     for (name, counts) in &trained.spam_out_of_fold {
         let honest = counts.false_positive + counts.true_negative;
         let (figures, flagged) = (counts.figures(), counts.false_positive_rate());
         let (n, recall) = (figures.n, figures.recall);
-        let _ = writeln!(text, "| {name} | {n} | {honest} | {recall:.3} | {flagged:.4} |");
+        let _ = writeln!(
+            text,
+            "| {name} | {n} | {honest} | {recall:.3} | {flagged:.4} |"
+        );
     }
     text
 }

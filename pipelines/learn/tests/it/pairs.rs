@@ -11,7 +11,9 @@ fn content_beats_length_in_each_language() {
     for line in file.lines() {
         let pair: serde_json::Value = serde_json::from_str(line).unwrap();
         let score = |key: &str| judge(pair[key].as_str().unwrap()).logit;
-        let (n, all) = right.entry(pair["lang"].as_str().unwrap().to_owned()).or_default();
+        let (n, all) = right
+            .entry(pair["lang"].as_str().unwrap().to_owned())
+            .or_default();
         *all += 1;
         *n += u32::from(score("matters") > score("noise"));
     }

@@ -1,8 +1,7 @@
 //! On the shared data: held-out importance, spam in folds, and honest texts of other registers.
 
 use telesift_learn::{
-    Labelled,
-    corpus,
+    Labelled, corpus,
     evaluation::evaluate,
     fit::{Example, sigmoid},
     folds::fold_of,
@@ -51,7 +50,10 @@ fn spam_is_found_in_folds_and_honest_messages_are_left_alone() {
     let further = corpus::further(&shared).unwrap();
     let rules = prior();
     sources.push(further.spam);
-    let by_source: Vec<_> = sources.iter().map(|source| spam_samples(source, &rules)).collect();
+    let by_source: Vec<_> = sources
+        .iter()
+        .map(|source| spam_samples(source, &rules))
+        .collect();
     let threshold = Rules::default().spam_from();
 
     let (mut recalls, mut flagged) = (Vec::new(), Vec::new());
@@ -65,18 +67,29 @@ fn spam_is_found_in_folds_and_honest_messages_are_left_alone() {
             .collect();
         let fitted = spam::train(&training, &rules, SPAM);
         let mut counts = Binary::default();
-        for sample in by_source.last().unwrap().iter().filter(|s| is_out(&s.label.text)) {
+        for sample in by_source
+            .last()
+            .unwrap()
+            .iter()
+            .filter(|s| is_out(&s.label.text))
+        {
             let called = sigmoid(fitted.logit(&sample.example)) >= threshold;
             if called != (sample.example.level == 1) {
-                println!("  wrong: {called} {:?}", sample.label.text.chars().take(120).collect::<String>());
+                println!(
+                    "  wrong: {called} {:?}",
+                    sample.label.text.chars().take(120).collect::<String>()
+                );
             }
             counts.add(sample.example.level == 1, called);
         }
         recalls.push(counts.figures().recall);
         flagged.push(counts.false_positive_rate());
     }
-    let ((recall, recall_half), (false_positive, half)) = (mean_and_interval(&recalls), mean_and_interval(&flagged));
-    println!("spam, 5 folds: recall {recall:.3} ± {recall_half:.3}, ham flagged {false_positive:.3} ± {half:.3}");
+    let ((recall, recall_half), (false_positive, half)) =
+        (mean_and_interval(&recalls), mean_and_interval(&flagged));
+    println!(
+        "spam, 5 folds: recall {recall:.3} ± {recall_half:.3}, ham flagged {false_positive:.3} ± {half:.3}"
+    );
     assert!(recall >= 0.85, "{recalls:.3?}");
     assert!(false_positive <= 0.02, "{flagged:.3?}");
 }
@@ -87,9 +100,20 @@ fn honest_texts_of_other_registers_are_seldom_flagged() {
     for (name, texts) in [("posts", posts(&shared)), ("groups", groups(&shared))] {
         let flagged: Vec<&String> = texts.iter().filter(|text| judge(text).is_spam).collect();
         let share = flagged.len() as f64 / texts.len() as f64;
-        println!("{name}: {} of {} flagged as spam ({:.2} %)", flagged.len(), texts.len(), share * 100.0);
+        println!(
+            "{name}: {} of {} flagged as spam ({:.2} %)",
+            flagged.len(),
+            texts.len(),
+            share * 100.0
+        );
         for text in flagged.iter().take(8) {
-            println!("    {}", text.chars().take(140).collect::<String>().replace('\n', " "));
+            println!(
+                "    {}",
+                text.chars()
+                    .take(140)
+                    .collect::<String>()
+                    .replace('\n', " ")
+            );
         }
         assert!(share <= 0.03, "{name}: {share:.4}");
     }
@@ -103,10 +127,16 @@ fn the_model_that_ships_is_what_training_gives() {
     sources.extend([further.importance, further.spam]);
     let trained = train::train(&sources, &prior());
     let ships = std::fs::read(signal_score().join("model/ngrams.bin")).unwrap();
-    assert!(trained.model == ships, "run `make model MORE=../shared/data`");
+    assert!(
+        trained.model == ships,
+        "run `make model MORE=../shared/data`"
+    );
     assert!(ships.len() <= 300_000, "{} bytes", ships.len());
     let rules = std::fs::read_to_string(signal_score().join("rules/default.toml")).unwrap();
-    assert_eq!(telesift_learn::rule_file::with_learned(&rules, &trained).unwrap(), rules);
+    assert_eq!(
+        telesift_learn::rule_file::with_learned(&rules, &trained).unwrap(),
+        rules
+    );
 }
 
 #[test]
@@ -115,6 +145,9 @@ fn a_rule_set_from_labels_of_a_chat_is_measured() {
     let labels = corpus::further(&shared).unwrap().hold_out();
     let proposal = telesift_learn::proposal::propose(&labels, &Rules::default()).unwrap();
     let effect = proposal.effect;
-    println!("learned from labels: macro F1 {:.3} -> {:.3}", effect.before.macro_f1, effect.after.macro_f1);
+    println!(
+        "learned from labels: macro F1 {:.3} -> {:.3}",
+        effect.before.macro_f1, effect.after.macro_f1
+    );
     assert_eq!(effect.n as usize, labels.len());
 }

@@ -53,7 +53,10 @@ pub(crate) fn groups(shared: &Path) -> Vec<String> {
             let file = std::fs::read(folder.unwrap().path().join("exported.json")).unwrap();
             let export: serde_json::Value = serde_json::from_slice(&file).unwrap();
             let messages = export["messages"].as_array().unwrap().clone();
-            messages.iter().map(|m| plain(&m["text"])).collect::<Vec<_>>()
+            messages
+                .iter()
+                .map(|m| plain(&m["text"]))
+                .collect::<Vec<_>>()
         })
         .filter(|text| !text.is_empty())
         .collect()

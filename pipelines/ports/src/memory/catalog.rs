@@ -1,6 +1,8 @@
 //! The catalog in memory: stage states, imports, keys and labels in maps behind one lock.
 
 mod labels;
+mod replays;
+mod rules;
 
 use std::{
     collections::BTreeMap,
@@ -15,9 +17,8 @@ use crate::{
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
     memory::story_catalog::StoryTable,
+    replays::{ReplayStatus, RulePair},
 };
-
-mod rules;
 
 /// A [`Catalog`] that forgets everything with the process.
 #[derive(Default)]
@@ -33,6 +34,7 @@ struct Tables {
     keys: BTreeMap<String, (KeyRow, [u8; 32])>,
     rules: rules::RulesTables,
     labels: BTreeMap<(MessageKey, i64, String), LabelRow>,
+    replays: BTreeMap<String, (ReplayStatus, RulePair)>,
 }
 
 impl MemoryCatalog {

@@ -8,7 +8,8 @@
 mod flow;
 mod imports;
 mod index;
-mod rules;
 mod labels;
+mod replay;
+mod rules;
 mod screen;
 mod stories;

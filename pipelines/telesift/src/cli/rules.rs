@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::replays::DiffArgs;
+
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RulesArgs {
     #[command(subcommand)]
@@ -47,6 +49,8 @@ pub(crate) enum RulesAction {
         #[arg(long, default_value_t = 50, value_name = "N")]
         limit: usize,
     },
+    /// Show what new rules would change on a stretch of history, without touching anything. Ctrl-C cancels.
+    Diff(DiffArgs),
     /// Check a rule set without a server.
     Check {
         /// TOML, or JSON where the name ends in `.json`.

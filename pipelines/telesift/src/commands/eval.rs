@@ -50,10 +50,9 @@ pub(crate) fn read_labels(path: &Path) -> Result<Vec<Labelled>> {
 
 /// The rule set of a TOML file; an invalid one is wrong usage.
 pub(crate) fn read_rules(path: &Path) -> Result<Rules> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    Rules::from_toml(&text)
-        .map_err(|error| Usage(format!("{}: {error}", path.display())).into())
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Rules::from_toml(&text).map_err(|error| Usage(format!("{}: {error}", path.display())).into())
 }
 
 fn table(evaluation: &Evaluation) -> String {
@@ -64,7 +63,11 @@ fn table(evaluation: &Evaluation) -> String {
 }
 
 fn write(out: &mut String, evaluation: &Evaluation) -> std::fmt::Result {
-    writeln!(out, "rules {}, {} labelled messages\n", evaluation.rules, evaluation.n_classed)?;
+    writeln!(
+        out,
+        "rules {}, {} labelled messages\n",
+        evaluation.rules, evaluation.n_classed
+    )?;
     if evaluation.n_classed > 0 {
         confusion(out, evaluation)?;
         languages(out, evaluation)?;
@@ -87,7 +90,11 @@ fn write(out: &mut String, evaluation: &Evaluation) -> std::fmt::Result {
 }
 
 fn confusion(out: &mut String, evaluation: &Evaluation) -> std::fmt::Result {
-    writeln!(out, "{:<22}{:>8}{:>13}{:>8}", "truth \\ called", "noise", "weak_signal", "signal")?;
+    writeln!(
+        out,
+        "{:<22}{:>8}{:>13}{:>8}",
+        "truth \\ called", "noise", "weak_signal", "signal"
+    )?;
     for class in Class::ALL {
         let [noise, weak, signal] = evaluation.confusion.counts[class as usize];
         writeln!(out, "{:<22}{noise:>8}{weak:>13}{signal:>8}", class.as_str())?;
@@ -115,7 +122,10 @@ fn languages(out: &mut String, evaluation: &Evaluation) -> std::fmt::Result {
             f1,
             n,
         } = figures;
-        writeln!(out, "{lang:<8}{name:<13}{n:>6}{precision:>11.3}{recall:>9.3}{f1:>8.3}")
+        writeln!(
+            out,
+            "{lang:<8}{name:<13}{n:>6}{precision:>11.3}{recall:>9.3}{f1:>8.3}"
+        )
     };
     for class in Class::ALL {
         row("all", class.as_str(), &evaluation.classes[class.as_str()])?;
@@ -137,12 +147,24 @@ fn languages(out: &mut String, evaluation: &Evaluation) -> std::fmt::Result {
 }
 
 fn calibration(out: &mut String, evaluation: &Evaluation) -> std::fmt::Result {
-    writeln!(out, "{:<12}{:>8}{:>13}{:>18}", "score", "n", "mean score", "share not noise")?;
+    writeln!(
+        out,
+        "{:<12}{:>8}{:>13}{:>18}",
+        "score", "n", "mean score", "share not noise"
+    )?;
     for bin in evaluation.calibration.iter().filter(|bin| bin.n > 0) {
         let range = format!("{:.1}–{:.1}", bin.from, bin.to);
-        writeln!(out, "{range:<12}{:>8}{:>13.3}{:>18.3}", bin.n, bin.mean_score, bin.share)?;
+        writeln!(
+            out,
+            "{range:<12}{:>8}{:>13.3}{:>18.3}",
+            bin.n, bin.mean_score, bin.share
+        )?;
     }
-    writeln!(out, "expected calibration error {:.3}\n", evaluation.calibration_error)
+    writeln!(
+        out,
+        "expected calibration error {:.3}\n",
+        evaluation.calibration_error
+    )
 }
 
 fn worst(out: &mut String, evaluation: &Evaluation) -> std::fmt::Result {
@@ -160,8 +182,11 @@ fn worst(out: &mut String, evaluation: &Evaluation) -> std::fmt::Result {
             mistake.lang,
             print::printable(&mistake.text),
         )?;
-        let because: Vec<String> =
-            mistake.because.iter().map(|(name, push)| format!("{name} {push:+.2}")).collect();
+        let because: Vec<String> = mistake
+            .because
+            .iter()
+            .map(|(name, push)| format!("{name} {push:+.2}"))
+            .collect();
         let evidence = if mistake.evidence.is_empty() {
             String::new()
         } else {
@@ -181,7 +206,15 @@ mod tests {
         let lines = "{\"text\":\"прод упав\",\"lang\":\"uk\",\"class\":\"signal\"}\n{\"text\":\"ok\",\"lang\":\"en\",\"class\":\"signal\",\"spam\":false}\n";
         let labels = labels::read(lines.as_bytes()).unwrap();
         let text = table(&evaluate(&labels, &Rules::default()));
-        for part in ["truth \\ called", "length alone", "precision", "calibration", "spam:", "worst mistakes", "signal called noise"] {
+        for part in [
+            "truth \\ called",
+            "length alone",
+            "precision",
+            "calibration",
+            "spam:",
+            "worst mistakes",
+            "signal called noise",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

@@ -66,7 +66,8 @@ pub(super) fn printable(text: &str) -> String {
         .join(" ")
 }
 
-fn shorten(text: &str, n_chars: usize) -> String {
+/// The first `n_chars` characters, with an ellipsis where that is not all.
+pub(super) fn shorten(text: &str, n_chars: usize) -> String {
     match text.char_indices().nth(n_chars) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),

@@ -1,8 +1,9 @@
-//! `telesift rules`: list, show, check, add, activate, roll back.
+//! `telesift rules`: list, show, check, compare, add, activate, roll back.
 
 mod activate;
 mod add;
 mod check;
+mod diff;
 mod history;
 mod list;
 mod show;
@@ -19,6 +20,7 @@ use crate::{
 
 pub(crate) fn run(connection: Connection, args: RulesArgs) -> Result<()> {
     match args.action {
+        RulesAction::Diff(args) => diff::run(connection, args),
         RulesAction::Check { file } => check::run(&connection, &file),
         RulesAction::List => list::run(&connection, &Client::find(&connection)?),
         RulesAction::Show { version } => {

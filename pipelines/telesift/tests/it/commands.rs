@@ -193,6 +193,8 @@ fn help_names_every_command() {
         "search",
         "tail",
         "topics",
+        "replay",
+        "rules",
         "dead-letters",
         "feedback",
         "keys",

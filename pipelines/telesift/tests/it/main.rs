@@ -11,6 +11,7 @@ mod demo;
 mod feedback;
 mod imports;
 mod provenance;
+mod replays;
 mod rules;
 mod server;
 mod shared;

@@ -51,7 +51,8 @@ impl<'a> Iterator for Pieces<'a> {
                 is_disguised: false,
             });
         }
-        if !was_held && is_one_letter(token.text)
+        if !was_held
+            && is_one_letter(token.text)
             && let Some(joined) = self.spaced_out(token)
         {
             return Some(joined);
@@ -149,7 +150,10 @@ fn is_one_letter(word: &str) -> bool {
 
 /// Belongs to an emoji and takes no room of its own.
 fn is_joiner(c: char) -> bool {
-    matches!(c, '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}')
+    matches!(
+        c,
+        '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}'
+    )
 }
 
 fn ends_cyrillic(text: &str) -> bool {
@@ -171,14 +175,24 @@ mod tests {
         assert_eq!(words("Р а б о т а на дому"), ["Работа", "на", "дому"]);
         assert_eq!(words("К.А.З.И.Н.О тут"), ["КАЗИНО", "тут"]);
         assert_eq!(words("к🔥а🔥з🔥и🔥н🔥о"), ["казино"]);
-        assert_eq!(words("З@работок без опл@ты"), ["Заработок", "без", "оплаты"]);
+        assert_eq!(
+            words("З@работок без опл@ты"),
+            ["Заработок", "без", "оплаты"]
+        );
         assert_eq!(words("зapaбoткa"), ["заработка"]);
         assert_eq!(words("f r e e money"), ["free", "money"]);
     }
 
     #[test]
     fn plain_words_stay_apart() {
-        for text in ["я і в 1", "а б в", "план А і Б", "v 1 a", "A\nB\nC\nD", "почта a@b.example"] {
+        for text in [
+            "я і в 1",
+            "а б в",
+            "план А і Б",
+            "v 1 a",
+            "A\nB\nC\nD",
+            "почта a@b.example",
+        ] {
             let plain: Vec<&str> = tokens(text).map(|t| t.text).collect();
             assert_eq!(words(text), plain, "{text}");
         }
@@ -191,7 +205,15 @@ mod tests {
 
     #[test]
     fn every_token_is_read_once_and_in_order() {
-        for text in ["а б", "а б в г ґ", "a b c слово d e f g", "x @y z", "к@з@но", "а@", "@а б"] {
+        for text in [
+            "а б",
+            "а б в г ґ",
+            "a b c слово d e f g",
+            "x @y z",
+            "к@з@но",
+            "а@",
+            "@а б",
+        ] {
             let mut end = 0;
             for piece in pieces(text) {
                 let at = text[end..].find(piece.source).expect("in order");

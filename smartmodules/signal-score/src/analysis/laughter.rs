@@ -31,7 +31,9 @@ pub(super) fn is_laughter(word: &str) -> bool {
 
 fn has_repeated_pair(word: &str) -> bool {
     let pairs = || word.chars().zip(word.chars().skip(1));
-    pairs().any(|pair| pair.0 != pair.1 && pairs().filter(|other| *other == pair).count() >= MIN_REPEATS)
+    pairs().any(|pair| {
+        pair.0 != pair.1 && pairs().filter(|other| *other == pair).count() >= MIN_REPEATS
+    })
 }
 
 #[cfg(test)]
@@ -40,10 +42,26 @@ mod tests {
 
     #[test]
     fn laughs_are_told_from_words() {
-        for laugh in ["ахахаха", "хахахах", "owokwokwowkowk", "mwekekekeke", "jajajaja", "wkwkwk", "ыхыхых"] {
+        for laugh in [
+            "ахахаха",
+            "хахахах",
+            "owokwokwowkowk",
+            "mwekekekeke",
+            "jajajaja",
+            "wkwkwk",
+            "ыхыхых",
+        ] {
             assert!(is_laughter(laugh), "{laugh}");
         }
-        for word in ["banana", "бананами", "мама", "tested", "assess", "000000", "papapa1"] {
+        for word in [
+            "banana",
+            "бананами",
+            "мама",
+            "tested",
+            "assess",
+            "000000",
+            "papapa1",
+        ] {
             assert!(!is_laughter(word), "{word}");
         }
     }

@@ -39,7 +39,10 @@ impl Rules {
         if let Some(signal) = change.signal_from {
             set.thresholds.insert("signal".to_owned(), signal);
         }
-        let weights = change.weights.iter().map(|(f, w)| (f.name().to_owned(), *w));
+        let weights = change
+            .weights
+            .iter()
+            .map(|(f, w)| (f.name().to_owned(), *w));
         set.weights.extend(weights);
         set.terms.extend(change.terms.iter().cloned());
         for (chat, bias) in &change.chats {
@@ -65,7 +68,8 @@ impl RuleSet {
         ) -> BTreeMap<String, T> {
             let differs = |(key, value): &(&String, &T)| base.get(*key) != Some(*value);
             let own = map.iter().filter(differs);
-            own.map(|(key, value)| (key.clone(), value.clone())).collect()
+            own.map(|(key, value)| (key.clone(), value.clone()))
+                .collect()
         }
         RuleSet {
             name: self.name.clone(),
@@ -100,7 +104,10 @@ mod tests {
         assert_eq!(changed.chat(Some(ChatId(-1001234567890))).bias, -1.5);
         let toml = changed.to_toml();
         assert!(toml.lines().count() < 20, "only what differs: {toml}");
-        assert_eq!(Rules::from_toml(&toml).unwrap().version(), changed.version());
+        assert_eq!(
+            Rules::from_toml(&toml).unwrap().version(),
+            changed.version()
+        );
     }
 
     #[test]

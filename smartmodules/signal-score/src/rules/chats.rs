@@ -58,8 +58,7 @@ pub(super) fn read(
         }
         if rules.weak_signal_from > rules.signal_from {
             let (weak, signal) = (rules.weak_signal_from, rules.signal_from);
-            let reason =
-                format!("chat {id}: `weak_signal` ({weak}) is above `signal` ({signal})");
+            let reason = format!("chat {id}: `weak_signal` ({weak}) is above `signal` ({signal})");
             return Err((id.clone(), reason));
         }
         read.insert(chat, rules);

@@ -1,0 +1,189 @@
+//! A replay as the API shows it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use telesift_ports::replays::{
+    LabelCounts, Passing, Quality, ReplayLedger, ReplayStatus, Samples, Twin,
+};
+use telesift_schemas::Timestamp;
+
+/// Where a replay stands and what it found.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct ReplayView {
+    /// Its id.
+    id: String,
+    /// The stage run again.
+    stage: String,
+    /// Whether it writes nothing.
+    dry_run: bool,
+    /// `queued`, `running`, `paused`, `done`, `failed`, `cancelled`.
+    state: String,
+    /// The beginning, as it was asked for.
+    from: String,
+    /// The end, as it was asked for.
+    to: String,
+    /// What these came to: offsets of `telegram-raw`, half-open; `next` is where the replay stands.
+    ranges: Vec<RangeView>,
+    /// The new rules, `name@version+hash`.
+    rules: String,
+    /// The rules compared with.
+    base: String,
+    /// Offsets passed.
+    processed: u64,
+    /// Offsets in the range.
+    total: u64,
+    /// What became of each offset: `received = judged + skipped + failed`.
+    #[schema(value_type = Object, example = json!({"received": 644, "judged": 640, "skipped": {"no_message": 4}, "failed": {}}))]
+    ledger: ReplayLedger,
+    /// Messages judged alike to the last bit: class, score, factors, flags.
+    identical: u64,
+    /// Message versions per change: by class, and by the flag `spam` (`ham->spam`, `spam->ham`).
+    #[schema(value_type = Object, example = json!({"noise->signal": 12, "ham->spam": 1}))]
+    diff: BTreeMap<String, u64>,
+    /// Up to 20 of each change, each as likely as any other; absent in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object, example = json!({"noise->signal": [{"message": "-1001234567890:42", "edit": 0, "text": "…", "origin": {"topic": "telegram-raw", "partition": 0, "offset": 123}, "base": {"class": "noise", "score": 0.31, "spam": false}, "new": {"class": "signal", "score": 0.72, "spam": false}, "factors": [{"name": "incident", "base": 0.0, "new": 1.9}]}]}))]
+    samples: Option<Samples>,
+    /// What would pass the noise filter and go on to enrichment.
+    #[schema(value_type = Object, example = json!({"base": {"messages": 310, "characters": 24100, "estimated_tokens": 11050}, "new": {"messages": 322, "characters": 25000, "estimated_tokens": 11460}, "change": {"messages": 12, "characters": 900, "estimated_tokens": 410}}))]
+    cost: CostView,
+    /// How both rule sets do against analysts' labels; `null` where the range holds none.
+    #[schema(value_type = Option<Object>)]
+    labels: Option<Twin<AgainstLabels>>,
+    /// Why it failed.
+    error: Option<String>,
+    /// When it was asked for.
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+    /// When it first ran.
+    #[schema(value_type = Option<String>)]
+    started_at: Option<Timestamp>,
+    /// When it was over.
+    #[schema(value_type = Option<String>)]
+    ended_at: Option<Timestamp>,
+}
+
+/// The range of one partition.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct RangeView {
+    partition: u32,
+    from: u64,
+    to: u64,
+    next: u64,
+}
+
+/// Messages, characters and estimated tokens under each rule set, and the difference.
+#[derive(Serialize)]
+pub(crate) struct CostView {
+    #[serde(flatten)]
+    passing: Twin<Passing>,
+    change: Change,
+}
+
+#[derive(Serialize)]
+struct Change {
+    messages: i64,
+    characters: i64,
+    estimated_tokens: i64,
+}
+
+/// One rule set against the labels.
+#[derive(Serialize)]
+pub(crate) struct AgainstLabels {
+    /// Messages with a labelled class.
+    labelled: u64,
+    /// With everything but noise as positive.
+    not_noise: Quality,
+    /// Each class against the other two.
+    classes: BTreeMap<&'static str, Quality>,
+    /// `[labelled][judged]`: noise, weak_signal, signal.
+    confusion: [[u64; 3]; 3],
+    /// The flag `spam`, against messages labelled as spam or not.
+    spam: Option<Quality>,
+}
+
+impl ReplayView {
+    /// With samples.
+    pub(super) fn whole(mut replay: ReplayStatus) -> Self {
+        let samples = std::mem::take(&mut replay.progress.samples);
+        ReplayView {
+            samples: Some(samples),
+            ..Self::in_list(replay)
+        }
+    }
+
+    /// Without samples.
+    pub(super) fn in_list(replay: ReplayStatus) -> Self {
+        let (spec, progress) = (replay.spec, replay.progress);
+        let ranges = spec.ranges.iter().zip(&progress.next);
+        ReplayView {
+            id: replay.id,
+            stage: spec.stage.as_str().to_owned(),
+            dry_run: spec.dry_run,
+            state: replay.state.as_str().to_owned(),
+            ranges: ranges
+                .map(|(range, next)| RangeView {
+                    partition: range.partition.0,
+                    from: range.from.0,
+                    to: range.to.0,
+                    next: next.0,
+                })
+                .collect(),
+            processed: progress.processed(),
+            total: spec.total(),
+            from: spec.from,
+            to: spec.to,
+            rules: spec.rules,
+            base: spec.base,
+            identical: progress.result.identical,
+            diff: progress.result.diff,
+            samples: None,
+            cost: CostView::new(progress.result.cost),
+            labels: against(&progress.result.labels),
+            ledger: progress.result.ledger,
+            error: replay.error,
+            created_at: replay.created_at,
+            started_at: replay.started_at,
+            ended_at: replay.ended_at,
+        }
+    }
+}
+
+impl CostView {
+    fn new(passing: Twin<Passing>) -> Self {
+        let Twin { base, new } = passing;
+        // Counts of characters stay far below 2⁶³.
+        let change = |of: fn(&Passing) -> u64| of(&new) as i64 - of(&base) as i64;
+        CostView {
+            passing,
+            change: Change {
+                messages: change(|p| p.messages),
+                characters: change(|p| p.characters),
+                estimated_tokens: change(|p| p.estimated_tokens),
+            },
+        }
+    }
+}
+
+fn against(counts: &LabelCounts) -> Option<Twin<AgainstLabels>> {
+    if counts.is_empty() {
+        return None;
+    }
+    let of = |(classes, spam): (
+        telesift_ports::replays::Confusion,
+        telesift_ports::replays::SpamCounts,
+    )| {
+        AgainstLabels {
+            labelled: classes.n(),
+            not_noise: classes.wanted(),
+            classes: classes.by_class(),
+            confusion: classes.0,
+            spam: (spam.n() > 0).then(|| spam.quality()),
+        }
+    };
+    Some(Twin {
+        base: of((counts.classes.base, counts.spam.base)),
+        new: of((counts.classes.new, counts.spam.new)),
+    })
+}

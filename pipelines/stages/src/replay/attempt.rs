@@ -1,0 +1,304 @@
+//! One run of one replay: reads its ranges from where they stand, and stores how far it came, now and then and at last.
+
+use std::{collections::VecDeque, time::Duration};
+
+use telesift_ports::{
+    catalog,
+    record_log::{self, Batch, Gap, GapReason, ReadLimits, StoredRecord},
+    replays::{Label, ReplayProgress, ReplayRange, ReplayStatus, RuleText},
+};
+use telesift_schemas::{Offset, Origin, Topic, TopicPartition};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ReplayConfig, ReplayParts,
+    judge::{Fault, Judgement, Judges},
+    tally,
+};
+use crate::{
+    StageError,
+    consumer::{delays, pause},
+    telemetry,
+};
+
+/// How an attempt ended.
+pub(super) enum End {
+    /// The whole range is judged, and stored.
+    Through,
+    /// Paused, cancelled, or shut down; what was judged is stored where that was possible.
+    Interrupted,
+    /// It cannot go on, ever.
+    Failed(String),
+    /// A module did not return: failed, and the process must be replaced.
+    Hung(StageError),
+}
+
+/// Why a step did not succeed: an end, or an error of the catalog, after which the next attempt takes up the last
+/// checkpoint.
+enum Stop {
+    End(End),
+    Error(StageError),
+}
+
+impl From<catalog::Error> for Stop {
+    fn from(error: catalog::Error) -> Self {
+        Stop::Error(error.into())
+    }
+}
+
+pub(super) struct Attempt<'a> {
+    parts: &'a ReplayParts,
+    config: &'a ReplayConfig,
+    id: &'a str,
+    interrupted: CancellationToken,
+    replay: ReplayStatus,
+    progress: ReplayProgress,
+    /// Offsets processed as last stored.
+    stored: u64,
+    stored_at: Instant,
+}
+
+impl<'a> Attempt<'a> {
+    /// Takes the replay up where it was last stored. A cancelled `interrupted` ends it after the batch in flight.
+    pub(super) async fn begin(
+        parts: &'a ReplayParts,
+        config: &'a ReplayConfig,
+        id: &'a str,
+        interrupted: CancellationToken,
+    ) -> Result<Self, StageError> {
+        let missing = || StageError::State {
+            key: format!("replay/{id}"),
+            reason: "it is gone".to_owned(),
+        };
+        let replay = parts.catalog.replay(id).await?.ok_or_else(missing)?;
+        let progress = replay.progress.clone();
+        Ok(Attempt {
+            parts,
+            config,
+            id,
+            interrupted,
+            stored: progress.processed(),
+            stored_at: Instant::now(),
+            progress,
+            replay,
+        })
+    }
+
+    /// Runs until an end.
+    ///
+    /// # Errors
+    /// If the catalog fails.
+    pub(super) async fn run(mut self, shutdown: &CancellationToken) -> Result<End, StageError> {
+        match self.judge_all(shutdown).await {
+            Ok(()) => Ok(End::Through),
+            Err(Stop::End(end)) => Ok(end),
+            Err(Stop::Error(error)) => Err(error),
+        }
+    }
+
+    async fn judge_all(&mut self, shutdown: &CancellationToken) -> Result<(), Stop> {
+        let mut judges = self.judges(shutdown).await?;
+        for i in 0..self.replay.spec.ranges.len() {
+            let range = self.replay.spec.ranges[i];
+            while self.progress.next[i] < range.to {
+                if shutdown.is_cancelled() || self.interrupted.is_cancelled() {
+                    self.store().await?;
+                    return Err(Stop::End(End::Interrupted));
+                }
+                let started = Instant::now();
+                let batch = self.read(range, self.progress.next[i], shutdown).await?;
+                self.take(&mut judges, i, batch).await?;
+                if self.stored_at.elapsed() >= self.config.checkpoint_every {
+                    self.store().await?;
+                }
+                let took = started.elapsed();
+                self.rest(took.mul_f32(self.config.rest.max(0.0)), shutdown)
+                    .await;
+            }
+        }
+        self.store().await
+    }
+
+    /// The chains, once it is sure that the stored rules still judge as they did when the replay began.
+    async fn judges(&self, shutdown: &CancellationToken) -> Result<Judges, Stop> {
+        let rules = self.parts.catalog.replay_rules(self.id).await?;
+        let Some(rules) = rules else {
+            return Err(failed("its rules are gone"));
+        };
+        for (json, version) in [
+            (&rules.base, &self.replay.spec.base),
+            (&rules.new, &self.replay.spec.rules),
+        ] {
+            match self.parts.rules.read(&RuleText::Json(json.clone())) {
+                Ok(read) if read.version == *version => {}
+                Ok(read) => {
+                    return Err(failed(format!(
+                        "the rules `{version}` are `{}` in this version of telesift; start it again",
+                        read.version
+                    )));
+                }
+                Err(fault) => return Err(failed(format!("the rules `{version}`: {fault}"))),
+            }
+        }
+        tokio::select! {
+            built = Judges::new(self.parts.chains.clone(), rules) => built.map_err(failed),
+            () = shutdown.cancelled() => Err(Stop::End(End::Interrupted)),
+            () = self.interrupted.cancelled() => Err(Stop::End(End::Interrupted)),
+        }
+    }
+
+    /// Reads on in `range`, repeating what is retryable; what retention took is a gap.
+    async fn read(
+        &self,
+        range: ReplayRange,
+        from: Offset,
+        shutdown: &CancellationToken,
+    ) -> Result<Batch, Stop> {
+        let at = TopicPartition::new(Topic::TELEGRAM_RAW, range.partition);
+        let limits = ReadLimits {
+            max_records: self.config.batch_records.max(1),
+            ..ReadLimits::default()
+        };
+        let mut delays = delays();
+        loop {
+            match self.parts.log.read(&at, from, limits).await {
+                Ok(batch) if batch.next > from => return Ok(cut(batch, range.to)),
+                Ok(_) => return Err(failed(format!("`{at}` ends at {from}, within the range"))),
+                Err(record_log::Error::Evicted { first, .. }) => {
+                    return Ok(evicted(from, first.min(range.to)));
+                }
+                Err(record_log::Error::Closed) => return Err(Stop::End(End::Interrupted)),
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%error, "a replay waits for the log");
+                    self.rest(delays.next().unwrap_or_default(), shutdown).await;
+                }
+                Err(error) => return Err(failed(error)),
+            }
+            if shutdown.is_cancelled() || self.interrupted.is_cancelled() {
+                return Err(Stop::End(End::Interrupted));
+            }
+        }
+    }
+
+    /// Judges and counts a batch of the range at index `i`.
+    async fn take(&mut self, judges: &mut Judges, i: usize, batch: Batch) -> Result<(), Stop> {
+        let partition = self.replay.spec.ranges[i].partition;
+        let first = batch.records.first().map_or(batch.next, |r| r.offset);
+        let judged = judges.judge(&batch.records, self.config.watchdog).await;
+        let at = TopicPartition::new(Topic::TELEGRAM_RAW, partition);
+        let judgements = judged.map_err(|fault| self.faulty(fault, at, first))?;
+        let mut labels = self.labels(&judgements).await?;
+        for gap in &batch.gaps {
+            let ledger = &mut self.progress.result.ledger;
+            ledger.skip(gap_name(gap.reason), gap.to.0 - gap.from.0);
+        }
+        for (record, judgement) in batch.records.iter().zip(&judgements) {
+            match judgement {
+                Judgement::Skipped(reason) => self.progress.result.ledger.skip(reason, 1),
+                Judgement::Failed(code) => self.progress.result.ledger.fail(code.as_str()),
+                Judgement::Message(judged) => {
+                    let origin = Origin {
+                        topic: Topic::TELEGRAM_RAW,
+                        partition,
+                        offset: record.offset,
+                    };
+                    let label = labels.pop_front().flatten();
+                    tally::add(&mut self.progress, judged, &origin, label);
+                }
+            }
+        }
+        self.progress.next[i] = batch.next;
+        telemetry::replayed(batch.records.len());
+        Ok(())
+    }
+
+    /// The label of each judged message, in order.
+    async fn labels(&self, judgements: &[Judgement]) -> Result<VecDeque<Option<Label>>, Stop> {
+        let asked: Vec<_> = judgements
+            .iter()
+            .filter_map(|j| match j {
+                Judgement::Message(judged) => Some((judged.key, judged.edit)),
+                _ => None,
+            })
+            .collect();
+        Ok(self.parts.labels.labels(&asked).await?.into())
+    }
+
+    /// Stores positions and counts together. Whoever ended the replay meanwhile has the last word.
+    async fn store(&mut self) -> Result<(), Stop> {
+        self.stored_at = Instant::now();
+        let processed = self.progress.processed();
+        if processed == self.stored {
+            return Ok(());
+        }
+        let catalog = &self.parts.catalog;
+        match catalog
+            .put_replay_progress(self.id, self.stored, &self.progress)
+            .await
+        {
+            Ok(()) => self.stored = processed,
+            Err(catalog::Error::Conflict { .. }) => return Err(Stop::End(End::Interrupted)),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    async fn rest(&self, time: Duration, shutdown: &CancellationToken) {
+        tokio::select! {
+            () = self.interrupted.cancelled() => {}
+            () = pause(time, shutdown) => {}
+        }
+    }
+
+    fn faulty(&self, fault: Fault, at: TopicPartition, from: Offset) -> Stop {
+        match fault {
+            Fault::Chain(error) => failed(error),
+            Fault::Hung => Stop::End(End::Hung(StageError::Hung {
+                at,
+                from,
+                timeout_s: self.config.watchdog.as_secs(),
+            })),
+        }
+    }
+}
+
+fn failed(reason: impl ToString) -> Stop {
+    Stop::End(End::Failed(reason.to_string()))
+}
+
+/// The part of `batch` before `to`.
+fn cut(mut batch: Batch, to: Offset) -> Batch {
+    if batch.next > to {
+        batch.records.retain(|r: &StoredRecord| r.offset < to);
+        batch.gaps.retain(|gap| gap.from < to);
+        for gap in &mut batch.gaps {
+            gap.to = gap.to.min(to);
+        }
+        batch.next = to;
+    }
+    batch
+}
+
+/// A batch that stands for records the log no longer has.
+fn evicted(from: Offset, to: Offset) -> Batch {
+    Batch {
+        records: Vec::new(),
+        gaps: vec![Gap {
+            from,
+            to,
+            reason: GapReason::Evicted,
+        }],
+        next: to,
+        end: to,
+    }
+}
+
+fn gap_name(reason: GapReason) -> &'static str {
+    match reason {
+        GapReason::Evicted => "evicted",
+        GapReason::Erased => "erased",
+        GapReason::Corrupt => "corrupt",
+        GapReason::Switched => "switched",
+    }
+}

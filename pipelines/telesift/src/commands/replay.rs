@@ -1,0 +1,138 @@
+//! `telesift replay`: starts, follows and steers replays.
+
+mod follow;
+mod report;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{block_on, print};
+use crate::{
+    cli::{Comparison, Connection, ReplayAction, ReplayArgs},
+    client::Client,
+    exit::Usage,
+};
+use follow::Interrupt;
+
+/// Samples shown of each change where nothing else is asked for.
+const SAMPLES: usize = 20;
+
+pub(crate) fn run(connection: Connection, args: ReplayArgs) -> Result<()> {
+    let client = Client::find(&connection)?;
+    block_on(async {
+        match args.action {
+            ReplayAction::Start {
+                stage,
+                dry_run,
+                what,
+                wait,
+            } => {
+                if wait {
+                    let asked = (stage.as_str(), dry_run, &what);
+                    return run_through(&connection, &client, asked, SAMPLES).await;
+                }
+                let id = start(&client, &stage, dry_run, &what).await?;
+                match connection.json {
+                    true => print::json(&json!({"id": id})),
+                    false => print::line(id),
+                }
+            }
+            ReplayAction::List { limit } => list(&connection, &client, limit).await,
+            ReplayAction::Show { id, samples } => {
+                let replay: Value = client.get(&path(&id), &[]).await?;
+                show(&connection, &replay, samples)
+            }
+            ReplayAction::Pause { id } => steer(&connection, &client, &id, "pause").await,
+            ReplayAction::Resume { id } => steer(&connection, &client, &id, "resume").await,
+            ReplayAction::Cancel { id } => steer(&connection, &client, &id, "cancel").await,
+        }
+    })
+}
+
+/// Starts a replay, follows it to its end, and shows what it found. Ctrl-C cancels it.
+pub(super) async fn run_through(
+    connection: &Connection,
+    client: &Client,
+    (stage, dry_run, what): (&str, bool, &Comparison),
+    n_samples: usize,
+) -> Result<()> {
+    // Before there is anything to cancel: a signal from then on must not leave a replay behind.
+    let interrupt = Interrupt::listen().await;
+    let id = start(client, stage, dry_run, what).await?;
+    let replay = follow::follow(client, &id, interrupt, connection.json).await?;
+    show(connection, &replay, n_samples)?;
+    match replay["state"].as_str() {
+        Some("done") => Ok(()),
+        Some("failed") => bail!(
+            "the replay failed: {}",
+            print::printable(replay["error"].as_str().unwrap_or_default())
+        ),
+        _ => bail!("the replay was cancelled"),
+    }
+}
+
+/// Starts a replay; its id.
+async fn start(client: &Client, stage: &str, dry_run: bool, what: &Comparison) -> Result<String> {
+    let mut body = json!({
+        "stage": stage, "dry_run": dry_run, "from": what.from, "to": what.to, "rules": rules(&what.rules)?,
+    });
+    if let Some(base) = &what.base {
+        body["base"] = rules(base)?;
+    }
+    let request = client.request(Method::POST, "/v1/replays").json(&body);
+    let answer: Value = client.json(request).await?;
+    let id = answer["id"].as_str();
+    Ok(id.context("the server named no replay")?.to_owned())
+}
+
+/// The rules of a request: the text of a file, or the name of a version.
+fn rules(named: &str) -> Result<Value> {
+    let is_path =
+        named.contains(['/', '\\']) || named.ends_with(".toml") || named.ends_with(".json");
+    if !is_path && !Path::new(named).is_file() {
+        return Ok(named.into());
+    }
+    let text = std::fs::read_to_string(named)
+        .map_err(|e| Usage(format!("cannot read the rules {named}: {e}")))?;
+    // A file of one line is no name of a version.
+    Ok(format!("{text}\n").into())
+}
+
+fn show(connection: &Connection, replay: &Value, n_samples: usize) -> Result<()> {
+    match connection.json {
+        true => print::json(replay),
+        false => print::line(report::report(replay, n_samples)),
+    }
+}
+
+async fn list(connection: &Connection, client: &Client, limit: usize) -> Result<()> {
+    let query = [("limit", limit.to_string())];
+    let answer: Value = client.get("/v1/replays", &query).await?;
+    if connection.json {
+        return print::json(&answer);
+    }
+    let replays = answer["items"].as_array();
+    for replay in replays.into_iter().flatten() {
+        print::line(report::in_list(replay))?;
+    }
+    match replays.is_none_or(Vec::is_empty) {
+        true => print::line("no replays"),
+        false => Ok(()),
+    }
+}
+
+async fn steer(connection: &Connection, client: &Client, id: &str, order: &str) -> Result<()> {
+    let path = format!("{}/{order}", path(id));
+    let replay: Value = client.json(client.request(Method::POST, &path)).await?;
+    match connection.json {
+        true => print::json(&replay),
+        false => print::line(report::in_list(&replay)),
+    }
+}
+
+fn path(id: &str) -> String {
+    format!("/v1/replays/{id}")
+}

@@ -1,0 +1,284 @@
+//! A replay as the API shows it in, a page for a terminal out.
+
+use std::fmt::Write as _;
+
+use indicatif::HumanCount;
+use serde_json::Value;
+
+use crate::commands::print;
+
+/// Characters shown of a sample's text.
+const TEXT_CHARS: usize = 160;
+
+/// One line for a list.
+pub(super) fn in_list(replay: &Value) -> String {
+    let changes: u64 = counts(&replay["diff"]).map(|(_, n)| n).sum();
+    format!(
+        "{}  {:<9}  {}/{} records  {} changes  {} -> {}",
+        text(&replay["id"]),
+        text(&replay["state"]),
+        replay["processed"],
+        replay["total"],
+        changes,
+        text(&replay["base"]),
+        text(&replay["rules"]),
+    )
+}
+
+/// Everything, with at most `n_samples` of each change.
+pub(super) fn report(replay: &Value, n_samples: usize) -> String {
+    let mut page = String::new();
+    head(&mut page, replay);
+    changes(&mut page, replay, n_samples);
+    cost(&mut page, &replay["cost"]);
+    labels(&mut page, &replay["labels"]);
+    page.truncate(page.trim_end().len());
+    page
+}
+
+// Writing to a String cannot fail, here and below.
+fn head(page: &mut String, replay: &Value) {
+    let ledger = &replay["ledger"];
+    let lost = |of: &Value| {
+        let parts: Vec<String> = counts(of).map(|(name, n)| format!("{n} {name}")).collect();
+        match parts.is_empty() {
+            true => "none".to_owned(),
+            false => parts.join(", "),
+        }
+    };
+    let _ = writeln!(
+        page,
+        "{} -> {}\n{} .. {}: {} of {} records, {}",
+        text(&replay["base"]),
+        text(&replay["rules"]),
+        text(&replay["from"]),
+        text(&replay["to"]),
+        count(&replay["processed"]),
+        count(&replay["total"]),
+        text(&replay["state"]),
+    );
+    let _ = writeln!(
+        page,
+        "{} messages judged, {} alike to the last bit; skipped: {}; failed: {}\n",
+        count(&ledger["judged"]),
+        count(&replay["identical"]),
+        lost(&ledger["skipped"]),
+        lost(&ledger["failed"]),
+    );
+}
+
+fn changes(page: &mut String, replay: &Value, n_samples: usize) {
+    let mut pairs: Vec<(&str, u64)> = counts(&replay["diff"]).collect();
+    pairs.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    if pairs.is_empty() {
+        page.push_str("no message changes its class or its spam flag\n\n");
+        return;
+    }
+    let _ = writeln!(page, "{:<28}{:>10}", "change", "messages");
+    for (pair, n) in &pairs {
+        let _ = writeln!(page, "{:<28}{:>10}", arrow(pair), HumanCount(*n));
+    }
+    page.push('\n');
+    for (pair, n) in &pairs {
+        let samples = replay["samples"][*pair].as_array();
+        let shown: Vec<&Value> = samples.into_iter().flatten().take(n_samples).collect();
+        if shown.is_empty() {
+            continue;
+        }
+        let _ = writeln!(
+            page,
+            "{}: {} of {}",
+            arrow(pair),
+            shown.len(),
+            HumanCount(*n)
+        );
+        for sample in shown {
+            sample_lines(page, sample);
+        }
+        page.push('\n');
+    }
+}
+
+fn sample_lines(page: &mut String, sample: &Value) {
+    let origin = &sample["origin"];
+    let _ = writeln!(
+        page,
+        "  {} {} -> {} {}  {}  {}/{}@{}",
+        text(&sample["base"]["class"]),
+        number(&sample["base"]["score"], 4),
+        text(&sample["new"]["class"]),
+        number(&sample["new"]["score"], 4),
+        text(&sample["message"]),
+        text(&origin["topic"]),
+        origin["partition"],
+        origin["offset"],
+    );
+    let body = print::shorten(&print::printable(text(&sample["text"])), TEXT_CHARS);
+    let body = if body.is_empty() { "[no text]" } else { &body };
+    let _ = writeln!(page, "      {body}");
+    let reasons: Vec<String> = sample["factors"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|f| {
+            let (base, new) = (number(&f["base"], 2), number(&f["new"], 2));
+            format!("{} {base} -> {new}", text(&f["name"]))
+        })
+        .collect();
+    let reasons = match reasons.is_empty() {
+        true => "the factors are the same; the thresholds or the bias are not".to_owned(),
+        false => reasons.join(", "),
+    };
+    let _ = writeln!(page, "      because: {reasons}");
+}
+
+fn cost(page: &mut String, cost: &Value) {
+    let _ = writeln!(
+        page,
+        "{:<28}{:>12}{:>12}{:>12}",
+        "would go on to enrichment", "base", "new", "change"
+    );
+    for (name, field) in [
+        ("messages", "messages"),
+        ("characters", "characters"),
+        ("tokens (estimated)", "estimated_tokens"),
+    ] {
+        let change = cost["change"][field].as_i64().unwrap_or_default();
+        let _ = writeln!(
+            page,
+            "{name:<28}{:>12}{:>12}{change:>+12}",
+            count(&cost["base"][field]),
+            count(&cost["new"][field]),
+        );
+    }
+    page.push('\n');
+}
+
+fn labels(page: &mut String, labels: &Value) {
+    if labels.is_null() {
+        page.push_str("no labels in this range: precision and recall are not known\n");
+        return;
+    }
+    let _ = writeln!(
+        page,
+        "{:<28}{:>12}{:>12}{:>12}{:>12}",
+        format!("{} labels", count(&labels["new"]["labelled"])),
+        "P base",
+        "P new",
+        "R base",
+        "R new"
+    );
+    let mut line = |name: &str, base: &Value, new: &Value| {
+        let _ = writeln!(
+            page,
+            "{name:<28}{:>12}{:>12}{:>12}{:>12}",
+            number(&base["precision"], 3),
+            number(&new["precision"], 3),
+            number(&base["recall"], 3),
+            number(&new["recall"], 3),
+        );
+    };
+    let (base, new) = (&labels["base"], &labels["new"]);
+    line("not noise", &base["not_noise"], &new["not_noise"]);
+    for class in ["noise", "weak_signal", "signal"] {
+        line(class, &base["classes"][class], &new["classes"][class]);
+    }
+    if !new["spam"].is_null() {
+        line("spam", &base["spam"], &new["spam"]);
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn count(value: &Value) -> String {
+    HumanCount(value.as_u64().unwrap_or_default()).to_string()
+}
+
+/// A number with `places` decimals; a dash where there is none.
+fn number(value: &Value, places: usize) -> String {
+    match value.as_f64() {
+        Some(n) => format!("{n:.places$}"),
+        None => "-".to_owned(),
+    }
+}
+
+fn arrow(pair: &str) -> String {
+    pair.replacen("->", " -> ", 1)
+}
+
+fn counts(object: &Value) -> impl Iterator<Item = (&str, u64)> {
+    let members = object.as_object().into_iter().flatten();
+    members.map(|(name, n)| (name.as_str(), n.as_u64().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn replay() -> Value {
+        json!({
+            "id": "r1", "state": "done", "from": "earliest", "to": "latest", "base": "default@1+ab", "rules": "mine@2+cd",
+            "processed": 1200, "total": 1200, "identical": 1100,
+            "ledger": {"received": 1200, "judged": 1190, "skipped": {"no_message": 10}, "failed": {}},
+            "diff": {"ham->spam": 2, "noise->signal": 12},
+            "samples": {"noise->signal": [{
+                "message": "-1001:42", "text": "сервер\n\u{1b}[2J впав", "origin": {"topic": "telegram-raw", "partition": 3, "offset": 17},
+                "base": {"class": "noise", "score": 0.31}, "new": {"class": "signal", "score": 0.72},
+                "factors": [{"name": "incident", "base": 0.0, "new": 1.9}],
+            }]},
+            "cost": {
+                "base": {"messages": 310, "characters": 24100, "estimated_tokens": 11050},
+                "new": {"messages": 300, "characters": 24000, "estimated_tokens": 11000},
+                "change": {"messages": -10, "characters": -100, "estimated_tokens": -50},
+            },
+            "labels": {
+                "base": {"labelled": 40, "not_noise": {"precision": 0.5, "recall": 0.25}, "classes": {}, "spam": null},
+                "new": {"labelled": 40, "not_noise": {"precision": null, "recall": 0.75}, "classes": {}, "spam": null},
+            },
+        })
+    }
+
+    #[test]
+    fn a_report_names_changes_samples_cost_and_quality() {
+        let page = report(&replay(), 20);
+        let lines: Vec<&str> = page.lines().map(str::trim).collect();
+        for expected in [
+            "default@1+ab -> mine@2+cd",
+            "earliest .. latest: 1,200 of 1,200 records, done",
+            "1,190 messages judged, 1,100 alike to the last bit; skipped: 10 no_message; failed: none",
+            "noise 0.3100 -> signal 0.7200  -1001:42  telegram-raw/3@17",
+            "сервер [2J впав",
+            "because: incident 0.00 -> 1.90",
+        ] {
+            assert!(lines.contains(&expected), "{expected}\n{page}");
+        }
+        let columns: Vec<Vec<&str>> = lines
+            .iter()
+            .map(|l| l.split_whitespace().collect())
+            .collect();
+        assert!(
+            columns.contains(&vec!["messages", "310", "300", "-10"]),
+            "{page}"
+        );
+        assert!(
+            columns.contains(&vec!["not", "noise", "0.500", "-", "0.250", "0.750"]),
+            "{page}"
+        );
+        let place = |what: &str| page.find(what).unwrap();
+        assert!(place("noise -> signal") < place("ham -> spam"), "{page}");
+    }
+
+    #[test]
+    fn no_difference_is_said_in_words() {
+        let mut same = replay();
+        same["diff"] = json!({});
+        same["labels"] = Value::Null;
+        let page = report(&same, 20);
+        assert!(page.contains("no message changes"), "{page}");
+        assert!(page.contains("no labels"), "{page}");
+    }
+}
