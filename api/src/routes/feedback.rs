@@ -86,18 +86,14 @@ pub(crate) struct FeedbackView {
     /// When it was given.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    #[serde(flatten)]
-    #[schema(inline)]
-    version: Option<VersionText>,
-}
-
-/// What was labelled, with `?texts=true`.
-#[derive(Clone, Serialize, utoipa::ToSchema)]
-pub(crate) struct VersionText {
-    /// The text of that version; `null` where it is not stored (yet, or any more).
-    text: Option<String>,
-    /// Its language.
-    lang: Option<String>,
+    /// With `?texts=true`, the text of that version; `null` where it is not stored (yet, or any more).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    text: Option<Option<String>>,
+    /// With `?texts=true`, its language.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    lang: Option<Option<String>>,
 }
 
 impl From<LabelRow> for FeedbackView {
@@ -110,7 +106,8 @@ impl From<LabelRow> for FeedbackView {
             spam: row.spam,
             by: row.owner,
             at: row.at,
-            version: None,
+            text: None,
+            lang: None,
         }
     }
 }
@@ -311,13 +308,10 @@ async fn wait_until_projected(app: &App, decided: Offset) -> Result<()> {
 async fn add_texts(app: &App, viewer: &Viewer, items: &mut [FeedbackView]) -> Result<()> {
     let store = app.store.seen_by(viewer);
     let keys: Vec<MessageKey> = items.iter().map(|i| i.message).collect();
-    let mut versions: HashMap<(MessageKey, i64), VersionText> = HashMap::new();
+    let mut versions: HashMap<(MessageKey, i64), (String, String)> = HashMap::new();
     let mut add = |message: Message| {
-        let text = VersionText {
-            text: Some(message.text),
-            lang: Some(message.lang),
-        };
-        versions.insert((message.id, message.edit), text);
+        let version = (message.id, message.edit);
+        versions.insert(version, (message.text, message.lang));
     };
     let mut current: HashMap<MessageKey, i64> = HashMap::new();
     for message in store.get_many(&keys).await? {
@@ -337,10 +331,8 @@ async fn add_texts(app: &App, viewer: &Viewer, items: &mut [FeedbackView]) -> Re
     }
     for item in items {
         let found = versions.get(&(item.message, item.edit)).cloned();
-        item.version = Some(found.unwrap_or(VersionText {
-            text: None,
-            lang: None,
-        }));
+        let (text, lang) = found.unzip();
+        (item.text, item.lang) = (Some(text), Some(lang));
     }
     Ok(())
 }

@@ -61,14 +61,20 @@ async fn the_last_label_of_an_owner_and_version_counts(catalog: &impl Catalog) {
     edited.edit = 1_767_600_000;
     let stored = [first.clone(), second.clone(), other.clone(), edited.clone()];
     catalog.put_labels(&stored).await.must();
-    catalog.put_labels(&[first.clone()]).await.must();
+    catalog
+        .put_labels(std::slice::from_ref(&first))
+        .await
+        .must();
     catalog.put_labels(&stored).await.must();
     assert_eq!(
         sorted(catalog, &[message]).await,
         [other.clone(), edited.clone(), second.clone()]
     );
     let taken_back = label(message, "Олена", None, 9);
-    catalog.put_labels(&[taken_back.clone()]).await.must();
+    catalog
+        .put_labels(std::slice::from_ref(&taken_back))
+        .await
+        .must();
     catalog.put_labels(&[second]).await.must();
     assert_eq!(
         sorted(catalog, &[message]).await,

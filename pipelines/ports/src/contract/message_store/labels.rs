@@ -98,7 +98,7 @@ pub async fn a_label_goes_before_the_screen(store: &dyn MessageStore) {
 /// What was taken back is as if never said.
 pub async fn a_label_taken_back_leaves_the_screen(store: &dyn MessageStore) {
     let quiet = noise(1, "the ferry leaves");
-    store_all(store, &[quiet.clone()]).await;
+    store_all(store, std::slice::from_ref(&quiet)).await;
     let said = VersionLabel {
         spam: Some(true),
         ..label(&quiet, Some(Class::Signal), 3)
@@ -120,7 +120,7 @@ pub async fn a_label_is_of_one_version(store: &dyn MessageStore) {
         set(store, &[label(&first, Some(Class::Signal), 1)]).await,
         0
     );
-    store_all(store, &[first.clone()]).await;
+    store_all(store, std::slice::from_ref(&first)).await;
     assert_eq!(find(store, "ferry").await, []);
     set(store, &[label(&first, Some(Class::Signal), 1)]).await;
     assert_eq!(
@@ -133,7 +133,7 @@ pub async fn a_label_is_of_one_version(store: &dyn MessageStore) {
     }
     store_all(store, &[again]).await;
     assert_eq!(find(store, "ferry").await, [first.id]);
-    store_all(store, &[later.clone()]).await;
+    store_all(store, std::slice::from_ref(&later)).await;
     assert_eq!(find(store, "ferry").await, []);
     assert_eq!(
         set(store, &[label(&first, Some(Class::Signal), 3)]).await,
@@ -150,13 +150,13 @@ pub async fn a_label_is_of_one_version(store: &dyn MessageStore) {
 /// A batch repeated, or a vector that comes later, changes nothing about it.
 pub async fn the_same_version_again_keeps_its_label(store: &dyn MessageStore) {
     let quiet = noise(1, "the ferry leaves");
-    store_all(store, &[quiet.clone()]).await;
+    store_all(store, std::slice::from_ref(&quiet)).await;
     let said = VersionLabel {
         spam: Some(true),
         ..label(&quiet, Some(Class::Signal), 7)
     };
     set(store, &[said]).await;
-    store_all(store, &[quiet.clone()]).await;
+    store_all(store, std::slice::from_ref(&quiet)).await;
     store
         .apply(vec![turned(quiet.clone(), 0.0)])
         .await
@@ -177,7 +177,7 @@ pub async fn the_same_version_again_keeps_its_label(store: &dyn MessageStore) {
 /// Two who set labels at once may come in any order.
 pub async fn a_later_decision_is_never_undone_by_an_earlier_one(store: &dyn MessageStore) {
     let quiet = noise(1, "the ferry leaves");
-    store_all(store, &[quiet.clone()]).await;
+    store_all(store, std::slice::from_ref(&quiet)).await;
     let decisions = [
         label(&quiet, Some(Class::Signal), 5),
         label(&quiet, Some(Class::WeakSignal), 3),
