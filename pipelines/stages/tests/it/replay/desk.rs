@@ -247,19 +247,22 @@ impl Desk {
         let stop = CancellationToken::new();
         let crash = Arc::new(Notify::new());
         let (stopped, crashed) = (stop.clone(), crash.clone());
-        let runner = self.runner_with(quick(), move |n_before| {
-            if n_before == n {
-                match is_crash {
-                    true => crashed.notify_one(),
-                    false => stopped.cancel(),
-                }
+        let (death, dead) = mpsc::channel::<()>();
+        let dead = Mutex::new(dead);
+        let runner = self.runner_with(quick(), move |n_before| match is_crash {
+            true if n_before == n => {
+                crashed.notify_one();
+                // This batch never comes to an end within its process: an error says that the process is gone.
+                assert!(dead.lock().unwrap().recv().is_err());
             }
+            false if n_before == n => stopped.cancel(),
+            _ => {}
         });
         tokio::select! {
-            biased;
             () = crash.notified() => {}
             ran = runner.run(stop) => ran.unwrap(),
         }
+        drop(death);
     }
 
     /// A runner whose batches wait to be let through; the first `n` are.
