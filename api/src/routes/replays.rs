@@ -58,11 +58,11 @@ pub(crate) struct NewReplay {
     #[serde(default)]
     to: Option<String>,
     /// The new rules: the name of a version, or a rule set as TOML text, as JSON text or as a JSON object.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     rules: Value,
     /// What they are compared with, in the same forms; unless given, the rules active in the range.
     #[serde(default)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     base: Option<Value>,
     /// `true`: nothing is written. Anything else is refused as 501 so far.
     #[serde(default)]
@@ -180,7 +180,7 @@ pub(crate) async fn list(
 #[utoipa::path(
     get, path = "/v1/replays/{id}", tag = "replays",
     params(("id" = String, Path, description = "The replay")),
-    responses((status = 200, description = "Where it stands and what it found", body = ReplayView))
+    responses((status = 200, description = "Where it stands and what it found", body = ReplayView, example = json!(view::example())))
 )]
 pub(crate) async fn one(
     _admin: Admin,

@@ -105,10 +105,10 @@ fn main() {
             })
             .collect();
         let ps = spam::samples(&posts, &rules, 1.0);
-        for g in [0.02, 0.05, 0.1] {
-            for d in [0.1, 0.5, 2.0] {
-                for bal in [2.0, 5.0] {
-                    for ws in [1.0, 3.0] {
+        for g in [0.01, 0.02] {
+            for d in [2.0] {
+                for bal in [2.0, 4.0] {
+                    for cw in [1.0, 4.0, 8.0] { let ws = 3.0;
                         let o = Options {
                             gram_penalty: g,
                             dense_penalty: d,
@@ -127,7 +127,7 @@ fn main() {
                             let l: &'static Vec<_> = Box::leak(Box::new(l.clone()));
                             weigh(spam::samples(l, &rules, w))
                         };
-                        let ow: Vec<_> = own.iter().flat_map(|s| mk(&s.labels, 1.0)).collect();
+                        let ow: Vec<_> = own.iter().flat_map(|s| mk(&s.labels, if s.name.starts_with("channels") { cw } else { 1.0 })).collect();
                         let sh = mk(&f.spam.labels, ws);
                         let mut by = vec![];
                         for fold in 0..5 {
@@ -165,7 +165,7 @@ fn main() {
                         );
                         let pp: Vec<f64> =
                             ps.iter().map(|x| sigmoid(m.logit(&x.example))).collect();
-                        for cut in [0.4, 0.5, 0.6] {
+                        for cut in [0.5, 0.6, 0.7] {
                             let mut b = Binary::default();
                             let mut ob = Binary::default();
                             for (t, p, _, s) in &by {
@@ -176,7 +176,7 @@ fn main() {
                                 }
                             }
                             println!(
-                                "g {g} d {d} bal {bal} ws {ws} cut {cut}: shared recall {:.3} fpr {:.4} own recall {:.3} fpr {:.4} posts {:.4}",
+                                "cw {cw} g {g} d {d} bal {bal} ws {ws} cut {cut}: shared recall {:.3} fpr {:.4} own recall {:.3} fpr {:.4} posts {:.4}",
                                 b.figures().recall,
                                 b.false_positive_rate(),
                                 ob.figures().recall,

@@ -62,9 +62,10 @@ pub fn own(training: &Path) -> Result<Vec<Source>, CorpusError> {
         Ok(Source {
             name: name.to_owned(),
             labels: read_labels(&training.join(format!("{name}.jsonl")))?,
-            // Its honest lines are mostly signal, by choice.
-            weight: if name == "spam" { 0.5 } else { 1.0 },
-            spam_weight: 1.0,
+            // Spam is judged apart, and its honest lines are mostly signal, by choice.
+            weight: if name.starts_with("spam") { 0.2 } else { 1.0 },
+            // Honest posts hold much that spam holds; there are few of them here and many in the world.
+            spam_weight: if name.starts_with("channels") { 8.0 } else { 1.0 },
         })
     };
     OWN.iter().map(|name| source(name)).collect()
@@ -91,14 +92,14 @@ pub fn further(folder: &Path) -> Result<Further, CorpusError> {
             name: "importance".to_owned(),
             labels: read_labels(&folder.join("importance/messages.jsonl"))?,
             // Few, but of another hand than all the others: together they count as much as those.
-            weight: 6.0,
+            weight: 8.0,
             spam_weight: 0.0,
         },
         spam: Source {
             name: "spam and ham".to_owned(),
             labels: spam,
             weight: 0.0,
-            spam_weight: 2.0,
+            spam_weight: 3.0,
         },
     })
 }

@@ -70,7 +70,7 @@ impl Trained {
 
 /// How importance is fitted. The penalties were chosen by cross-validation over the training data.
 pub const IMPORTANCE: Options = Options {
-    gram_penalty: 0.3,
+    gram_penalty: 0.5,
     dense_penalty: 1.0,
     second_cut: 1.0,
     n_steps: 200,
@@ -78,14 +78,14 @@ pub const IMPORTANCE: Options = Options {
 
 /// How spam is fitted.
 pub const SPAM: Options = Options {
-    gram_penalty: 0.02,
-    dense_penalty: 0.1,
+    gram_penalty: 0.01,
+    dense_penalty: 2.0,
     second_cut: 0.0,
     n_steps: 200,
 };
 
 /// What a spam message counts beside an honest one, of which there are many more.
-const SPAM_BALANCE: f64 = 4.0;
+const SPAM_BALANCE: f64 = 2.0;
 
 /// Folds of the cross-validation that calibrates.
 const N_FOLDS: u64 = 5;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 use telesift_ports::replays::{
-    LabelCounts, Passing, Quality, ReplayLedger, ReplayStatus, Samples, Twin,
+    Confusion, LabelCounts, Passing, Quality, ReplayLedger, ReplayStatus, Samples, SpamCounts, Twin,
 };
 use telesift_schemas::Timestamp;
 
@@ -34,19 +35,19 @@ pub(crate) struct ReplayView {
     /// Offsets in the range.
     total: u64,
     /// What became of each offset: `received = judged + skipped + failed`.
-    #[schema(value_type = Object, example = json!({"received": 644, "judged": 640, "skipped": {"no_message": 4}, "failed": {}}))]
+    #[schema(value_type = Object)]
     ledger: ReplayLedger,
     /// Messages judged alike to the last bit: class, score, factors, flags.
     identical: u64,
     /// Message versions per change: by class, and by the flag `spam` (`ham->spam`, `spam->ham`).
-    #[schema(value_type = Object, example = json!({"noise->signal": 12, "ham->spam": 1}))]
+    #[schema(value_type = Object)]
     diff: BTreeMap<String, u64>,
     /// Up to 20 of each change, each as likely as any other; absent in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object, example = json!({"noise->signal": [{"message": "-1001234567890:42", "edit": 0, "text": "…", "origin": {"topic": "telegram-raw", "partition": 0, "offset": 123}, "base": {"class": "noise", "score": 0.31, "spam": false}, "new": {"class": "signal", "score": 0.72, "spam": false}, "factors": [{"name": "incident", "base": 0.0, "new": 1.9}]}]}))]
+    #[schema(value_type = Object)]
     samples: Option<Samples>,
     /// What would pass the noise filter and go on to enrichment.
-    #[schema(value_type = Object, example = json!({"base": {"messages": 310, "characters": 24100, "estimated_tokens": 11050}, "new": {"messages": 322, "characters": 25000, "estimated_tokens": 11460}, "change": {"messages": 12, "characters": 900, "estimated_tokens": 410}}))]
+    #[schema(value_type = Object)]
     cost: CostView,
     /// How both rule sets do against analysts' labels; `null` where the range holds none.
     #[schema(value_type = Option<Object>)]
@@ -170,20 +171,47 @@ fn against(counts: &LabelCounts) -> Option<Twin<AgainstLabels>> {
     if counts.is_empty() {
         return None;
     }
-    let of = |(classes, spam): (
-        telesift_ports::replays::Confusion,
-        telesift_ports::replays::SpamCounts,
-    )| {
-        AgainstLabels {
-            labelled: classes.n(),
-            not_noise: classes.wanted(),
-            classes: classes.by_class(),
-            confusion: classes.0,
-            spam: (spam.n() > 0).then(|| spam.quality()),
-        }
+    let of = |classes: Confusion, spam: SpamCounts| AgainstLabels {
+        labelled: classes.n(),
+        not_noise: classes.wanted(),
+        classes: classes.by_class(),
+        confusion: classes.0,
+        spam: (spam.n() > 0).then(|| spam.quality()),
     };
     Some(Twin {
-        base: of((counts.classes.base, counts.spam.base)),
-        new: of((counts.classes.new, counts.spam.new)),
+        base: of(counts.classes.base, counts.spam.base),
+        new: of(counts.classes.new, counts.spam.new),
+    })
+}
+
+/// A finished dry run, for the document.
+pub(super) fn example() -> Value {
+    let quality = |precision: f64, recall: f64| json!({"labelled": 40, "judged": 42, "precision": precision, "recall": recall, "f1": 0.9});
+    let against = |precision, recall| {
+        json!({
+            "labelled": 100, "not_noise": quality(precision, recall),
+            "classes": {"noise": quality(0.9, 0.9), "weak_signal": quality(0.7, 0.8), "signal": quality(0.9, 0.8)},
+            "confusion": [[54, 5, 1], [4, 16, 2], [1, 2, 15]], "spam": null,
+        })
+    };
+    json!({
+        "id": "0197a2f0-b1c2-7d3e-8f40-5162738495a6", "stage": "screen", "dry_run": true, "state": "done",
+        "from": "2026-01-05T00:00:00Z", "to": "latest", "ranges": [{"partition": 0, "from": 100, "to": 744, "next": 744}],
+        "rules": "mine@2+cd34ef56", "base": "default@3+ab12cd34", "processed": 644, "total": 644,
+        "ledger": {"received": 644, "judged": 640, "skipped": {"no_message": 4}, "failed": {}},
+        "identical": 610, "diff": {"noise->signal": 12, "ham->spam": 1},
+        "samples": {"noise->signal": [{
+            "message": "-1001234567890:42", "edit": 0, "text": "Критична помилка: падає сервер",
+            "origin": {"topic": "telegram-raw", "partition": 0, "offset": 123},
+            "base": {"class": "noise", "score": 0.31, "spam": false}, "new": {"class": "signal", "score": 0.72, "spam": false},
+            "factors": [{"name": "incident", "base": 0.0, "new": 1.9}],
+        }]},
+        "cost": {
+            "base": {"messages": 310, "characters": 24100, "estimated_tokens": 11050},
+            "new": {"messages": 322, "characters": 25000, "estimated_tokens": 11460},
+            "change": {"messages": 12, "characters": 900, "estimated_tokens": 410},
+        },
+        "labels": {"base": against(0.82, 0.71), "new": against(0.88, 0.9)},
+        "error": null, "created_at": "2026-01-06T10:00:00Z", "started_at": "2026-01-06T10:00:00Z", "ended_at": "2026-01-06T10:00:09Z",
     })
 }

@@ -163,7 +163,7 @@ async fn ids_sort_by_their_bytes_whatever_the_locale() {
     .fetch_all(&mut connection)
     .await
     .unwrap();
-    assert_eq!(sorted.len(), 4, "{sorted:?}");
+    assert!(sorted.len() >= 5, "{sorted:?}");
     for (column, collation) in sorted {
         assert_eq!(collation.as_deref(), Some("C"), "{column}");
     }

@@ -109,7 +109,7 @@ impl Passing {
 /// Source: the providers' rule of thumb of 4 characters per token for English; byte-pair vocabularies trained mostly on
 /// English need about twice as many for Cyrillic. An order of cost, not a bill: real counts differ by a third either way.
 pub fn estimated_tokens(text: &str) -> u64 {
-    let (mut n_ascii, mut n_other) = (0, 0);
+    let (mut n_ascii, mut n_other) = (0u64, 0u64);
     for c in text.chars() {
         *(if c.is_ascii() {
             &mut n_ascii
@@ -117,7 +117,7 @@ pub fn estimated_tokens(text: &str) -> u64 {
             &mut n_other
         }) += 1;
     }
-    (n_ascii + 2 * n_other as u64).div_ceil(4)
+    (n_ascii + 2 * n_other).div_ceil(4)
 }
 
 /// Samples per change, named as in [`ScreenDiff::diff`].

@@ -1,5 +1,7 @@
 //! A log with raw records that carry their score, and chains that cut classes from it by the rules they are given.
 
+mod chain;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -15,7 +17,6 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use telesift_ports::{
     RecordLog, Replays, SmartModuleChain, catalog,
-    chain::{ChainError, ChainInput, ChainOutcome},
     memory::{ManualClock, MemoryCatalog, MemoryLog},
     record_log::{NewRecord, ReadLimits, Retention, StoredRecord, TopicConfig, Transaction},
     replays::{
@@ -23,15 +24,15 @@ use telesift_ports::{
         ReplayStatus, ResolvedRules, RuleFault, RuleText, RulesChoice, RulesSource,
     },
 };
-use telesift_schemas::{
-    Class, DeadLetterCode, MessageKey, PartitionId, Timestamp, Topic, TopicPartition,
-};
+use telesift_schemas::{Class, MessageKey, PartitionId, Timestamp, Topic, TopicPartition};
 use telesift_stages::{
     StageError,
     replay::{ReplayConfig, ReplayParts, ReplayRunner, RuleChains},
 };
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+
+use chain::{Cutter, OnBatch};
 
 pub(crate) const N_PARTITIONS: u32 = 4;
 
@@ -247,19 +248,22 @@ impl Desk {
         let stop = CancellationToken::new();
         let crash = Arc::new(Notify::new());
         let (stopped, crashed) = (stop.clone(), crash.clone());
-        let runner = self.runner_with(quick(), move |n_before| {
-            if n_before == n {
-                match is_crash {
-                    true => crashed.notify_one(),
-                    false => stopped.cancel(),
-                }
+        let (death, dead) = mpsc::channel::<()>();
+        let dead = Mutex::new(dead);
+        let runner = self.runner_with(quick(), move |n_before| match is_crash {
+            true if n_before == n => {
+                crashed.notify_one();
+                // This batch never comes to an end within its process: an error says that the process is gone.
+                assert!(dead.lock().unwrap().recv().is_err());
             }
+            false if n_before == n => stopped.cancel(),
+            _ => {}
         });
         tokio::select! {
-            biased;
             () = crash.notified() => {}
             ran = runner.run(stop) => ran.unwrap(),
         }
+        drop(death);
     }
 
     /// A runner whose batches wait to be let through; the first `n` are.
@@ -360,62 +364,4 @@ async fn until<T>(ask: impl AsyncFn() -> Option<T>) -> T {
     };
     let waited = tokio::time::timeout(Duration::from_secs(60), wait).await;
     waited.expect("the replay gets there")
-}
-
-type OnBatch = Arc<dyn Fn(usize) + Send + Sync>;
-
-/// A chain that takes each record's word for its score, and cuts it into classes by its rules.
-struct Cutter {
-    rules: Value,
-    on_batch: Option<OnBatch>,
-    n_batches: usize,
-}
-
-impl SmartModuleChain for Cutter {
-    fn process(&mut self, inputs: &[ChainInput]) -> Result<Vec<ChainOutcome>, ChainError> {
-        if let Some(on_batch) = &self.on_batch {
-            on_batch(self.n_batches);
-        }
-        self.n_batches += 1;
-        Ok(inputs.iter().map(|i| self.outcome(&i.value)).collect())
-    }
-}
-
-impl Cutter {
-    fn outcome(&self, value: &Bytes) -> ChainOutcome {
-        match value.as_ref() {
-            b"filter" => return ChainOutcome::Filtered,
-            b"trap" => {
-                return ChainOutcome::Failed {
-                    module: "cutter".into(),
-                    code: DeadLetterCode::GuestTrap,
-                    message: "as told".into(),
-                };
-            }
-            b"hang" => loop {
-                std::thread::park();
-            },
-            _ => {}
-        }
-        let Ok(mut message) = serde_json::from_slice::<Value>(value) else {
-            return ChainOutcome::Value(value.clone());
-        };
-        if let Some(score) = message["wants"].as_f64() {
-            message["screen"] = self.screen(score);
-        }
-        ChainOutcome::Value(message.to_string().into())
-    }
-
-    fn screen(&self, score: f64) -> Value {
-        let is_over = |name: &str| score >= self.rules[name].as_f64().unwrap();
-        let class = match (is_over("weak"), is_over("signal")) {
-            (_, true) => "signal",
-            (true, false) => "weak_signal",
-            (false, false) => "noise",
-        };
-        let cut = ["noise", "weak_signal", "signal"]
-            .iter()
-            .position(|c| *c == class);
-        json!({"class": class, "score": score, "factors": {"cut": cut}, "flags": [], "rules": "r"})
-    }
 }

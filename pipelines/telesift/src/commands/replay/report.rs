@@ -76,7 +76,8 @@ fn changes(page: &mut String, replay: &Value, n_samples: usize) {
     }
     let _ = writeln!(page, "{:<28}{:>10}", "change", "messages");
     for (pair, n) in &pairs {
-        let _ = writeln!(page, "{:<28}{:>10}", arrow(pair), HumanCount(*n));
+        let n = HumanCount(*n).to_string();
+        let _ = writeln!(page, "{:<28}{n:>10}", arrow(pair));
     }
     page.push('\n');
     for (pair, n) in &pairs {
@@ -144,9 +145,11 @@ fn cost(page: &mut String, cost: &Value) {
         ("tokens (estimated)", "estimated_tokens"),
     ] {
         let change = cost["change"][field].as_i64().unwrap_or_default();
+        let sign = if change < 0 { '-' } else { '+' };
+        let change = format!("{sign}{}", HumanCount(change.unsigned_abs()));
         let _ = writeln!(
             page,
-            "{name:<28}{:>12}{:>12}{change:>+12}",
+            "{name:<28}{:>12}{:>12}{change:>12}",
             count(&cost["base"][field]),
             count(&cost["new"][field]),
         );
@@ -232,8 +235,8 @@ mod tests {
             }]},
             "cost": {
                 "base": {"messages": 310, "characters": 24100, "estimated_tokens": 11050},
-                "new": {"messages": 300, "characters": 24000, "estimated_tokens": 11000},
-                "change": {"messages": -10, "characters": -100, "estimated_tokens": -50},
+                "new": {"messages": 300, "characters": 25600, "estimated_tokens": 11000},
+                "change": {"messages": -10, "characters": 1500, "estimated_tokens": 0},
             },
             "labels": {
                 "base": {"labelled": 40, "not_noise": {"precision": 0.5, "recall": 0.25}, "classes": {}, "spam": null},
@@ -260,8 +263,15 @@ mod tests {
             .iter()
             .map(|l| l.split_whitespace().collect())
             .collect();
+        for cells in [
+            vec!["messages", "310", "300", "-10"],
+            vec!["characters", "24,100", "25,600", "+1,500"],
+            vec!["noise", "->", "signal", "12"],
+        ] {
+            assert!(columns.contains(&cells), "{page}");
+        }
         assert!(
-            columns.contains(&vec!["messages", "310", "300", "-10"]),
+            page.contains("\nnoise -> signal                     12\n"),
             "{page}"
         );
         assert!(
