@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::server::{Home, Server, sample};
 
 /// Everything is noise to these.
-const DEAF: &str = "# nothing is signal\nname = \"deaf\"\nversion = 1\n\n[thresholds]\nweak_signal = 1.0\nsignal = 1.0\n";
+const DEAF: &str =
+    "# silence\nname = \"deaf\"\nversion = 1\n\n[thresholds]\nweak_signal = 1.0\nsignal = 1.0\n";
 
 fn run(home: &Home, args: &[&str]) -> Output {
     home.command(args).output().unwrap()
@@ -253,15 +254,12 @@ fn rules_are_checked_without_a_server() {
     let bad = write(
         &home,
         "bad.toml",
-        &DEAF.replace("signal = 1.0\n", "signal = 1.5\n"),
+        &DEAF.replace("\nsignal = 1.0", "\nsignal = 1.5"),
     );
     let output = run(&home, &["rules", "check", &bad]);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(
-        said.contains("bad.toml:7: ") || said.contains("bad.toml:6: "),
-        "{said}"
-    );
+    assert!(said.contains("bad.toml:7: threshold `signal`"), "{said}");
     let output = run(&home, &["rules", "check", &bad, "--json"]);
     let checked: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(checked["valid"], false);
@@ -269,6 +267,19 @@ fn rules_are_checked_without_a_server() {
         checked["line"].is_u64() && checked["reason"].is_string(),
         "{checked}"
     );
+}
+
+#[test]
+fn the_example_of_the_manual_is_valid() {
+    let home = Home::new();
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rules.md");
+    let manual = std::fs::read_to_string(manual).unwrap();
+    let example = manual.split("```toml\n").nth(1).unwrap();
+    let example = example.split("```").next().unwrap();
+    let file = write(&home, "example.toml", example);
+    let output = run(&home, &["rules", "check", &file]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("ops@2+"));
 }
 
 #[tokio::test]

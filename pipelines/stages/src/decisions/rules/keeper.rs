@@ -13,7 +13,6 @@ use telesift_ports::{
     },
 };
 use telesift_schemas::{Decision, DecisionKind, Offset};
-use tokio::sync::Mutex;
 
 use super::{RulesBook, decisions, positions, projection};
 use crate::screen::ChainFactory;
@@ -34,8 +33,6 @@ struct Parts {
     reader: Arc<dyn RuleReader>,
     chains: ChainFactory,
     clock: Arc<dyn Clock>,
-    /// One change at a time.
-    changes: Mutex<()>,
 }
 
 impl RulesKeeper {
@@ -55,7 +52,6 @@ impl RulesKeeper {
             reader,
             chains,
             clock,
-            changes: Mutex::default(),
         }))
     }
 
@@ -178,7 +174,7 @@ impl Parts {
             true => self.reader.to_toml(&set.data)?,
             false => new.text,
         };
-        let _one = self.changes.lock().await;
+        // One change at a time: whoever takes the book keeps it until the decision is read back.
         let mut pages = self.book.take(WAIT_FOR_BATCHES).await?;
         if let Some(known) = pages.timeline.screened_by(&set.version) {
             return Ok(Added {
@@ -220,8 +216,8 @@ impl Parts {
         info: RulesInfo,
         asked: ActivateRules,
     ) -> Result<Activation, RulesError> {
-        let _one = self.changes.lock().await;
-        // From here on nothing is in flight: what was screened is committed, and nothing else will be until this ends.
+        // From here on nothing is in flight: what was screened is committed, and nothing else is decided or screened
+        // until this ends.
         let mut pages = self.book.take(WAIT_FOR_BATCHES).await?;
         if let (StartFrom::Latest, Some(last)) = (&asked.from, pages.timeline.last_activation()) {
             let is_same = match (last.shipped, info.shipped) {
