@@ -18,6 +18,7 @@ mod records;
 mod search;
 mod sse;
 mod stats;
+mod stories;
 mod tail;
 mod tickets;
 mod walk;

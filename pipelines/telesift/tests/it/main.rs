@@ -12,4 +12,5 @@ mod imports;
 mod provenance;
 mod server;
 mod shared;
+mod stories;
 mod tail;
