@@ -22,6 +22,7 @@ mod rules;
 mod search;
 mod sse;
 mod stats;
+mod stories;
 mod tail;
 mod tickets;
 mod walk;

@@ -37,7 +37,7 @@ pub struct StoriesConfig {
     /// otherwise.
     pub repeat_s: i64,
     /// Records of `messages`, in the order of arrival, that the stage remembers; what came before is forgotten whatever
-    /// its time. Bounds its memory: at most about 0.6 KiB each. 200,000 unless said otherwise.
+    /// its time. Bounds its memory: about 0.2 KiB for chatter and 1 KiB for a long post. 200,000 unless said otherwise.
     pub max_records: usize,
 }
 

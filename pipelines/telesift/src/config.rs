@@ -84,6 +84,7 @@ pub(crate) struct Stories {
     pub(crate) repeat_min: u32,
     pub(crate) window_messages: usize,
     pub(crate) batch_records: usize,
+    pub(crate) min_interval_ms: u64,
 }
 
 impl From<&Stories> for telesift_stages::stories::StoriesConfig {

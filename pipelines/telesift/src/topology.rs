@@ -245,7 +245,7 @@ async fn start_stories(
         stage,
         inputs,
         limits,
-        min_interval: Duration::ZERO,
+        min_interval: Duration::from_millis(config.stories.min_interval_ms),
     };
     let stage = Stories::new(
         log.clone(),

@@ -35,3 +35,21 @@ fn tokens_of_a_long_post(bencher: Bencher<'_, '_>) {
         .counter(ItemsCount::new(1usize))
         .bench(|| telesift_text::tokens(black_box(&text)).count());
 }
+
+#[divan::bench]
+fn signature_of_a_short_message(bencher: Bencher<'_, '_>) {
+    bencher
+        .counter(ItemsCount::new(1usize))
+        .bench(|| telesift_text::signature::signature(black_box(SHORT)).map(|s| s.to_string()));
+}
+
+#[divan::bench]
+fn comparisons_of_two_long_posts(bencher: Bencher<'_, '_>) {
+    let text = long();
+    let [a, b] = [text.clone(), text.replace("Вчора", "Сьогодні")]
+        .map(|t| telesift_text::signature::signature(&t));
+    let (Some(a), Some(b)) = (a, b) else { return };
+    bencher
+        .counter(ItemsCount::new(1usize))
+        .bench(|| telesift_text::signature::near(black_box(&a.sketch), black_box(&b.sketch)));
+}

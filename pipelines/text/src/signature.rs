@@ -119,10 +119,13 @@ impl<'t> Words<'t> {
     }
 
     fn word(&mut self, token: &Token<'_>, opens: bool) {
-        let folded = if token.text.is_ascii() {
-            fold(token.text)
-        } else {
+        // Only a mixture can hold letters of another script, and most words are none.
+        let is_mixture =
+            !token.text.is_ascii() && token.text.bytes().any(|b| b.is_ascii_alphanumeric());
+        let folded = if is_mixture {
             fold(&fold_homoglyphs(token.text))
+        } else {
+            fold(token.text)
         };
         let folded = folded.trim_start_matches('#');
         if folded.is_empty() {
@@ -140,8 +143,7 @@ impl<'t> Words<'t> {
             Some((end, _)) => &folded[..end],
             None => folded,
         };
-        let stem = stem.to_owned();
-        self.feature(&stem, false, is_capital && !opens);
+        self.feature(stem, false, is_capital && !opens);
     }
 
     fn push(&mut self, word: &str) {

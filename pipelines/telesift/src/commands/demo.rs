@@ -22,6 +22,9 @@ const SAMPLE: &[u8] = include_bytes!("../../sample/export.json");
 /// Two searches that show what it is for; each finds a message of the sample.
 const SEARCHES: [&str; 2] = ["причина простою оплати", "dashboard remote code execution"];
 
+/// A forward of the sample, whose original is there too.
+const FORWARDED: &str = "-1002100000003:15432";
+
 /// How long import and index of the sample may take.
 const PATIENCE: Duration = Duration::from_secs(50);
 
@@ -78,6 +81,7 @@ async fn show(client: &Client, server: &Server) -> Result<()> {
     for query in SEARCHES {
         search(client, query).await?;
     }
+    story(client).await?;
     how_to_go_on(client, server)
 }
 
@@ -107,16 +111,13 @@ async fn import(client: &Client) -> Result<ImportStatus> {
 async fn indexed(client: &Client) -> Result<()> {
     until(async || {
         let topics: Value = client.get("/v1/topics", &[]).await?;
-        let raw = topics["items"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|t| t["topic"] == "telegram-raw");
-        let partitions = raw
-            .and_then(|t| t["partitions"].as_array())
-            .into_iter()
-            .flatten();
-        let n_raw: u64 = partitions.filter_map(|p| p["end"].as_u64()).sum();
+        let n_records = |name: &str| -> u64 {
+            let mut topics = topics["items"].as_array().into_iter().flatten();
+            let topic = topics.find(|t| t["topic"] == name);
+            let partitions = topic.and_then(|t| t["partitions"].as_array());
+            let partitions = partitions.into_iter().flatten();
+            partitions.filter_map(|p| p["end"].as_u64()).sum()
+        };
 
         let stats: Value = client.get("/v1/stats/pipeline", &[]).await?;
         let of = |stage: &str, field: &str| -> u64 {
@@ -126,8 +127,10 @@ async fn indexed(client: &Client) -> Result<()> {
                 .filter_map(|i| i[field].as_u64())
                 .sum()
         };
-        let is_done =
-            of("screen", "received") == n_raw && of("index", "received") == of("screen", "emitted");
+        let is_done = of("screen", "received") == n_records("telegram-raw")
+            && of("index", "received") == of("screen", "emitted")
+            && of("stories", "received") == of("screen", "emitted")
+            && of("story-catalog", "received") == n_records("stories");
         Ok(is_done.then_some(()))
     })
     .await
@@ -180,6 +183,22 @@ async fn top_signals(client: &Client) -> Result<()> {
     };
     messages.sort_by(|a, b| score(b).total_cmp(&score(a)));
     for message in messages.iter().take(5) {
+        print::line(print::message(message))?;
+    }
+    print::line("")
+}
+
+/// A message that one chat forwarded from another.
+async fn story(client: &Client) -> Result<()> {
+    let message: Value = client
+        .get(&format!("/v1/messages/{FORWARDED}"), &[])
+        .await?;
+    let Some(id) = message.pointer("/story/id").and_then(Value::as_str) else {
+        return Ok(());
+    };
+    print::line(format!("One story in two chats (telesift story {id}):\n"))?;
+    let answer: Value = client.get(&format!("/v1/stories/{id}"), &[]).await?;
+    for message in answer["items"].as_array().into_iter().flatten() {
         print::line(print::message(message))?;
     }
     print::line("")

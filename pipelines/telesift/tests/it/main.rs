@@ -15,4 +15,5 @@ mod replays;
 mod rules;
 mod server;
 mod shared;
+mod stories;
 mod tail;
