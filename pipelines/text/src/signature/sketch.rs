@@ -86,6 +86,9 @@ pub fn similarity(a: &Sketch, b: &Sketch) -> u16 {
 ///
 /// The threshold falls from 0.75 for 16 content words to 0.4 for 32: the shorter a text, the more of it belongs to
 /// a template. Under six content words nothing is near anything.
+///
+/// These numbers were chosen on 115 labelled pairs of articles, most of them one event in different words, and there give
+/// precision 0.95 at recall 0.36: a copy that was edited is found, a story that was written anew mostly is not.
 pub fn near(a: &Sketch, b: &Sketch) -> Option<u16> {
     if !a.is_comparable() || !b.is_comparable() {
         return None;
