@@ -65,7 +65,11 @@ pub fn own(training: &Path) -> Result<Vec<Source>, CorpusError> {
             // Spam is judged apart, and its honest lines are mostly signal, by choice.
             weight: if name.starts_with("spam") { 0.2 } else { 1.0 },
             // Honest posts hold much that spam holds; there are few of them here and many in the world.
-            spam_weight: if name.starts_with("channels") { 8.0 } else { 1.0 },
+            spam_weight: if name.starts_with("channels") {
+                8.0
+            } else {
+                1.0
+            },
         })
     };
     OWN.iter().map(|name| source(name)).collect()
