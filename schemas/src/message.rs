@@ -331,8 +331,9 @@ pub struct Screen {
     /// See [`flags`].
     pub flags: Vec<String>,
     /// 0..1: probability that it is spam, judged apart from importance; from its threshold on, the flag is set.
-    #[serde(default)]
-    pub spam_score: f64,
+    /// Records of older versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spam_score: Option<f64>,
     /// `name@version+hash` of the rules.
     pub rules: String,
 }

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde::Serialize;
 use telesift_ports::{
-    explain::{Explanation, Factor},
+    explain::{Explanation, Factor, SpamExplanation},
     rules::RuleSet,
 };
 use telesift_schemas::{Class, Message, MessageKey, Origin, Screen, Timestamp, Topic};
@@ -45,6 +45,10 @@ pub(crate) struct ExplainView {
     factors: Vec<Factor>,
     /// What those rules make of it.
     recomputed: Option<Recomputed>,
+    /// The judgement on spam by the same rules, apart from the score: `bias`, `cues` like factors, `logit`, `score`, the
+    /// threshold `spam_from`, `is_spam`.
+    #[schema(value_type = Option<Object>)]
+    spam: Option<SpamExplanation>,
     /// Whether they are exactly what it was screened with, data and code.
     same_rules: Option<bool>,
     /// Whether the rules it was screened with are known here. If not, all this is by the rules now active.
@@ -142,6 +146,7 @@ pub(crate) async fn explain(
             _ => None,
         },
         note: note(screen.as_ref(), is_known, rules.as_ref()),
+        spam: explanation.as_ref().map(|e| e.spam.clone()),
         rules_known: screen.is_some().then_some(is_known),
         recomputed: explanation.map(|e| Recomputed {
             rules: e.rules,

@@ -15,7 +15,7 @@ use telesift_ports::{
     Catalog, Embedder, Explainer, Imports, MessageStore, RecordLog,
     catalog::Scope,
     embedder::{EmbedError, EmbeddingModel},
-    explain::{Explanation, Factor},
+    explain::{Explanation, Factor, SpamExplanation},
     imports::{ImportError, ImportRequest, ImportState, ImportStatus},
     memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryStore},
     message_store::IndexedMessage,
@@ -375,6 +375,7 @@ impl Explainer for LengthExplainer {
             signal_from: 0.7,
             class: "weak_signal".into(),
             rules: rules.version.clone(),
+            spam: SpamExplanation::default(),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Explanations: the modules' own rules, run natively over a raw record.
 
 use telesift_ports::{
-    explain::{Explainer, Explanation, Factor},
+    explain::{Explainer, Explanation, Factor, SpamExplanation},
     rules::RuleSet,
 };
 use telesift_schemas::Normalized;
@@ -38,6 +38,14 @@ impl Explainer for NativeExplainer {
             signal_from: explained.signal_from,
             class: explained.class.to_owned(),
             rules: explained.rules,
+            spam: SpamExplanation {
+                bias: explained.spam.bias,
+                cues: explained.spam.cues.into_iter().map(factor).collect(),
+                logit: explained.spam.logit,
+                score: explained.spam.score,
+                spam_from: explained.spam.spam_from,
+                is_spam: explained.spam.is_spam,
+            },
         })
     }
 }

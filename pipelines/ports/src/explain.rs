@@ -30,6 +30,25 @@ pub struct Explanation {
     pub class: String,
     /// `name@version+hash` of the rules used.
     pub rules: String,
+    /// The judgement on spam, apart from the score.
+    pub spam: SpamExplanation,
+}
+
+/// A probability of spam, taken apart. `bias` and all contributions add up to `logit`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct SpamExplanation {
+    /// What every message starts with, in logits.
+    pub bias: f64,
+    /// Every cue that could count, the strongest contribution first.
+    pub cues: Vec<Factor>,
+    /// `bias` + the contributions.
+    pub logit: f64,
+    /// 0..1.
+    pub score: f64,
+    /// At or above this probability: the flag `spam`.
+    pub spam_from: f64,
+    /// Whether that sets the flag.
+    pub is_spam: bool,
 }
 
 /// One factor of a score.

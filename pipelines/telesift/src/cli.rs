@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs};
-pub(crate) use rules::{RulesAction, RulesArgs};
+pub(crate) use rules::{LearnArgs, RulesAction, RulesArgs};
 
 /// Sifts Telegram: imports, screens, indexes, searches and follows many chats.
 #[derive(Debug, Parser)]
@@ -272,7 +272,7 @@ pub(crate) enum FeedbackAction {
     },
 }
 
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct LabelFilters {
     /// Only this message; may be repeated.
     #[arg(long = "message", value_name = "MESSAGE", allow_hyphen_values = true)]

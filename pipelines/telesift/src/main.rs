@@ -26,7 +26,6 @@ fn main() -> ExitCode {
         Command::Tail(args) => commands::tail::run(connection, args),
         Command::Topics(args) => commands::topics::run(connection, args),
         Command::Replay(args) => commands::replay::run(connection, args),
-        Command::Rules(args) => commands::rules::run(connection, args),
         Command::DeadLetters(args) => commands::dead_letters::run(connection, args),
         Command::Rules(args) => commands::rules::run(connection, args),
         Command::Feedback(args) => commands::feedback::run(connection, args),

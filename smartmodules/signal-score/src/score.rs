@@ -38,7 +38,7 @@ pub fn score(message: &MessageView<'_>, rules: &Rules) -> Screen {
             .map(|(f, c)| (f.name().to_owned(), c))
             .collect(),
         flags: scored.flags(message).map(str::to_owned).collect(),
-        spam_score: scored.spam_score,
+        spam_score: Some(scored.spam_score),
         rules: rules.version().to_owned(),
     }
 }
@@ -71,7 +71,8 @@ impl Scored {
                 logit += contributions[i];
             }
         }
-        let score = four_decimals(logistic(logit));
+        // Nothing is certain; and a threshold of 1 lets nothing through.
+        let score = four_decimals(logistic(logit)).clamp(0.0001, 0.9999);
         let class = if score >= chat.signal_from {
             Class::Signal
         } else if score >= chat.weak_signal_from {

@@ -146,7 +146,7 @@ mod tests {
             score,
             factors: factors.iter().map(|(n, c)| ((*n).to_owned(), *c)).collect(),
             flags: Vec::new(),
-            spam_score: 0.0,
+            spam_score: None,
             rules: "r@1+0".to_owned(),
         }
     }

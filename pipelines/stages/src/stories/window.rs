@@ -26,8 +26,8 @@ pub(super) enum Verdict {
     Alone(&'static str),
     /// It joins a story; where it is the second one, the first is assigned too.
     Joins {
-        first: Option<StoryAssigned>,
-        joined: StoryAssigned,
+        first: Option<Box<StoryAssigned>>,
+        joined: Box<StoryAssigned>,
     },
 }
 
@@ -114,7 +114,10 @@ impl Window {
             return Verdict::Alone("unique");
         };
         match self.assign(key, story, found.link, found.similarity) {
-            Some(joined) => Verdict::Joins { first, joined },
+            Some(joined) => Verdict::Joins {
+                first: first.map(Box::new),
+                joined: Box::new(joined),
+            },
             None => Verdict::Alone("unique"),
         }
     }

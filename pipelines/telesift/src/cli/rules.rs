@@ -51,10 +51,25 @@ pub(crate) enum RulesAction {
     },
     /// Show what new rules would change on a stretch of history, without touching anything. Ctrl-C cancels.
     Diff(DiffArgs),
+    /// Propose a next version of the active rules from analysts' labels, with its measured effect. Changes nothing.
+    Learn(LearnArgs),
     /// Check a rule set without a server.
     Check {
         /// TOML, or JSON where the name ends in `.json`.
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LearnArgs {
+    /// Labels in a file (a JSON object a line with `text`, `class`, `chat`) instead of those the server keeps.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
+    /// Rules to start from (TOML) instead of the active ones; with --labels, instead of those that ship.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
+    /// Write the proposed set here instead of printing it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 }

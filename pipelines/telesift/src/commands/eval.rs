@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, fs::File, io::BufReader, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use telesift_learn::{
     Labelled,
     evaluation::{Evaluation, evaluate},
@@ -13,10 +13,7 @@ use telesift_schemas::Class;
 use telesift_signal_score::Rules;
 
 use super::print;
-use crate::{
-    cli::{Connection, EvalArgs, EvalWhat},
-    exit::Usage,
-};
+use crate::cli::{Connection, EvalArgs, EvalWhat};
 
 pub(crate) fn run(connection: Connection, args: EvalArgs) -> Result<()> {
     let EvalWhat::Screen {
@@ -37,22 +34,22 @@ pub(crate) fn run(connection: Connection, args: EvalArgs) -> Result<()> {
     }
 }
 
-/// Labelled messages of a file; one that cannot be read is wrong usage.
+/// Labelled messages of a file; an unreadable one is named with its line.
 pub(crate) fn read_labels(path: &Path) -> Result<Vec<Labelled>> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let labels = labels::read(BufReader::new(file))
-        .map_err(|error| Usage(format!("{}: {error}", path.display())))?;
+        .with_context(|| format!("cannot use {}", path.display()))?;
     if labels.is_empty() {
-        return Err(Usage(format!("{} holds no labels", path.display())).into());
+        bail!("{} holds no labels", path.display());
     }
     Ok(labels)
 }
 
-/// The rule set of a TOML file; an invalid one is wrong usage.
+/// The rule set of a TOML file; an invalid one is named with its line.
 pub(crate) fn read_rules(path: &Path) -> Result<Rules> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Rules::from_toml(&text).map_err(|error| Usage(format!("{}: {error}", path.display())).into())
+    Rules::from_toml(&text).with_context(|| format!("cannot use {}", path.display()))
 }
 
 fn table(evaluation: &Evaluation) -> String {

@@ -149,6 +149,13 @@ fn export(connection: &Connection, filters: &LabelFilters) -> Result<()> {
     Ok(())
 }
 
+/// What an export holds of all labels, as JSON.
+pub(crate) fn exported(client: &Client) -> Result<Vec<Value>> {
+    let labels = block_on(all(client, &LabelFilters::default()))?;
+    let (lines, _) = lines(labels);
+    Ok(lines.into_iter().map(|line| json!(line)).collect())
+}
+
 /// Every label of any class, the last given first.
 async fn all(client: &Client, filters: &LabelFilters) -> Result<Vec<Label>> {
     #[derive(Deserialize)]

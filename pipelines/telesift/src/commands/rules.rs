@@ -1,10 +1,11 @@
-//! `telesift rules`: list, show, check, compare, add, activate, roll back.
+//! `telesift rules`: list, show, check, compare, learn, add, activate, roll back.
 
 mod activate;
 mod add;
 mod check;
 mod diff;
 mod history;
+mod learn;
 mod list;
 mod show;
 
@@ -20,6 +21,7 @@ use crate::{
 
 pub(crate) fn run(connection: Connection, args: RulesArgs) -> Result<()> {
     match args.action {
+        RulesAction::Learn(args) => learn::run(&connection, &args),
         RulesAction::Diff(args) => diff::run(connection, args),
         RulesAction::Check { file } => check::run(&connection, &file),
         RulesAction::List => list::run(&connection, &Client::find(&connection)?),

@@ -165,18 +165,18 @@ async fn a_range_by_time_of_append_leaves_out_what_came_before() {
 }
 
 #[tokio::test]
-async fn rules_that_cannot_be_used_exit_2_with_line_and_reason() {
+async fn rules_that_cannot_be_used_are_refused_with_line_and_reason() {
     let home = Home::new();
     let _server = home.serve();
     let file = rules_file(&home, &RULES.replace("0.8", "8.0"));
     let cases = [
-        (file.as_str(), "line 6"),
-        ("nobody", "no rules version `nobody`"),
-        ("absent.toml", "cannot read"),
+        (file.as_str(), "line 6", 1),
+        ("nobody", "no rules version `nobody`", 2),
+        ("absent.toml", "cannot read", 2),
     ];
-    for (rules, expected) in cases {
+    for (rules, expected, code) in cases {
         let output = run(&home, &["rules", "diff", "--rules", rules]);
-        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output.stderr));
         assert!(
             text(&output.stderr).contains(expected),
             "{}",

@@ -80,7 +80,7 @@ pub fn message(chat_number: i64, message_id: i64, text: &str) -> Message {
             score: 0.9,
             factors: BTreeMap::new(),
             flags: Vec::new(),
-            spam_score: 0.0,
+            spam_score: None,
             rules: "default@1+0000000".to_owned(),
         }),
         origin: Some(Origin {
