@@ -161,19 +161,24 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_a_rule_set_with_its_effect_in_comments() {
-        let label = |i: usize| Labelled {
-            text: match i % 2 {
-                0 => format!("standup notes number {i}, nothing new"),
-                _ => format!("invoice {i} is overdue, the client stops work"),
-            },
-            lang: "en".into(),
-            class: Some(if i % 2 == 0 {
-                Class::Noise
-            } else {
-                Class::Signal
-            }),
-            spam: None,
-            chat: Some(ChatId(-1001)),
+        let label = |i: usize| {
+            let (text, class) = match i % 2 {
+                0 => (
+                    format!("standup notes number {i}, nothing new"),
+                    Class::Noise,
+                ),
+                _ => (
+                    format!("invoice {i} is overdue, the client stops work"),
+                    Class::Signal,
+                ),
+            };
+            Labelled {
+                text,
+                lang: "en".into(),
+                class: Some(class),
+                spam: None,
+                chat: Some(ChatId(-1001)),
+            }
         };
         let labels: Vec<Labelled> = (0..60).map(label).collect();
         let rules = Rules::default();
