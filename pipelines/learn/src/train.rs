@@ -160,9 +160,9 @@ impl Importance {
     }
 }
 
-/// From this score on a message is no noise: where a message that matters, dropped, costs twice what a noise message costs that
-/// is let through, the cut of a calibrated score is 1 / (1 + 2).
-const WEAK_FROM: f64 = 0.33;
+/// From this score on a message is no noise: where a message that matters, dropped, costs half as much again as a noise message
+/// let through, the cut of a calibrated score is 1 / (1 + 1.5).
+const WEAK_FROM: f64 = 0.4;
 
 /// The cuts: the lower one by cost, the upper one by the best mean F1 over the classes, each source counting by its size and
 /// weight.

@@ -1,7 +1,9 @@
 //! The language of a text: by script, then by letters, common words and endings; small, deterministic, honest about
 //! what it cannot tell.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::sync::LazyLock;
+
+use rustc_hash::FxHashMap;
 
 use crate::script::{Script, script_of};
 
@@ -59,7 +61,7 @@ fn by_words(
 ) -> &'static str {
     let mut scores = Scores::default();
     let mut lower = String::new();
-    let mut seen: HashMap<char, u32> = HashMap::new();
+    let mut seen: FxHashMap<char, u32> = FxHashMap::default();
     for word in words {
         lower.clear();
         for c in word.chars().flat_map(char::to_lowercase) {

@@ -17,7 +17,7 @@ fn content_beats_length_in_each_language() {
         *all += 1;
         *n += u32::from(score("matters") > score("noise"));
     }
-    println!("pairs told right: {right:?}");
+    eprintln!("pairs told right: {right:?}");
     assert_eq!(right.values().map(|(_, all)| all).sum::<u32>(), 300);
     for (lang, (n, all)) in right {
         assert!(n * 100 >= all * 93, "{lang}: {n} of {all}");

@@ -31,7 +31,7 @@ fn importance_is_told_better_than_by_length_on_what_was_held_out() {
         let labels = of(lang);
         let length = evaluate(&labels, &rules).length_baseline.macro_f1;
         let confusion = trained.judge(&labels, &rules);
-        println!(
+        eprintln!(
             "held out, {}: n {}, macro F1 {:.3}, by length alone {length:.3}; {:?}",
             lang.unwrap_or("all"),
             confusion.n(),
@@ -75,7 +75,7 @@ fn spam_is_found_in_folds_and_honest_messages_are_left_alone() {
         {
             let called = sigmoid(fitted.logit(&sample.example)) >= threshold;
             if called != (sample.example.level == 1) {
-                println!(
+                eprintln!(
                     "  wrong: {called} {:?}",
                     sample.label.text.chars().take(120).collect::<String>()
                 );
@@ -87,7 +87,7 @@ fn spam_is_found_in_folds_and_honest_messages_are_left_alone() {
     }
     let ((recall, recall_half), (false_positive, half)) =
         (mean_and_interval(&recalls), mean_and_interval(&flagged));
-    println!(
+    eprintln!(
         "spam, 5 folds: recall {recall:.3} ± {recall_half:.3}, ham flagged {false_positive:.3} ± {half:.3}"
     );
     assert!(recall >= 0.85, "{recalls:.3?}");
@@ -100,14 +100,14 @@ fn honest_texts_of_other_registers_are_seldom_flagged() {
     for (name, texts) in [("posts", posts(&shared)), ("groups", groups(&shared))] {
         let flagged: Vec<&String> = texts.iter().filter(|text| judge(text).is_spam).collect();
         let share = flagged.len() as f64 / texts.len() as f64;
-        println!(
+        eprintln!(
             "{name}: {} of {} flagged as spam ({:.2} %)",
             flagged.len(),
             texts.len(),
             share * 100.0
         );
         for text in flagged.iter().take(8) {
-            println!(
+            eprintln!(
                 "    {}",
                 text.chars()
                     .take(140)
@@ -145,7 +145,7 @@ fn a_rule_set_from_labels_of_a_chat_is_measured() {
     let labels = corpus::further(&shared).unwrap().hold_out();
     let proposal = telesift_learn::proposal::propose(&labels, &Rules::default()).unwrap();
     let effect = proposal.effect;
-    println!(
+    eprintln!(
         "learned from labels: macro F1 {:.3} -> {:.3}",
         effect.before.macro_f1, effect.after.macro_f1
     );

@@ -1,22 +1,22 @@
 //! Profiles of languages that share a script: which words and endings speak for which of them.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// Longest ending, in letters.
 const MAX_ENDING: usize = 6;
 
 /// Words and endings with the points they give.
 pub(super) struct Profiles {
-    words: HashMap<&'static str, Vec<(&'static str, f32)>>,
-    ends: HashMap<&'static str, Vec<(&'static str, f32)>>,
+    words: FxHashMap<&'static str, Vec<(&'static str, f32)>>,
+    ends: FxHashMap<&'static str, Vec<(&'static str, f32)>>,
 }
 
 impl Profiles {
     /// Reads a profile file: `= code` opens a language, `words …` and `ends …` add to it, `#` comments.
     pub(super) fn parse(text: &'static str) -> Self {
         let mut profiles = Profiles {
-            words: HashMap::new(),
-            ends: HashMap::new(),
+            words: FxHashMap::default(),
+            ends: FxHashMap::default(),
         };
         let mut code = "";
         for line in text.lines() {
@@ -73,7 +73,7 @@ impl Profiles {
 }
 
 /// What `n` languages share says less about each of them: 1, 0.45, 0.25, … of the points.
-fn weigh(table: &mut HashMap<&'static str, Vec<(&'static str, f32)>>, points: fn(usize) -> f32) {
+fn weigh(table: &mut FxHashMap<&'static str, Vec<(&'static str, f32)>>, points: fn(usize) -> f32) {
     for (entry, codes) in table {
         let n = codes.len() as f32;
         let weight = points(entry.chars().count()) / (n * (1.0 + 0.1 * (n - 1.0)));

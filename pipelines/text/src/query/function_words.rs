@@ -1,10 +1,12 @@
 //! Words a query is not about.
 
-use std::{collections::HashSet, sync::LazyLock};
+use std::sync::LazyLock;
+
+use rustc_hash::FxHashSet;
 
 use crate::fold::fold;
 
-static FUNCTION_WORDS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+static FUNCTION_WORDS: LazyLock<FxHashSet<String>> = LazyLock::new(|| {
     include_str!("function_words.txt")
         .lines()
         .filter(|line| !line.starts_with('#'))
