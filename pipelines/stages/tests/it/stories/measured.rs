@@ -49,7 +49,7 @@ impl Measured {
     }
 
     fn print(&self, what: &str) {
-        println!(
+        eprintln!(
             "{what}: precision {:.3}, recall {:.3} ({} right, {} wrong, {} to be found)",
             self.precision(),
             self.recall(),
@@ -109,7 +109,7 @@ fn articles_about_one_event_are_told_from_others_at_high_precision() {
         if is_told != pair.is_one_event {
             let said = telesift_text::signature::similarity(&a.sketch, &b.sketch);
             let title = pair.texts[0].lines().next().unwrap_or_default().to_owned();
-            println!(
+            eprintln!(
                 "  {} at {said}: {title}",
                 if is_told { "wrong" } else { "missed" }
             );
@@ -163,7 +163,7 @@ async fn repeated_posts_are_one_story_unless_they_are_told_anew() {
         .collect();
     let stories = board.by_story().await;
     let largest = stories.values().map(Vec::len).max().unwrap_or_default();
-    println!(
+    eprintln!(
         "{} posts: {} in {} stories, the largest of {largest}",
         posts.len(),
         assigned.len(),
