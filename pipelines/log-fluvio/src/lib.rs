@@ -1,0 +1,1 @@
+//! `RecordLog` on a Fluvio cluster.
