@@ -10,7 +10,7 @@ help:
 	@echo "make demo    build, then start on the embedded defaults with a bundled sample"
 	@echo "make test    every test; servers are started by the tests that need them"
 	@echo "make lint    formatting, clippy, and which crate may know which"
-	@echo "make bench   benchmarks in release mode, as tables"
+	@echo "make bench   benchmarks in release mode, as tables; N=100000 for a shorter run of the flow than 1,000,000 messages"
 	@echo "make model   train the weights of signal-score anew (MORE=folder of further labelled data)"
 
 setup:
@@ -33,7 +33,7 @@ lint: setup
 	@./tests/directions.sh
 
 bench: setup
-	$(CARGO) bench --locked -p telesift-text -p telesift-engine -p telesift-log-embedded -p telesift-store-lance -p telesift
+	TELESIFT_BENCH_N=$(N) $(CARGO) bench --locked -p telesift-text -p telesift-engine -p telesift-log-embedded -p telesift-store-lance -p telesift
 
 model:
 	$(CARGO) run --locked --release -p telesift-learn --bin train-model -- $(if $(MORE),--more $(MORE))
