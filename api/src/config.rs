@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{address::Network, limits::LimitsConfig};
+
 /// Limits and choices of the HTTP API. Every field has a default that suits one machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,9 +22,13 @@ pub struct ApiConfig {
     pub request_timeout_s: u64,
     /// Requests worked on at the same time, streams not counted; one more is a 503.
     pub max_requests: usize,
-    /// Origins (such as `https://desk.example.org`) whose pages may open a WebSocket, besides the one the request is
-    /// addressed to.
+    /// Origins (such as `https://desk.example.org`) whose pages may call the API and open streams, besides the one the
+    /// request is addressed to.
     pub allowed_origins: Vec<String>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// How often requests may come.
+    pub limits: LimitsConfig,
     /// Whether `/metrics` is open to everybody who can reach it.
     pub open_metrics: bool,
     /// How long a search cursor pins its result list, in seconds.
@@ -47,6 +53,8 @@ impl Default for ApiConfig {
             request_timeout_s: 30,
             max_requests: 256,
             allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            limits: LimitsConfig::default(),
             open_metrics: false,
             search_pin_s: 15 * 60,
             max_pinned_hits: 300_000,

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     auth::{KeyRing, LiveKeys, Tickets},
     config::ApiConfig,
+    limits::Limits,
     pins::Pins,
     tail::Hub,
     visible::{Log, Store},
@@ -108,6 +109,7 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,
     pub(crate) health: Arc<dyn Health>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) limits: Limits,
     pub(crate) keys: KeyRing,
     pub(crate) live_keys: LiveKeys,
     pub(crate) tickets: Tickets,
@@ -124,9 +126,10 @@ impl App {
         let tail = &config.tail;
         Arc::new(App {
             hub: Hub::new(state.log.clone(), tail.clone(), state.shutdown.clone()),
+            limits: Limits::new(&config.limits),
             keys: KeyRing::new(state.catalog.clone(), state.clock.clone()),
             live_keys: LiveKeys::new(tail.key_check()),
-            tickets: Tickets::new(tail),
+            tickets: Tickets::new(tail, state.catalog.clone(), state.clock.clone()),
             pins: Pins::new(&config),
             requests: Semaphore::new(config.max_requests.max(1)),
             uploads: Semaphore::new(config.max_uploads.max(1)),

@@ -14,6 +14,7 @@ use axum::{
 use super::{End, Ends, Opened, open};
 use crate::{
     auth::Follower,
+    cors::is_allowed,
     params::Params,
     problem::{Code, Problem, Result},
     state::App,
@@ -81,15 +82,15 @@ pub(crate) async fn follow(
 /// # Errors
 /// 403 if a page of another site asks: browsers let any page open a socket anywhere.
 fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<()> {
-    let Some(origin) = headers.get(header::ORIGIN) else {
+    let Some(value) = headers.get(header::ORIGIN) else {
         return Ok(());
     };
-    let origin = origin.to_str().unwrap_or_default();
+    let origin = value.to_str().unwrap_or_default();
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
     let own = origin
         .split_once("://")
         .is_some_and(|(_, o)| Some(o) == host);
-    if own || allowed.iter().any(|a| a.trim_end_matches('/') == origin) {
+    if own || is_allowed(value, allowed) {
         return Ok(());
     }
     Err(Problem::new(

@@ -124,6 +124,8 @@ fn api_config(config: &Config) -> ApiConfig {
         request_timeout_s: config.server.request_timeout_s,
         open_metrics: config.server.metrics_public,
         allowed_origins: config.server.allowed_origins.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        limits: config.limits.clone(),
         ..ApiConfig::default()
     }
 }
