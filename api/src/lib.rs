@@ -26,6 +26,7 @@ mod params;
 mod pins;
 mod problem;
 mod routes;
+mod serve;
 mod splice;
 mod state;
 mod tail;
@@ -38,10 +39,11 @@ pub use auth::{IssueError, IssuedKey, KeyRequest, issue_key};
 pub use config::{ApiConfig, TailConfig};
 pub use limits::LimitsConfig;
 pub use problem::Code as ProblemCode;
+pub use serve::serve;
 pub use state::{AlwaysHealthy, ApiState, Health, HealthCheck};
 pub use telemetry::describe as describe_metrics;
 
-/// The whole API. Serve it on a Tokio runtime; cancel [`ApiState::shutdown`] to end its streams.
+/// The whole API. Give it to [`serve`]; cancel [`ApiState::shutdown`] to end its streams.
 pub fn router(state: ApiState) -> Router {
     let app = state::App::new(state);
     let quick = routes::quick().layer(axum::middleware::from_fn_with_state(

@@ -94,6 +94,9 @@ impl Health for AlwaysHealthy {
     }
 }
 
+/// Closed clients waited for at the same time; each holds a socket and at most one batch of frames.
+const MAX_FAREWELLS: usize = 500;
+
 /// The state every handler gets. Log and store are wrapped: a handler reaches them only as a viewer.
 pub(crate) struct App {
     pub(crate) log: Log,
@@ -118,6 +121,8 @@ pub(crate) struct App {
     pub(crate) requests: Semaphore,
     pub(crate) uploads: Semaphore,
     pub(crate) streams: Arc<Semaphore>,
+    /// Clients that read nothing and are waited for until they hear why they were closed.
+    pub(crate) farewells: Arc<Semaphore>,
 }
 
 impl App {
@@ -134,6 +139,7 @@ impl App {
             requests: Semaphore::new(config.max_requests.max(1)),
             uploads: Semaphore::new(config.max_uploads.max(1)),
             streams: Arc::new(Semaphore::new(tail.max_streams)),
+            farewells: Arc::new(Semaphore::new(MAX_FAREWELLS)),
             log: Log::new(state.log),
             store: Store::new(state.store),
             catalog: state.catalog,

@@ -70,11 +70,10 @@ impl Server {
             health: tasks.health(),
             shutdown: tasks.stop_token(),
         };
-        let app = telesift_api::router(state).into_make_service_with_connect_info::<SocketAddr>();
+        let max_connections = state.config.max_connections;
+        let app = telesift_api::router(state);
         tasks.spawn("api", move |stop| async move {
-            axum::serve(listener, app)
-                .with_graceful_shutdown(stop.cancelled_owned())
-                .await?;
+            telesift_api::serve(listener, app, max_connections, stop).await;
             Ok(())
         });
 
