@@ -94,7 +94,11 @@ fn latency() {
         took
     });
     took.sort_unstable();
-    assert_eq!(took.len() as u64, 2 * RATE * SECONDS, "every message, to both clients of its chat");
+    assert_eq!(
+        took.len() as u64,
+        2 * RATE * SECONDS,
+        "every message, to both clients of its chat"
+    );
     let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize].as_secs_f64() * 1_000.0;
     println!(
         "| append to client, {RATE} messages/s, {N_FILTERED} clients filtered to a hundredth each | p50 {:.1} ms | p99 {:.1} ms |",
@@ -104,7 +108,10 @@ fn latency() {
 }
 
 fn served_filter(chat: u64) -> String {
-    format!("messages/tail?include_noise=true&chat={}", Served::chat(chat))
+    format!(
+        "messages/tail?include_noise=true&chat={}",
+        Served::chat(chat)
+    )
 }
 
 /// What sockets cost that hear heartbeats only.
@@ -125,7 +132,10 @@ fn idle() {
             said.read_line(&mut line).unwrap();
             line
         });
-        assert_eq!(heard.await.unwrap().trim(), "all have had a second heartbeat");
+        assert_eq!(
+            heard.await.unwrap().trim(),
+            "all have had a second heartbeat"
+        );
         let cost = resident_mib() - before;
         println!(
             "| {N_IDLE} idle sockets | {cost:.0} MiB more resident | {:.1} KiB each |",

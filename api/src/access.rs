@@ -52,12 +52,7 @@ pub(crate) struct Route {
     deed: Deed,
 }
 
-const fn route(
-    method: &'static str,
-    path: &'static str,
-    access: Access,
-    deed: Deed,
-) -> Route {
+const fn route(method: &'static str, path: &'static str, access: Access, deed: Deed) -> Route {
     Route {
         method,
         path,
@@ -132,9 +127,7 @@ pub(crate) fn route_of(method: &Method, path: &str) -> Option<&'static Route> {
         Method::HEAD => "GET",
         _ => method.as_str(),
     };
-    ROUTES
-        .iter()
-        .find(|r| r.method == method && r.path == path)
+    ROUTES.iter().find(|r| r.method == method && r.path == path)
 }
 
 impl Access {

@@ -23,9 +23,7 @@ mod key_ring;
 mod tickets;
 mod watch;
 
-pub(crate) use extract::{
-    Admin, Auditor, Follower, Importer, Reader, Reviewer, authenticate,
-};
+pub(crate) use extract::{Admin, Auditor, Follower, Importer, Reader, Reviewer, authenticate};
 pub use issue::{IssueError, IssuedKey, KeyRequest, issue_key};
 pub(crate) use key_ring::{KeyRing, SecretHash, hash};
 pub(crate) use tickets::Tickets;

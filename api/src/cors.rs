@@ -17,9 +17,8 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DE
 const HEADERS: HeaderValue =
     HeaderValue::from_static("authorization, content-type, last-event-id, x-request-id");
 /// What pages may read of an answer besides its body and type.
-const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "location, ratelimit, ratelimit-policy, retry-after, x-request-id",
-);
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("location, ratelimit, ratelimit-policy, retry-after, x-request-id");
 
 /// Answers preflights of allowed origins, and marks answers to them. Cookies play no part: keys travel in a header.
 pub(crate) async fn cors(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {

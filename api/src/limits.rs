@@ -12,8 +12,8 @@ use crate::{
 
 mod bucket;
 
-use bucket::{Buckets, Refused};
 pub(crate) use bucket::Standing;
+use bucket::{Buckets, Refused};
 
 /// How often requests may come. Each limit is a bucket of `…_burst` requests that fills at `…_per_min`; 0 = no limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,9 +93,8 @@ impl Limits {
     /// # Errors
     /// 429 if it has sent too many.
     pub(crate) fn address(&self, address: Option<IpAddr>) -> Result<()> {
-        check(&self.addresses, address).map_err(|r| {
-            too_many(r, "more requests come from this address than may")
-        })
+        check(&self.addresses, address)
+            .map_err(|r| too_many(r, "more requests come from this address than may"))
     }
 
     /// Takes a key or ticket into account that is not known to be valid.
@@ -103,9 +102,8 @@ impl Limits {
     /// # Errors
     /// 429 if the address has presented too many.
     pub(crate) fn stranger(&self, address: Option<IpAddr>) -> Result<()> {
-        check(&self.strangers, address).map_err(|r| {
-            too_many(r, "too many invalid keys or tickets came from this address")
-        })
+        check(&self.strangers, address)
+            .map_err(|r| too_many(r, "too many invalid keys or tickets came from this address"))
     }
 
     /// Whether a refusal of this key shall be noted.

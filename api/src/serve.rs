@@ -140,7 +140,7 @@ impl Progress {
         self.since + Duration::from_millis(self.last_ms.load(Ordering::Relaxed))
     }
 
-    fn note(&self) {
+    pub(crate) fn note(&self) {
         let ms = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_ms.store(ms, Ordering::Relaxed);
     }

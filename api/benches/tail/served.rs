@@ -39,7 +39,10 @@ impl Served {
             retention: Retention::default(),
         };
         log.create_topic(&Topic::MESSAGES, topic).await.unwrap();
-        let (clock, catalog) = (Arc::new(ManualClock::default()), Arc::new(MemoryCatalog::new()));
+        let (clock, catalog) = (
+            Arc::new(ManualClock::default()),
+            Arc::new(MemoryCatalog::new()),
+        );
         // Rules play no part here: they have a log of their own.
         let decisions = Arc::new(MemoryLog::new());
         for (topic, partitions) in Topic::ALL {

@@ -106,7 +106,11 @@ mod tests {
         let target = |pattern, path| named_in(pattern, path);
         assert_eq!(target("/v1/keys", "/v1/keys"), None);
         assert_eq!(
-            target("/v1/rules/{version}/activate", "/v1/rules/default%403/activate").as_deref(),
+            target(
+                "/v1/rules/{version}/activate",
+                "/v1/rules/default%403/activate"
+            )
+            .as_deref(),
             Some("default@3")
         );
     }

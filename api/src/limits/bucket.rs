@@ -50,7 +50,10 @@ impl Standing {
     /// `RateLimit-Policy: "key";q=100;w=60` and `RateLimit: "key";r=99;t=1`.
     pub(crate) fn put_on(&self, headers: &mut HeaderMap) {
         let policy = format!("\"{}\";q={};w={}", self.policy, self.quota, self.window_s);
-        let left = format!("\"{}\";r={};t={}", self.policy, self.remaining, self.reset_s);
+        let left = format!(
+            "\"{}\";r={};t={}",
+            self.policy, self.remaining, self.reset_s
+        );
         for (name, text) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, left)] {
             if let Ok(value) = HeaderValue::try_from(text) {
                 headers.insert(name, value);
@@ -156,7 +159,10 @@ mod tests {
             assert_eq!(buckets.take(&1).unwrap().remaining, left);
         }
         let refused = buckets.take(&1).unwrap_err();
-        assert!((3_500..=3_600).contains(&refused.retry_after_s), "{refused:?}");
+        assert!(
+            (3_500..=3_600).contains(&refused.retry_after_s),
+            "{refused:?}"
+        );
         assert_eq!(buckets.take(&2).unwrap().remaining, 2);
     }
 

@@ -46,3 +46,39 @@ impl Pace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STALLED_AFTER: Duration = Duration::from_millis(10);
+
+    /// Takes a while: longer than a client may take nothing.
+    async fn sending() -> &'static str {
+        tokio::time::sleep(5 * STALLED_AFTER).await;
+        "sent"
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_is_too_slow() {
+        let unwatched = Pace::new(STALLED_AFTER, None);
+        assert_eq!(unwatched.keep(sending()).await, Err(End::TooSlow));
+        let still = Pace::new(STALLED_AFTER, Some(Arc::new(Progress::default())));
+        assert_eq!(still.keep(sending()).await, Err(End::TooSlow));
+    }
+
+    #[tokio::test]
+    async fn who_takes_something_now_and_then_is_not() {
+        let progress = Arc::new(Progress::default());
+        let noted = progress.clone();
+        let pace = Pace::new(STALLED_AFTER, Some(progress));
+        // Each poll of the sending is a byte taken.
+        let mut sending = Box::pin(sending());
+        let taking = std::future::poll_fn(|cx| {
+            noted.note();
+            cx.waker().wake_by_ref();
+            sending.as_mut().poll(cx)
+        });
+        assert_eq!(pace.keep(taking).await, Ok("sent"));
+    }
+}

@@ -69,7 +69,9 @@ async fn outcome(desk: &Desk, key: &str, operation: &Operation) -> (StatusCode, 
     if status.is_success() {
         return (status, None);
     }
-    let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    let bytes = axum::body::to_bytes(response.into_body(), 1 << 20)
+        .await
+        .unwrap();
     let problem: Value = serde_json::from_slice(&bytes).unwrap();
     (status, problem["code"].as_str().map(str::to_owned))
 }
@@ -138,7 +140,10 @@ async fn what_spans_all_chats_is_closed_to_limited_keys() {
 #[tokio::test]
 async fn without_a_valid_key_there_is_health_and_nothing_else() {
     let desk = Desk::new().await;
-    let revoked = desk.post("/v1/keys", serde_json::json!({"name": "x", "scopes": ["admin"]}));
+    let revoked = desk.post(
+        "/v1/keys",
+        serde_json::json!({"name": "x", "scopes": ["admin"]}),
+    );
     let revoked = revoked.await.ok();
     let path = format!("/v1/keys/{}", revoked["id"].as_str().unwrap());
     desk.call(&desk.admin, "DELETE", &path, "").await;

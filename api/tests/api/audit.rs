@@ -54,11 +54,15 @@ async fn a_record_says_who_did_what_on_what_and_how_it_ended_and_no_secret() {
     let created = desk.post("/v1/keys", body).await;
     let request_id = created.headers["x-request-id"].to_str().unwrap().to_owned();
     let created = created.ok();
-    let (id, secret) = (created["id"].as_str().unwrap(), created["key"].as_str().unwrap());
+    let (id, secret) = (
+        created["id"].as_str().unwrap(),
+        created["key"].as_str().unwrap(),
+    );
     desk.clock.advance(std::time::Duration::from_secs(5));
     let path = format!("/v1/keys/{id}");
     desk.call(&desk.admin, "DELETE", &path, "").await;
-    desk.call(&desk.admin, "DELETE", "/v1/keys/nobody", "").await;
+    desk.call(&desk.admin, "DELETE", "/v1/keys/nobody", "")
+        .await;
 
     let found = records(&desk, "").await;
     let short = |r: &Value| {
@@ -73,7 +77,10 @@ async fn a_record_says_who_did_what_on_what_and_how_it_ended_and_no_secret() {
     assert_eq!(found[2]["by"]["name"], "test");
     assert_eq!(found[2]["request"], request_id);
     assert_eq!(found[2]["at"], "2026-01-05T10:00:00Z");
-    assert_eq!((&found[1]["status"], &found[0]["status"]), (&json!(204), &json!(404)));
+    assert_eq!(
+        (&found[1]["status"], &found[0]["status"]),
+        (&json!(204), &json!(404))
+    );
     let text = serde_json::to_string(&found).unwrap();
     assert!(!text.contains(&secret[secret.len() - 43..]), "{text}");
 
@@ -81,19 +88,30 @@ async fn a_record_says_who_did_what_on_what_and_how_it_ended_and_no_secret() {
     assert_eq!(records(&desk, "&action=keys.create").await.len(), 1);
     assert_eq!(records(&desk, "&since=2026-01-05T10:00:01Z").await.len(), 2);
     let by = found[0]["by"]["key"].as_str().unwrap();
-    assert_eq!(records(&desk, &format!("&by={by}&until=2026-01-05T10:00:01Z")).await.len(), 1);
-    desk.get("/v1/audit?who=x").await.problem(400, "unknown_parameter");
+    assert_eq!(
+        records(&desk, &format!("&by={by}&until=2026-01-05T10:00:01Z"))
+            .await
+            .len(),
+        1
+    );
+    desk.get("/v1/audit?who=x")
+        .await
+        .problem(400, "unknown_parameter");
 }
 
 #[tokio::test]
 async fn records_are_paged_newest_first() {
     let desk = Desk::new().await;
     for n in 0..5 {
-        desk.call(&desk.admin, "DELETE", &format!("/v1/keys/k{n}"), "").await;
+        desk.call(&desk.admin, "DELETE", &format!("/v1/keys/k{n}"), "")
+            .await;
     }
     let first = desk.get("/v1/audit?limit=3").await.ok();
     let cursor = first["next_cursor"].as_str().unwrap();
-    let second = desk.get(&format!("/v1/audit?limit=3&cursor={cursor}")).await.ok();
+    let second = desk
+        .get(&format!("/v1/audit?limit=3&cursor={cursor}"))
+        .await
+        .ok();
     let items = |page: &Value| page["items"].as_array().unwrap().clone();
     let targets: Vec<Value> = [items(&first), items(&second)]
         .concat()
@@ -116,7 +134,10 @@ async fn who_may_not_administer_is_on_record_too_but_cannot_fill_it() {
     let found = records(&desk, "").await;
     assert!((1..100).contains(&found.len()), "{}", found.len());
     assert_eq!(found[0]["by"]["name"], "reader");
-    assert_eq!((&found[0]["outcome"], &found[0]["code"]), (&json!("refused"), &json!("missing_scope")));
+    assert_eq!(
+        (&found[0]["outcome"], &found[0]["code"]),
+        (&json!("refused"), &json!("missing_scope"))
+    );
     // Without a key nobody did anything.
     desk.call("", "DELETE", "/v1/keys/x", "").await;
     assert_eq!(records(&desk, "").await.len(), found.len());
@@ -127,12 +148,18 @@ async fn labels_taken_back_are_on_record_and_labels_given_stand_in_the_log() {
     let desk = Desk::new().await;
     desk.take_in(message(OPS, 1, "signal", "слово")).await;
     let id = format!("{OPS}:1");
-    desk.post("/v1/feedback", json!({"message": id, "class": "noise"})).await.ok();
+    desk.post("/v1/feedback", json!({"message": id, "class": "noise"}))
+        .await
+        .ok();
     assert!(records(&desk, "").await.is_empty());
-    desk.call(&desk.admin, "DELETE", &format!("/v1/feedback/{id}"), "").await;
+    desk.call(&desk.admin, "DELETE", &format!("/v1/feedback/{id}"), "")
+        .await;
     let found = records(&desk, "").await;
     assert_eq!(found.len(), 1);
-    assert_eq!((&found[0]["action"], &found[0]["target"]), (&json!("feedback.delete"), &json!(id)));
+    assert_eq!(
+        (&found[0]["action"], &found[0]["target"]),
+        (&json!("feedback.delete"), &json!(id))
+    );
 }
 
 #[tokio::test]
@@ -162,14 +189,20 @@ async fn a_client_that_hangs_up_leaves_a_whole_record() {
     drop(answer);
     drop(upload);
     let ended = async {
-        while desk.catalog.audits(&Default::default(), None, 1).await.unwrap()[0]
+        while desk
+            .catalog
+            .audits(&Default::default(), None, 1)
+            .await
+            .unwrap()[0]
             .outcome
             .is_none()
         {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(crate::wire::PATIENCE, ended).await.unwrap();
+    tokio::time::timeout(crate::wire::PATIENCE, ended)
+        .await
+        .unwrap();
     desk.catalog.ping().await.unwrap();
     assert_eq!(records(&desk, "").await[0]["action"], "imports.create");
 }

@@ -51,14 +51,25 @@ async fn a_key_is_told_how_it_stands_and_stopped_at_its_limit_alone() {
     assert_eq!(first.headers["ratelimit"], "\"key\";r=19;t=60");
     for _ in 0..19 {
         // What is refused counts too.
-        desk.call(&key, "GET", "/v1/keys", "").await.problem(403, "missing_scope");
+        desk.call(&key, "GET", "/v1/keys", "")
+            .await
+            .problem(403, "missing_scope");
     }
     let refused = desk.call(&key, "GET", "/v1/topics", "").await;
     let problem = refused.problem(429, "rate_limited");
     assert_eq!(problem["policy"], "key");
-    let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    let wait: u64 = refused.headers["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
-    assert!(refused.headers["ratelimit"].to_str().unwrap().starts_with("\"key\";r=0;t="));
+    assert!(
+        refused.headers["ratelimit"]
+            .to_str()
+            .unwrap()
+            .starts_with("\"key\";r=0;t=")
+    );
     desk.get("/v1/topics").await.ok();
 }
 
@@ -77,12 +88,26 @@ async fn an_address_is_stopped_whatever_its_keys() {
     let refused = ask(&desk, "/v1/topics", &desk.admin, "192.0.2.1", None).await;
     assert_eq!(refused.problem(429, "rate_limited")["policy"], "address");
     assert!(refused.headers.contains_key("retry-after"));
-    ask(&desk, "/v1/topics", &desk.admin, "192.0.2.2", None).await.ok();
+    ask(&desk, "/v1/topics", &desk.admin, "192.0.2.2", None)
+        .await
+        .ok();
     // A client cannot choose its address, a trusted proxy can name it.
     let forged = Some("192.0.2.77");
-    ask(&desk, "/v1/topics", &desk.admin, "192.0.2.1", forged).await.problem(429, "rate_limited");
-    ask(&desk, "/v1/topics", &desk.admin, "10.0.0.1", Some("192.0.2.1")).await.problem(429, "rate_limited");
-    ask(&desk, "/v1/topics", &desk.admin, "10.0.0.1", forged).await.ok();
+    ask(&desk, "/v1/topics", &desk.admin, "192.0.2.1", forged)
+        .await
+        .problem(429, "rate_limited");
+    ask(
+        &desk,
+        "/v1/topics",
+        &desk.admin,
+        "10.0.0.1",
+        Some("192.0.2.1"),
+    )
+    .await
+    .problem(429, "rate_limited");
+    ask(&desk, "/v1/topics", &desk.admin, "10.0.0.1", forged)
+        .await
+        .ok();
 }
 
 #[tokio::test]
@@ -97,7 +122,9 @@ async fn guessing_keys_is_stopped_sooner_and_spares_keys_that_are_known() {
     ask(&desk, "/v1/topics", &desk.admin, here, None).await.ok();
     for n in 0..4 {
         let guess = desk.admin.replace(&desk.admin[40..], &format!("{n:043}"));
-        ask(&desk, "/v1/topics", &guess, here, None).await.problem(401, "unauthorized");
+        ask(&desk, "/v1/topics", &guess, here, None)
+            .await
+            .problem(401, "unauthorized");
     }
     // Another address of the same network is the same place.
     let neighbour = "2001:db8:1:2:ffff::9";
@@ -106,12 +133,19 @@ async fn guessing_keys_is_stopped_sooner_and_spares_keys_that_are_known() {
         ("/v1/topics/messages/stream?ticket=made-up", ""),
     ] {
         let refused = ask(&desk, path, key, neighbour, None).await;
-        assert_eq!(refused.problem(429, "rate_limited")["policy"], "failed-auth");
+        assert_eq!(
+            refused.problem(429, "rate_limited")["policy"],
+            "failed-auth"
+        );
         assert!(refused.headers.contains_key("retry-after"));
     }
-    ask(&desk, "/v1/topics", &desk.admin, neighbour, None).await.ok();
+    ask(&desk, "/v1/topics", &desk.admin, neighbour, None)
+        .await
+        .ok();
     ask(&desk, "/healthz", "", neighbour, None).await.ok();
-    ask(&desk, "/v1/topics", "tsk_x_y", "192.0.2.9", None).await.problem(401, "unauthorized");
+    ask(&desk, "/v1/topics", "tsk_x_y", "192.0.2.9", None)
+        .await
+        .problem(401, "unauthorized");
 }
 
 #[tokio::test]
@@ -127,6 +161,8 @@ async fn nought_is_no_limit() {
         let answer = ask(&desk, "/v1/topics", &desk.admin, "192.0.2.1", None).await;
         assert!(!answer.headers.contains_key("ratelimit"));
         answer.ok();
-        ask(&desk, "/v1/topics", "tsk_x_y", "192.0.2.1", None).await.problem(401, "unauthorized");
+        ask(&desk, "/v1/topics", "tsk_x_y", "192.0.2.1", None)
+            .await
+            .problem(401, "unauthorized");
     }
 }

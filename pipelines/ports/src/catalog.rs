@@ -21,7 +21,9 @@ pub use stream_tickets::{StreamTickets, TicketRow};
 
 /// Small relational state. Everything but credentials can be rebuilt from the log.
 #[async_trait]
-pub trait Catalog: Labels + StoryCatalog + AuditLog + StreamTickets + Send + Sync + 'static {
+pub trait Catalog:
+    Labels + StoryCatalog + AuditLog + StreamTickets + Send + Sync + 'static
+{
     /// Position and counters of a log-to-store stage.
     async fn stage_state(&self, key: &StageKey) -> Result<Option<StageState>>;
 

@@ -219,7 +219,9 @@ impl Config {
 
 /// Whether browsers would send this as an origin: a scheme, a host and perhaps a port, nothing after them.
 fn is_origin(text: &str) -> bool {
-    let host = text.split_once("://").map(|(_, host)| host.trim_end_matches('/'));
+    let host = text
+        .split_once("://")
+        .map(|(_, host)| host.trim_end_matches('/'));
     host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ']))
 }
 
@@ -252,6 +254,7 @@ mod tests {
     fn defaults_load() {
         let config = load("", &[]).unwrap();
         assert_eq!(config.server.listen, "127.0.0.1:8080");
+        assert_eq!(config.limits, LimitsConfig::default());
         assert_eq!(
             Retention::from(config.log.retention["messages"]),
             Retention::default()

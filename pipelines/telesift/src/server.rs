@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use telesift_api::{ApiConfig, ApiState, IssuedKey, KeyRequest, issue_key};
-use telesift_ports::catalog::Scope;
+use telesift_ports::catalog::{AuditLog, AuditOutcome, AuditRecord, Scope};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -161,9 +161,27 @@ async fn admin_key(flow: &Flow, data_dir: &Path) -> Result<String> {
         chats: None,
         expires_at: None,
     };
-    let IssuedKey { secret, .. } = issue_key(&*flow.catalog, &*flow.clock, request)
+    let IssuedKey { row, secret } = issue_key(&*flow.catalog, &*flow.clock, request)
         .await
         .context("cannot make the admin key")?;
+    let record = AuditRecord {
+        id: uuid::Uuid::now_v7().simple().to_string(),
+        at: row.created_at,
+        actor: None,
+        actor_name: "the server".to_owned(),
+        action: "keys.create".to_owned(),
+        target: Some(row.id),
+        address: None,
+        request: None,
+        outcome: Some(AuditOutcome {
+            status: 201,
+            code: None,
+        }),
+    };
+    flow.catalog
+        .begin_audit(&record)
+        .await
+        .context("cannot record the admin key")?;
     write_private(&file, &secret)?;
     Ok(secret)
 }

@@ -60,7 +60,10 @@ mod tests {
             "at": "2026-01-05T10:00:00Z", "action": "keys.revoke", "target": "k1", "outcome": "refused",
             "code": "not_found", "by": {"key": "a", "name": "Олена"}, "address": null,
         });
-        let words: Vec<String> = line(&record).split_whitespace().map(str::to_owned).collect();
+        let words: Vec<String> = line(&record)
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
         assert_eq!(
             words.join(" "),
             "2026-01-05T10:00:00Z keys.revoke k1 refused (not_found) by Олена from -"
