@@ -1,6 +1,12 @@
 //! Rate limits: per key, per address, and for credentials nobody knows. Memory is bounded whatever comes.
 
-use std::{net::IpAddr, num::NonZeroU32, time::Duration};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use governor::Quota;
 use serde::{Deserialize, Serialize};
@@ -27,7 +33,7 @@ pub struct LimitsConfig {
     pub address_per_min: u32,
     /// Requests of one address at once.
     pub address_burst: u32,
-    /// Keys and tickets not known to be valid that one address may present, per minute and at once.
+    /// Invalid keys and tickets that one address may present, per minute and at once.
     pub failed_auth_per_min: u32,
     /// Addresses remembered at the same time, 50 bytes each.
     pub tracked_addresses: usize,
@@ -55,7 +61,10 @@ const DENIALS_PER_MIN: u32 = 30;
 pub(crate) struct Limits {
     keys: Option<Buckets<String>>,
     addresses: Option<Buckets<IpAddr>>,
-    strangers: Option<Buckets<IpAddr>>,
+    failures: Option<Buckets<IpAddr>>,
+    /// Places with too many failures, and until when.
+    shut: Mutex<HashMap<IpAddr, Instant>>,
+    tracked: usize,
     denials: Option<Buckets<String>>,
 }
 
@@ -70,7 +79,9 @@ impl Limits {
         Limits {
             keys: key.map(|q| Buckets::new("key", q, TRACKED_KEYS)),
             addresses: address.map(|q| Buckets::new("address", q, tracked)),
-            strangers: failed.map(|q| Buckets::new("failed-auth", q, tracked)),
+            shut: Mutex::default(),
+            tracked: tracked.max(1),
+            failures: failed.map(|q| Buckets::new("failed-auth", q, tracked)),
             denials: quota(DENIALS_PER_MIN, DENIALS_PER_MIN)
                 .map(|q| Buckets::new("denials", q, TRACKED_KEYS)),
         }
@@ -97,13 +108,47 @@ impl Limits {
             .map_err(|r| too_many(r, "more requests come from this address than may"))
     }
 
-    /// Takes a key or ticket into account that is not known to be valid.
+    /// Whether a key or ticket from this address that is not known to be valid shall be looked up at all.
+    ///
+    /// # Errors
+    /// 429 after too many that were not.
+    pub(crate) fn may_fail_auth(&self, address: Option<IpAddr>) -> Result<()> {
+        let (Some(failures), Some(address)) = (&self.failures, address) else {
+            return Ok(());
+        };
+        let shut = self.shut.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = shut
+            .get(&place(address))
+            .and_then(|until| until.checked_duration_since(Instant::now()));
+        match left {
+            Some(left) => Err(too_many_failures(failures.refused(left))),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes an invalid key or ticket into account.
     ///
     /// # Errors
     /// 429 if the address has presented too many.
-    pub(crate) fn stranger(&self, address: Option<IpAddr>) -> Result<()> {
-        check(&self.strangers, address)
-            .map_err(|r| too_many(r, "too many invalid keys or tickets came from this address"))
+    pub(crate) fn failed_auth(&self, address: Option<IpAddr>) -> Result<()> {
+        let (Some(failures), Some(address)) = (&self.failures, address) else {
+            return Ok(());
+        };
+        let place = place(address);
+        let Err(refused) = failures.take(&place) else {
+            return Ok(());
+        };
+        let mut shut = self.shut.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if shut.len() >= self.tracked {
+            shut.retain(|_, until| *until > now);
+        }
+        if shut.len() >= self.tracked {
+            shut.clear();
+        }
+        let wait = Duration::from_secs(refused.retry_after_s.into());
+        shut.insert(place, now + wait);
+        Err(too_many_failures(refused))
     }
 
     /// Whether a refusal of this key shall be noted.
@@ -130,6 +175,13 @@ fn quota(per_min: u32, burst: u32) -> Option<Quota> {
     let per_min = NonZeroU32::new(per_min)?;
     let one_per = Duration::from_secs(60) / per_min.get();
     Quota::with_period(one_per).map(|q| q.allow_burst(burst))
+}
+
+fn too_many_failures(refused: Refused) -> Problem {
+    too_many(
+        refused,
+        "too many invalid keys or tickets came from this address",
+    )
 }
 
 fn too_many(refused: Refused, detail: &str) -> Problem {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{LiveKey, Viewer, hash, unauthorized};
 use crate::{
     params::Params,
-    problem::{Problem, Result},
+    problem::{Code, Problem, Result},
     state::App,
 };
 
@@ -45,12 +45,27 @@ pub(crate) async fn authenticate(
     address: Option<IpAddr>,
     by_ticket: bool,
 ) -> Result<Viewer> {
-    if let Some(secret) = bearer(request.headers()) {
-        let secret = secret.to_owned();
-        if !app.keys.knows(&hash(&secret)) {
-            app.limits.stranger(address)?;
+    let found = find(app, request, address, by_ticket).await;
+    match found {
+        Err(problem) if matches!(problem.code, Code::Unauthorized | Code::InvalidTicket) => {
+            app.limits.failed_auth(address)?;
+            Err(problem)
         }
-        return app.keys.viewer(&secret).await;
+        other => other,
+    }
+}
+
+async fn find(
+    app: &App,
+    request: &mut Request,
+    address: Option<IpAddr>,
+    by_ticket: bool,
+) -> Result<Viewer> {
+    if let Some(secret) = bearer(request.headers()) {
+        if !app.keys.knows(&hash(secret)) {
+            app.limits.may_fail_auth(address)?;
+        }
+        return app.keys.viewer(secret).await;
     }
     let ticket = match by_ticket {
         true => Params::parse(request.uri().query())?.one("ticket")?,
@@ -59,8 +74,7 @@ pub(crate) async fn authenticate(
     let ticket = ticket.ok_or_else(unauthorized)?;
     let target = request.uri().path_and_query().map_or("", |t| t.as_str());
     let resumes = request.headers().contains_key("last-event-id");
-    // A ticket is used once or twice: each counts as one nobody knows.
-    app.limits.stranger(address)?;
+    app.limits.may_fail_auth(address)?;
     let (key, replaced) = app.tickets.redeem(&ticket, target, resumes).await?;
     request.extensions_mut().insert(Replaced(replaced));
     app.keys.by_hash(key).await

@@ -96,14 +96,15 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
                 let left = state.remaining_burst_capacity();
                 Ok(Standing::new(self.policy, self.quota, left))
             }
-            Err(until) => {
-                let wait = until.wait_time_from(limiter.clock().now());
-                let retry_after_s = u32::try_from(seconds(wait).max(1)).unwrap_or(u32::MAX);
-                Err(Refused {
-                    standing: Standing::new(self.policy, self.quota, 0),
-                    retry_after_s,
-                })
-            }
+            Err(until) => Err(self.refused(until.wait_time_from(limiter.clock().now()))),
+        }
+    }
+
+    /// What the holder of an empty bucket is told, who can take one again after `wait`.
+    pub(super) fn refused(&self, wait: Duration) -> Refused {
+        Refused {
+            standing: Standing::new(self.policy, self.quota, 0),
+            retry_after_s: u32::try_from(seconds(wait).max(1)).unwrap_or(u32::MAX),
         }
     }
 
