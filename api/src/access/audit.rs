@@ -29,15 +29,15 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Stores that `viewer` asks for `action`.
-    pub(super) async fn begin(
+    /// That `viewer` asks for `action` by `request`, of a route with this pattern.
+    pub(super) fn new(
         app: &Arc<App>,
         viewer: &Viewer,
         action: &str,
         request: &Request,
         pattern: &str,
         address: Option<IpAddr>,
-    ) -> catalog::Result<Pending> {
+    ) -> Pending {
         let id = request.extensions().get::<RequestId>();
         let record = AuditRecord {
             id: Uuid::now_v7().simple().to_string(),
@@ -50,32 +50,49 @@ impl Pending {
             request: id.map(|id| id.0.clone()),
             outcome: None,
         };
-        app.catalog.begin_audit(&record).await?;
-        Ok(Pending {
+        Pending {
             app: app.clone(),
             record,
-        })
+        }
+    }
+
+    /// Stores it: nothing is administered without.
+    pub(super) async fn begin(&self) -> catalog::Result<()> {
+        self.app.catalog.begin_audit(&self.record).await
     }
 
     /// Completes it. The deed is done: if that fails, the record stays without an outcome, and the log says so.
-    pub(super) async fn end(self, response: &Response) {
+    pub(super) async fn end(self, ended: Ended) {
+        let Ended { outcome, made } = ended;
+        let (id, action) = (&self.record.id, &self.record.action);
+        let stored = self.app.catalog.end_audit(id, made.as_deref(), &outcome);
+        if let Err(error) = stored.await {
+            let status = outcome.status;
+            tracing::error!(%error, id, action, status, "an audit record stays without its outcome");
+        }
+    }
+}
+
+/// What an answer says of the deed.
+pub(super) struct Ended {
+    outcome: AuditOutcome,
+    made: Option<String>,
+}
+
+impl Ended {
+    pub(super) fn of(response: &Response) -> Ended {
         let extensions = response.extensions();
         let code = extensions.get::<Problem>().map(|p| p.code);
         let status = code.map_or(response.status(), Code::status);
-        let outcome = AuditOutcome {
-            status: status.as_u16(),
-            code: code.map(|c| c.as_str().to_owned()),
-        };
         let made = extensions.get::<Target>().map(|t| t.0.as_str());
-        let target = made.or_else(|| last_of_location(response));
-        let ended = self
-            .app
-            .catalog
-            .end_audit(&self.record.id, target, &outcome)
-            .await;
-        if let Err(error) = ended {
-            let (id, action) = (&self.record.id, &self.record.action);
-            tracing::error!(%error, id, action, status = outcome.status, "an audit record stays without its outcome");
+        Ended {
+            outcome: AuditOutcome {
+                status: status.as_u16(),
+                code: code.map(|c| c.as_str().to_owned()),
+            },
+            made: made
+                .or_else(|| last_of_location(response))
+                .map(str::to_owned),
         }
     }
 }

@@ -10,7 +10,11 @@ use axum::{
 };
 use tracing::Instrument;
 
-use super::{Access, Deed, Route, audit::Pending, route_of};
+use super::{
+    Access, Deed, Route,
+    audit::{Ended, Pending},
+    route_of,
+};
 use crate::{
     address,
     auth::{self, Viewer},
@@ -64,14 +68,18 @@ async fn admit(
     *standing = app.limits.key(&viewer.key.id)?;
     let may = right(&viewer, route.access);
     let record = match route.deed {
-        Deed::Audited(action) if may.is_ok() || app.limits.note_denial(&viewer.key.id) => {
-            Some(Pending::begin(app, &viewer, action, request, pattern, address).await?)
-        }
+        Deed::Audited(action) if may.is_ok() || app.limits.note_denial(&viewer.key.id) => Some(
+            Pending::new(app, &viewer, action, request, pattern, address),
+        ),
         _ => None,
     };
+    if let Some(record) = &record {
+        record.begin().await?;
+    }
     if let Err(problem) = may {
         if let Some(record) = record {
-            record.end(&problem.clone().into_response()).await;
+            let ended = Ended::of(&problem.clone().into_response());
+            record.end(ended).await;
         }
         return Err(problem);
     }
@@ -108,7 +116,8 @@ async fn handle(request: Request, next: Next, record: Option<Pending>) -> Respon
     };
     let deed = async move {
         let response = next.run(request).await;
-        record.end(&response).await;
+        let ended = Ended::of(&response);
+        record.end(ended).await;
         response
     };
     match tokio::spawn(deed.in_current_span()).await {

@@ -284,7 +284,9 @@ impl Reader {
         let from = self.recent.end();
         self.log.wait_beyond(&self.at, from).await?;
         // What comes soon after goes out together: each time wakes every client. The first after a pause goes at once.
-        tokio::time::sleep_until(not_before).await;
+        if not_before > Instant::now() {
+            tokio::time::sleep_until(not_before).await;
+        }
         let batch = self.log.read(&self.at, from, ReadLimits::default()).await?;
         self.recent.push(batch);
         self.changed.send_replace(());
