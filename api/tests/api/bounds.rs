@@ -44,7 +44,7 @@ async fn a_body_over_the_limit_that_does_not_say_so_is_refused_where_it_is_read(
         let status = answer.status.as_u16();
         // Who takes no body does not read one.
         assert!(
-            [404, 409, 413, 501].contains(&status),
+            [400, 404, 409, 413, 501].contains(&status),
             "{} {status}",
             operation.path
         );
@@ -71,7 +71,7 @@ async fn nested_json_is_refused_on_every_route_that_reads_some() {
             .answer(request.body(Body::from(deep.clone())).unwrap())
             .await;
         assert!(
-            answer.status.is_client_error(),
+            answer.status.is_client_error() || answer.status == 501,
             "{} {}",
             operation.path,
             answer.status
