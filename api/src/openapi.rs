@@ -29,7 +29,7 @@ use crate::problem::Code;
         (name = "stats", description = "The ledger and the classes"),
         (name = "dead letters", description = "What stages could not process"),
         (name = "rules", description = "Rule sets: added, activated from an offset on, rolled back"),
-        (name = "keys", description = "API keys"),
+        (name = "keys", description = "API keys, and the record of who administered what"),
         (name = "operations", description = "Health and metrics"),
     )
 )]
@@ -162,6 +162,7 @@ pub(crate) fn finish(document: utoipa::openapi::OpenApi) -> Value {
         }
     }
     add_default_problem(&mut document);
+    crate::access::describe(&mut document);
     document
 }
 

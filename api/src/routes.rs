@@ -6,6 +6,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{state::App, tail};
 
+mod audit;
 mod chats;
 mod console;
 mod dead_letters;
@@ -55,6 +56,7 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(replays::switch_back))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
+        .routes(routes!(audit::list))
         .routes(routes!(chats::list))
         .routes(routes!(rules::list, rules::add))
         .routes(routes!(rules::active))

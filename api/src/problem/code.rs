@@ -77,6 +77,8 @@ codes! {
     TooLarge = "too_large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// The tail speaks WebSocket only.
     UpgradeRequired = "upgrade_required", UPGRADE_REQUIRED, "WebSocket upgrade required";
+    /// More requests than a limit allows.
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
     /// Too many replays are unfinished.
     ReplayQueueFull = "replay_queue_full", TOO_MANY_REQUESTS, "The replay queue is full";
     /// A bug or broken storage; the log holds the cause under the instance.

@@ -4,6 +4,7 @@
 //! migrations differ. A write that ends in [`Error::Unavailable`](telesift_ports::catalog::Error) may have happened or
 //! not: its answer was lost. Read the state back before going on.
 
+mod audit;
 mod config;
 mod database;
 mod error;
@@ -14,6 +15,7 @@ mod replays;
 mod row;
 mod rules;
 mod stories;
+mod stream_tickets;
 
 use async_trait::async_trait;
 use telesift_ports::{

@@ -69,6 +69,8 @@ pub(crate) enum Command {
     Feedback(FeedbackArgs),
     /// Make, list and revoke API keys.
     Keys(KeysArgs),
+    /// Show who administered what: keys, rules, imports, replays, labels taken back.
+    Audit(AuditArgs),
     /// Measure on labelled messages, without a server.
     Eval(EvalArgs),
     /// Check the installation and the running server, and say what to do.
@@ -317,6 +319,28 @@ pub(crate) enum KeysAction {
         /// Its id.
         id: String,
     },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Only this action, such as keys.create.
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) action: Option<String>,
+    /// Only of the key with this id.
+    #[arg(long, value_name = "KEY-ID")]
+    pub(crate) by: Option<String>,
+    /// Only on this: the id or version of what was administered.
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub(crate) target: Option<String>,
+    /// At or after this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Before this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// How many.
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub(crate) limit: usize,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use telesift_api::{LimitsConfig, Network};
 use telesift_ports::record_log::Retention;
 
 /// The default configuration, every key documented: `deploy/telesift.toml`.
@@ -17,6 +18,7 @@ pub(crate) const DEFAULTS: &str = include_str!("../../../deploy/telesift.toml");
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) server: Server,
+    pub(crate) limits: LimitsConfig,
     pub(crate) data: Data,
     pub(crate) log: Log,
     pub(crate) screen: Screen,
@@ -36,6 +38,7 @@ pub(crate) struct Server {
     pub(crate) request_timeout_s: u64,
     pub(crate) metrics_public: bool,
     pub(crate) allowed_origins: Vec<String>,
+    pub(crate) trusted_proxies: Vec<Network>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -175,6 +178,12 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
+        for origin in &self.server.allowed_origins {
+            anyhow::ensure!(
+                is_origin(origin),
+                "server.allowed_origins: `{origin}` is no origin such as https://console.example"
+            );
+        }
         anyhow::ensure!(
             self.log.partitions >= 1,
             "log.partitions must be at least 1"
@@ -208,6 +217,14 @@ impl Config {
     }
 }
 
+/// Whether browsers would send this as an origin: a scheme, a host and perhaps a port, nothing after them.
+fn is_origin(text: &str) -> bool {
+    let host = text
+        .split_once("://")
+        .map(|(_, host)| host.trim_end_matches('/'));
+    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ']))
+}
+
 /// `dir`, or the platform's data folder, `telesift/`.
 pub(crate) fn data_dir(dir: Option<&Path>) -> Result<PathBuf> {
     match dir {
@@ -237,6 +254,7 @@ mod tests {
     fn defaults_load() {
         let config = load("", &[]).unwrap();
         assert_eq!(config.server.listen, "127.0.0.1:8080");
+        assert_eq!(config.limits, LimitsConfig::default());
         assert_eq!(
             Retention::from(config.log.retention["messages"]),
             Retention::default()
@@ -279,5 +297,8 @@ mod tests {
     fn values_of_a_wrong_type_are_refused() {
         assert!(load("[log]\npartitions = \"many\"", &[]).is_err());
         assert!(load("", &[("TELESIFT__LOG__PARTITIONS", "0")]).is_err());
+        assert!(load("[server]\ntrusted_proxies = [\"10.0.0.0/33\"]", &[]).is_err());
+        assert!(load("[server]\nallowed_origins = [\"*\"]", &[]).is_err());
+        assert!(load("[limits]\nkey_burst = -1", &[]).is_err());
     }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use telesift_api::{ApiConfig, ApiState, IssuedKey, KeyRequest, issue_key};
-use telesift_ports::catalog::Scope;
+use telesift_ports::catalog::{AuditLog, AuditOutcome, AuditRecord, Scope};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -70,11 +70,10 @@ impl Server {
             health: tasks.health(),
             shutdown: tasks.stop_token(),
         };
-        let app = telesift_api::router(state).into_make_service_with_connect_info::<SocketAddr>();
+        let max_connections = state.config.max_connections;
+        let app = telesift_api::router(state);
         tasks.spawn("api", move |stop| async move {
-            axum::serve(listener, app)
-                .with_graceful_shutdown(stop.cancelled_owned())
-                .await?;
+            telesift_api::serve(listener, app, max_connections, stop).await;
             Ok(())
         });
 
@@ -124,6 +123,8 @@ fn api_config(config: &Config) -> ApiConfig {
         request_timeout_s: config.server.request_timeout_s,
         open_metrics: config.server.metrics_public,
         allowed_origins: config.server.allowed_origins.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        limits: config.limits.clone(),
         ..ApiConfig::default()
     }
 }
@@ -160,9 +161,27 @@ async fn admin_key(flow: &Flow, data_dir: &Path) -> Result<String> {
         chats: None,
         expires_at: None,
     };
-    let IssuedKey { secret, .. } = issue_key(&*flow.catalog, &*flow.clock, request)
+    let IssuedKey { row, secret } = issue_key(&*flow.catalog, &*flow.clock, request)
         .await
         .context("cannot make the admin key")?;
+    let record = AuditRecord {
+        id: uuid::Uuid::now_v7().simple().to_string(),
+        at: row.created_at,
+        actor: None,
+        actor_name: "the server".to_owned(),
+        action: "keys.create".to_owned(),
+        target: Some(row.id),
+        address: None,
+        request: None,
+        outcome: Some(AuditOutcome {
+            status: 201,
+            code: None,
+        }),
+    };
+    flow.catalog
+        .begin_audit(&record)
+        .await
+        .context("cannot record the admin key")?;
     write_private(&file, &secret)?;
     Ok(secret)
 }

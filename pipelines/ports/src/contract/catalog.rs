@@ -1,6 +1,8 @@
 //! What every [`Catalog`] keeps to.
 
+mod audit;
 mod labels;
+mod stream_tickets;
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf};
 
@@ -33,6 +35,8 @@ where
     a_key_is_revoked_once(&fresh().await).await;
     the_last_use_of_a_key_is_noted(&fresh().await).await;
     super::story_catalog::run(&fresh().await).await;
+    audit::run(&fresh().await).await;
+    stream_tickets::run(&fresh().await).await;
     labels::run(fresh).await;
 }
 

@@ -1,8 +1,10 @@
 //! The catalog in memory: stage states, imports, keys and labels in maps behind one lock.
 
+mod audit;
 mod labels;
 mod replays;
 mod rules;
+mod stream_tickets;
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +15,7 @@ use async_trait::async_trait;
 use telesift_schemas::{MessageKey, Offset, Timestamp};
 
 use crate::{
-    catalog::{Catalog, Error, ImportRow, KeyRow, LabelRow, Result},
+    catalog::{AuditRecord, Catalog, Error, ImportRow, KeyRow, LabelRow, Result, TicketRow},
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
     memory::story_catalog::StoryTable,
@@ -34,6 +36,8 @@ struct Tables {
     keys: BTreeMap<String, (KeyRow, [u8; 32])>,
     rules: rules::RulesTables,
     labels: BTreeMap<(MessageKey, i64, String), LabelRow>,
+    audit: BTreeMap<String, AuditRecord>,
+    tickets: BTreeMap<[u8; 32], TicketRow>,
     replays: BTreeMap<String, (ReplayStatus, RulePair)>,
 }
 

@@ -17,3 +17,4 @@ mod server;
 mod shared;
 mod stories;
 mod tail;
+mod tail_kills;
