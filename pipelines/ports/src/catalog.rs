@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use telesift_schemas::{ChatId, Offset, Timestamp};
 
 use crate::{
-    StoryCatalog,
+    LetterCatalog, StoryCatalog,
     imports::{ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
 };
@@ -16,7 +16,7 @@ pub use labels::{InForce, LABELS_STAGE, Label, LabelFilter, LabelRow, Labels, in
 
 /// Small relational state. Everything but credentials can be rebuilt from the log.
 #[async_trait]
-pub trait Catalog: Labels + StoryCatalog + Send + Sync + 'static {
+pub trait Catalog: Labels + StoryCatalog + LetterCatalog + Send + Sync + 'static {
     /// Position and counters of a log-to-store stage.
     async fn stage_state(&self, key: &StageKey) -> Result<Option<StageState>>;
 

@@ -17,6 +17,7 @@ use telesift_ports::{
 use telesift_schemas::{Topic, TopicPartition};
 use telesift_stages::{
     Consumer,
+    dead_letter::{self, LetterProjection},
     decisions::rules::{self, RulesBook, RulesKeeper, RulesProjection},
     index::{self, Index},
     ingest::{ImportConfig, ImportRunner},
@@ -103,7 +104,12 @@ impl Flow {
             chains.clone(),
             clock.clone(),
         ));
-        let projection = RulesProjection::new(catalog.clone(), database.clone());
+        let projection = RulesProjection::new(
+            log.clone(),
+            catalog.clone(),
+            database.clone(),
+            clock.clone(),
+        );
         let consumer = Consumer {
             log: log.clone(),
             stage: rules::STAGE,
@@ -193,6 +199,21 @@ impl Flow {
                 min_interval: Duration::ZERO,
             };
             tasks.spawn(labels::STAGE, move |stop| async move {
+                Ok(consumer.run(projection, stop).await?)
+            });
+        }
+
+        // Every stage ─► dead-letters ─► the catalog's list of them.
+        for input in partitions(&*log, Topic::DEAD_LETTERS).await? {
+            let projection = LetterProjection::new(catalog.clone(), input.clone());
+            let consumer = Consumer {
+                log: log.clone(),
+                stage: dead_letter::STAGE,
+                inputs: vec![input],
+                limits: ReadLimits::default(),
+                min_interval: Duration::ZERO,
+            };
+            tasks.spawn(dead_letter::STAGE, move |stop| async move {
                 Ok(consumer.run(projection, stop).await?)
             });
         }

@@ -1,6 +1,7 @@
 //! What every [`Catalog`] keeps to.
 
 mod labels;
+mod letters;
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf};
 
@@ -33,6 +34,7 @@ where
     a_key_is_revoked_once(&fresh().await).await;
     the_last_use_of_a_key_is_noted(&fresh().await).await;
     super::story_catalog::run(&fresh().await).await;
+    letters::run(&fresh().await).await;
     labels::run(fresh).await;
 }
 
@@ -61,6 +63,7 @@ fn state(next: u64) -> StageState {
             dead_lettered: 0,
             retried_ok: 1,
         },
+        last_retry: (next > 5).then(|| format!("index:messages:0:{next}#2")),
     }
 }
 

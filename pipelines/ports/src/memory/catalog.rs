@@ -1,6 +1,7 @@
 //! The catalog in memory: stage states, imports, keys and labels in maps behind one lock.
 
 mod labels;
+mod letters;
 mod replays;
 mod rules;
 
@@ -14,6 +15,7 @@ use telesift_schemas::{MessageKey, Offset, Timestamp};
 
 use crate::{
     catalog::{Catalog, Error, ImportRow, KeyRow, LabelRow, Result},
+    dead_letters::LetterRow,
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
     memory::story_catalog::StoryTable,
@@ -34,6 +36,7 @@ struct Tables {
     keys: BTreeMap<String, (KeyRow, [u8; 32])>,
     rules: rules::RulesTables,
     labels: BTreeMap<(MessageKey, i64, String), LabelRow>,
+    letters: BTreeMap<String, LetterRow>,
     replays: BTreeMap<String, (ReplayStatus, RulePair)>,
 }
 

@@ -50,7 +50,11 @@ struct ScreenHead {
 pub(super) fn read(value: &[u8]) -> Screened {
     let head: Head<'_> = match serde_json::from_slice(value) {
         Ok(head) => head,
-        Err(e) => return broken(format!("not the JSON of a message: {e}")),
+        // Not the parser's own words: they may quote the message.
+        Err(e) => {
+            let (line, column) = (e.line(), e.column());
+            return broken(format!("not the JSON of a message, at {line}:{column}"));
+        }
     };
     match head {
         Head {
