@@ -18,7 +18,7 @@ use crate::{
     dead_letters::LetterRow,
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
-    memory::story_catalog::StoryTable,
+    memory::{Script, story_catalog::StoryTable},
     replays::{ReplayStatus, RulePair},
 };
 
@@ -26,6 +26,8 @@ use crate::{
 #[derive(Default)]
 pub struct MemoryCatalog {
     tables: Mutex<Tables>,
+    /// Faults of coming commits of stages.
+    pub commits: Script<Error>,
     pub(super) stories: StoryTable,
 }
 
@@ -64,14 +66,17 @@ impl Catalog for MemoryCatalog {
         expected: Option<Offset>,
         state: &StageState,
     ) -> Result<()> {
-        let mut tables = self.tables();
-        if tables.stages.get(key).map(|s| s.next) != expected {
-            return Err(Error::Conflict {
-                what: key.state_key(),
-            });
-        }
-        tables.stages.insert(key.clone(), state.clone());
-        Ok(())
+        let commit = || {
+            let mut tables = self.tables();
+            if tables.stages.get(key).map(|s| s.next) != expected {
+                return Err(Error::Conflict {
+                    what: key.state_key(),
+                });
+            }
+            tables.stages.insert(key.clone(), state.clone());
+            Ok(())
+        };
+        self.commits.play(commit).await
     }
 
     async fn stage_states(&self) -> Result<Vec<(StageKey, StageState)>> {
