@@ -196,7 +196,8 @@ async fn retry_named(
     asked: &RetryMany,
 ) -> Result<RetriesView> {
     if !asked.stages.is_empty() || !asked.codes.is_empty() {
-        let detail = "`stages` and `codes` narrow `all`; letters named in `ids` are taken as they are";
+        let detail =
+            "`stages` and `codes` narrow `all`; letters named in `ids` are taken as they are";
         return Err(Problem::invalid("stages", detail));
     }
     if asked.ids.len() > MAX_NAMED {

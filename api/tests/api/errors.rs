@@ -32,8 +32,13 @@ async fn the_cause_is_not_sent() {
         finish: Box::new(|_| vec![("stage/screen/telegram-raw/0".into(), Some("no json".into()))]),
         ..telesift_ports::record_log::Transaction::appends(Vec::new())
     };
-    telesift_ports::RecordLog::commit(&*desk.log, broken).await.unwrap();
-    let problem = desk.get("/v1/stats/pipeline").await.problem(500, "internal");
+    telesift_ports::RecordLog::commit(&*desk.log, broken)
+        .await
+        .unwrap();
+    let problem = desk
+        .get("/v1/stats/pipeline")
+        .await
+        .problem(500, "internal");
     assert!(!problem.to_string().contains("expected"), "{problem}");
     let instance = problem["instance"].as_str().unwrap();
     assert!(instance.starts_with("urn:telesift:request:"));

@@ -6,6 +6,7 @@
 )]
 
 mod auth;
+mod backpressure;
 mod dead_letters;
 mod desk;
 mod documents;

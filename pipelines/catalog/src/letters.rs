@@ -5,9 +5,7 @@ use telesift_ports::{
     catalog::Result,
     dead_letters::{LetterCatalog, LetterFilter, LetterRow},
 };
-use telesift_schemas::{
-    DeadLetterCode, LetterState, Offset, Origin, PartitionId, Topic,
-};
+use telesift_schemas::{DeadLetterCode, LetterState, Offset, Origin, PartitionId, Topic};
 
 use crate::{
     SqlCatalog,

@@ -150,7 +150,14 @@ mod tests {
         state.count_retry("a#2".into(), &Fate::Emitted);
         state.count_retry("b#2".into(), &Fate::Skipped("duplicate".into()));
         let counters = &state.counters;
-        assert_eq!((counters.emitted, counters.dead_lettered, counters.retried_ok), (2, 0, 2));
+        assert_eq!(
+            (
+                counters.emitted,
+                counters.dead_lettered,
+                counters.retried_ok
+            ),
+            (2, 0, 2)
+        );
         assert_eq!(counters.skipped["duplicate"], 1);
         assert_eq!((counters.received, counters.pending()), (3, 0));
     }

@@ -196,7 +196,8 @@ impl Consumer {
         };
         let mut retries = Retries::default();
         while !shutdown.is_cancelled() {
-            self.run_retries(&mut stage, &mut retries, &shutdown).await?;
+            self.run_retries(&mut stage, &mut retries, &shutdown)
+                .await?;
             let started = Instant::now();
             let Some(inputs) = self.read(&mut next, &shutdown).await? else {
                 return Ok(());
@@ -204,7 +205,8 @@ impl Consumer {
             if inputs.is_empty() {
                 // Everything is read: what waited for the stage to come by is due.
                 retries.look_again();
-                self.run_retries(&mut stage, &mut retries, &shutdown).await?;
+                self.run_retries(&mut stage, &mut retries, &shutdown)
+                    .await?;
                 self.wait(&next, &retries, &shutdown).await?;
                 retries.look_again();
                 continue;

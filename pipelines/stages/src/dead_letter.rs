@@ -128,7 +128,11 @@ impl Retry {
         now: Timestamp,
     ) -> ((TopicPartition, NewRecord), StateWrite) {
         let request = &self.request;
-        let outcome = if refusal.is_some() { "failed" } else { "solved" };
+        let outcome = if refusal.is_some() {
+            "failed"
+        } else {
+            "solved"
+        };
         metrics::counter!(telemetry::DEAD_LETTER_RETRIES, "stage" => self.stage, "outcome" => outcome)
             .increment(1);
         let letter = DeadLetter {

@@ -175,7 +175,9 @@ impl Screen {
             let to = records.get(i + 1).map_or(next, |later| later.offset);
             let alone = std::slice::from_ref(record);
             if !self.screen_together(rules, alone, to, input).await? {
-                return Err(ChainError(format!("no end of the record at {}", record.offset)).into());
+                return Err(
+                    ChainError(format!("no end of the record at {}", record.offset)).into(),
+                );
             }
         }
         Ok(())
@@ -206,7 +208,10 @@ impl Screen {
         }
         match (self.commit(plan, next).await, alone) {
             (Ok(()), _) => Ok(true),
-            (Err(StageError::Log(record_log::Error::TooLarge { n_bytes, limit })), Some(record)) => {
+            (
+                Err(StageError::Log(record_log::Error::TooLarge { n_bytes, limit })),
+                Some(record),
+            ) => {
                 let mut plan = Plan::new(gaps_between(input, self.state.next, next));
                 self.refuse(&mut plan, record, plan::too_large(n_bytes, limit));
                 self.commit(plan, next).await.map(|()| true)
@@ -227,7 +232,13 @@ impl Screen {
 
     fn refuse(&self, plan: &mut Plan, record: &StoredRecord, refusal: Refusal) {
         let now = self.clock.now();
-        plan.refused(dead_letter::append(STAGE, &self.input, record, refusal, now));
+        plan.refused(dead_letter::append(
+            STAGE,
+            &self.input,
+            record,
+            refusal,
+            now,
+        ));
     }
 
     /// Output, position, counters and keys, in one transaction.

@@ -400,9 +400,24 @@ mod tests {
             matches!(retried, Command::DeadLetters(DeadLettersArgs { action: Some(DeadLettersAction::Retry(r)), .. })
             if r.ids == ["a", "b"] && !r.all)
         );
-        assert!(parse(&["retry", "--all", "--stage", "screen", "--code", "guest_trap"]).is_ok());
+        assert!(
+            parse(&[
+                "retry",
+                "--all",
+                "--stage",
+                "screen",
+                "--code",
+                "guest_trap"
+            ])
+            .is_ok()
+        );
         assert!(parse(&["--stage", "screen", "--limit", "5"]).is_ok());
-        for wrong in [&["retry"][..], &["retry", "a", "--all"], &["retry", "a", "--stage", "screen"], &["show"]] {
+        for wrong in [
+            &["retry"][..],
+            &["retry", "a", "--all"],
+            &["retry", "a", "--stage", "screen"],
+            &["show"],
+        ] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -73,11 +73,7 @@ pub(super) async fn with_payload(
 }
 
 /// The record that holds the payload; `None` if it is evicted or damaged.
-async fn first_record(
-    app: &App,
-    viewer: &Viewer,
-    row: &LetterRow,
-) -> Result<Option<DeadLetter>> {
+async fn first_record(app: &App, viewer: &Viewer, row: &LetterRow) -> Result<Option<DeadLetter>> {
     let topic = app.log.open(viewer, Topic::DEAD_LETTERS)?;
     let one = ReadLimits {
         max_records: 1,

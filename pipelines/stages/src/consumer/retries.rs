@@ -56,7 +56,9 @@ impl Consumer {
         retries.has_later = false;
         for at in &self.inputs {
             for request in self.requests(at).await? {
-                retries.has_later |= self.retry_until_ended(stage, at, &request, shutdown).await?;
+                retries.has_later |= self
+                    .retry_until_ended(stage, at, &request, shutdown)
+                    .await?;
                 if shutdown.is_cancelled() {
                     return Ok(());
                 }
@@ -66,7 +68,10 @@ impl Consumer {
     }
 
     async fn has_new_requests(&self, retries: &mut Retries) -> Result<bool, StageError> {
-        if retries.looked_at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+        if retries
+            .looked_at
+            .is_some_and(|at| at.elapsed() < LOOK_EVERY)
+        {
             return Ok(false);
         }
         retries.looked_at = Some(Instant::now());
@@ -145,14 +150,22 @@ impl Consumer {
             None => {
                 let message = format!("the record at {} cannot be read any more", request.origin);
                 let refusal = Refusal::new(DeadLetterCode::Gone, message);
-                (retry(nothing(request.origin.offset)), Tried::Stored(Some(refusal)))
+                (
+                    retry(nothing(request.origin.offset)),
+                    Tried::Stored(Some(refusal)),
+                )
             }
         };
         if let Tried::Stored(refusal) = &tried {
             let ended = retry.ended(refusal.as_ref(), SystemClock.now());
             self.log.commit(ended).await?;
         }
-        tracing::info!(letter = request.id, attempt = request.attempt, ?tried, "a dead letter was tried again");
+        tracing::info!(
+            letter = request.id,
+            attempt = request.attempt,
+            ?tried,
+            "a dead letter was tried again"
+        );
         Ok(tried)
     }
 

@@ -34,7 +34,8 @@ impl Screen {
         match ran {
             Ran::Through(outcomes) => {
                 let outcome = outcomes.into_iter().next();
-                let judged = outcome.map(|o| Judged::of(o, (&self.input, &retry.record), &self.output));
+                let judged =
+                    outcome.map(|o| Judged::of(o, (&self.input, &retry.record), &self.output));
                 let judged = judged.unwrap_or_else(|| Judged::Refused(plan::panicked()));
                 self.end(retry, judged).await
             }

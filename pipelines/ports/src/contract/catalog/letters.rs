@@ -10,8 +10,17 @@ use crate::{
 
 /// Runs the suite on an empty catalog.
 pub(super) async fn run(catalog: &impl Catalog) {
-    assert_eq!(letters(catalog, &LetterFilter::default(), None, 10).await, Vec::<u64>::new());
-    assert_eq!(catalog.letter("screen:telegram-raw:0:0").await.expect("an answer"), None);
+    assert_eq!(
+        letters(catalog, &LetterFilter::default(), None, 10).await,
+        Vec::<u64>::new()
+    );
+    assert_eq!(
+        catalog
+            .letter("screen:telegram-raw:0:0")
+            .await
+            .expect("an answer"),
+        None
+    );
     let rows: Vec<LetterRow> = (0..6).map(letter).collect();
     catalog.put_letters(&rows).await.expect("stored");
     catalog.put_letters(&[]).await.expect("stored");
@@ -77,7 +86,12 @@ async fn the_last_record_of_a_letter_counts(catalog: &impl Catalog) {
         ..letter(2)
     };
     let solved = step(102, LetterState::Solved, 2);
-    for row in [step(100, LetterState::Retrying, 1), solved.clone(), step(100, LetterState::Retrying, 1), letter(2)] {
+    for row in [
+        step(100, LetterState::Retrying, 1),
+        solved.clone(),
+        step(100, LetterState::Retrying, 1),
+        letter(2),
+    ] {
         catalog.put_letters(&[row]).await.expect("stored");
     }
     let found = catalog.letter(&solved.id).await.expect("an answer");
@@ -90,7 +104,10 @@ async fn the_last_record_of_a_letter_counts(catalog: &impl Catalog) {
 
 async fn letters_are_listed_newest_first_and_filtered(catalog: &impl Catalog) {
     let all = LetterFilter::default();
-    assert_eq!(letters(catalog, &all, None, 10).await, [50, 40, 30, 20, 10, 0]);
+    assert_eq!(
+        letters(catalog, &all, None, 10).await,
+        [50, 40, 30, 20, 10, 0]
+    );
     assert_eq!(letters(catalog, &all, Some(40), 2).await, [30, 20]);
     assert_eq!(letters(catalog, &all, Some(0), 2).await, Vec::<u64>::new());
     assert_eq!(letters(catalog, &all, None, 0).await, Vec::<u64>::new());

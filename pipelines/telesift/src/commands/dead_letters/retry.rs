@@ -38,7 +38,9 @@ pub(super) fn run(connection: &Connection, wanted: RetryLetters) -> Result<()> {
             n_failed += usize::from(letter["state"] != "solved");
             if !connection.json {
                 print::line(match letter["state"].as_str() {
-                    Some("solved") => format!("{}  solved", letter["id"].as_str().unwrap_or_default()),
+                    Some("solved") => {
+                        format!("{}  solved", letter["id"].as_str().unwrap_or_default())
+                    }
                     _ => in_words(&letter),
                 })?;
             }
