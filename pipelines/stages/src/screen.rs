@@ -223,7 +223,7 @@ impl Screen {
 
     /// Decides what becomes of one record.
     fn plan(&self, plan: &mut Plan, record: &StoredRecord, outcome: ChainOutcome) {
-        match Judged::of(outcome, (&self.input, record), &self.output) {
+        match Judged::of(outcome, (&self.input, record), &self.output, None) {
             Judged::Skipped(reason) => plan.skip(&reason),
             Judged::Message(append) => plan.message(append),
             Judged::Refused(refusal) => self.refuse(plan, record, refusal),

@@ -356,15 +356,26 @@ fn chain_factory(config: &Config) -> ChainFactory {
             true => scorer,
             false => scorer.with_param("rules", rules.data.to_string()),
         };
+        let normalizer = ModuleSpec::new("normalize", telesift_bundle::NORMALIZE);
         let chain = EngineChain::new(ChainSpec {
-            modules: vec![
-                ModuleSpec::new("normalize", telesift_bundle::NORMALIZE),
-                scorer,
-            ],
+            modules: test_guest()
+                .into_iter()
+                .chain([normalizer, scorer])
+                .collect(),
             memory_limit_bytes,
         })?;
         Ok(Box::new(chain) as Box<dyn SmartModuleChain>)
     })
+}
+
+/// The guest that misbehaves, in front of the chain of a binary built to be tested with it.
+fn test_guest() -> Option<ModuleSpec> {
+    #[cfg(feature = "test-guests")]
+    if let Ok(mode) = std::env::var("TELESIFT_TEST_GUEST") {
+        let guest = ModuleSpec::new("misbehave", telesift_bundle::MISBEHAVE);
+        return Some(guest.with_param("mode", mode));
+    }
+    None
 }
 
 /// Compacts and extends the indexes now and then; a failure is logged and tried again next time.

@@ -33,9 +33,9 @@ impl Screen {
         };
         match ran {
             Ran::Through(outcomes) => {
-                let outcome = outcomes.into_iter().next();
-                let judged =
-                    outcome.map(|o| Judged::of(o, (&self.input, &retry.record), &self.output));
+                let (outcome, attempt) = (outcomes.into_iter().next(), Some(retry.request.attempt));
+                let judged = outcome
+                    .map(|o| Judged::of(o, (&self.input, &retry.record), &self.output, attempt));
                 let judged = judged.unwrap_or_else(|| Judged::Refused(plan::panicked()));
                 self.end(retry, judged).await
             }

@@ -77,11 +77,13 @@ pub(super) enum Judged {
 }
 
 impl Judged {
-    /// What the chain gave for `record`, read from `at`, on its way to `output`.
+    /// What the chain gave for `record`, read from `at`, on its way to `output`; `retry` is the number of the try if it is
+    /// not the first.
     pub(super) fn of(
         outcome: ChainOutcome,
         (at, record): (&TopicPartition, &StoredRecord),
         output: &TopicPartition,
+        retry: Option<u32>,
     ) -> Self {
         let value = match outcome {
             ChainOutcome::Filtered => return Judged::Skipped("filtered".to_owned()),
@@ -98,7 +100,7 @@ impl Judged {
             Screened::Message { identity } => {
                 let record = NewRecord {
                     key: record.key.clone(),
-                    value: output::with_origin(&value, (at, record.offset)),
+                    value: output::with_origin(&value, (at, record.offset), retry),
                     unique: vec![identity],
                 };
                 Judged::Message((output.clone(), record))

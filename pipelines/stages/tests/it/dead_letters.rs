@@ -193,6 +193,9 @@ async fn a_solved_letter_leaves_everything_as_if_it_had_never_failed() {
         [0, 2, 1],
         "later on the log, with its own origin"
     );
+    let late = flow.records(Topic::MESSAGES).await.pop().unwrap();
+    let late: serde_json::Value = serde_json::from_slice(&late.value).unwrap();
+    assert_eq!(late["retry"], 3, "and marked as late");
     let counters = flow.screen_state().await.counters;
     assert_eq!(
         (
