@@ -29,7 +29,7 @@ mod telemetry;
 mod view;
 mod visible;
 
-pub use auth::{IssueError, IssuedKey, KeyRequest, issue_key};
+pub use auth::{IssueError, IssuedKey, KeyRequest, is_known_key, issue_key};
 pub use config::{ApiConfig, TailConfig};
 pub use problem::Code as ProblemCode;
 pub use state::{AlwaysHealthy, ApiState, Health, HealthCheck};

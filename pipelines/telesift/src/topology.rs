@@ -62,6 +62,13 @@ impl Flow {
         let embedded = Arc::new(open_log(config, data_dir).await?);
         let log: Arc<dyn RecordLog> = embedded.clone();
         create_topics(config, &*log).await?;
+        let watched = embedded.clone();
+        tasks.spawn("log", move |stop| async move {
+            match stop.run_until_cancelled(watched.failed()).await {
+                Some(failure) => Err(failure.into()),
+                None => Ok(()),
+            }
+        });
 
         // The stores.
         let database = Arc::new(open_catalog(config, data_dir).await?);
@@ -291,6 +298,8 @@ async fn start_stories(
 async fn open_log(config: &Config, data_dir: &Path) -> Result<EmbeddedLog> {
     let mut log = EmbeddedLogConfig::new(data_dir.join("log"));
     log.block_cache_bytes = config.log.cache_mib << 20;
+    log.write_buffer_bytes = config.log.write_buffer_mib << 20;
+    log.min_free_bytes = config.log.min_free_mib.saturating_mul(1 << 20);
     let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(log)).await?;
     opened.context("cannot open the log")
 }
@@ -316,7 +325,7 @@ async fn open_store(
     };
     LanceStore::open(LanceStoreConfig::new(uri, Some(embedder.model().clone())))
         .await
-        .context("cannot open the message store")
+        .context("cannot open the message store; it is filled again from the log: stop every server, move its folder away, start again")
 }
 
 async fn create_topics(config: &Config, log: &dyn RecordLog) -> Result<()> {
