@@ -8,7 +8,10 @@ use telesift_schemas::{DeadLetterCode, LetterState, Offset, Origin, PartitionId,
 
 use crate::desk::{Desk, OPS, message};
 
-fn refusals() -> [(fn() -> Error, &'static str); 3] {
+/// What the log says, and the code it becomes.
+type Refusal = (fn() -> Error, &'static str);
+
+fn refusals() -> [Refusal; 3] {
     [
         (
             || Error::NoSpace {

@@ -8,8 +8,12 @@ use crate::desk::{Desk, OPS};
 
 /// The `i`th letter.
 fn letter(i: u64) -> Value {
-    let stage = if i % 2 == 0 { "screen" } else { "index" };
-    let code = if i % 3 == 0 {
+    let stage = if i.is_multiple_of(2) {
+        "screen"
+    } else {
+        "index"
+    };
+    let code = if i.is_multiple_of(3) {
         "guest_trap"
     } else {
         "unreadable"

@@ -3,8 +3,8 @@
 
 CREATE TABLE dead_letters (
     id            TEXT   COLLATE "C" NOT NULL PRIMARY KEY,
-    stage         TEXT   NOT NULL,
-    topic         TEXT   NOT NULL,
+    stage         TEXT   COLLATE "C" NOT NULL,
+    topic         TEXT   COLLATE "C" NOT NULL,
     partition_id  BIGINT NOT NULL,
     origin_offset BIGINT NOT NULL,
     code          TEXT   NOT NULL,
