@@ -100,7 +100,7 @@ pub(crate) struct ImportStatusBody {
 #[derive(ToSchema)]
 #[expect(
     dead_code,
-    reason = "documents `DeadLetter` of the schemas, with what the API adds"
+    reason = "documents `DeadLetterView`, whose types are not this crate's"
 )]
 pub(crate) struct DeadLetterBody {
     /// `<stage>:<topic>:<partition>:<offset>`.
@@ -111,7 +111,9 @@ pub(crate) struct DeadLetterBody {
     /// The record it gave up on.
     #[schema(value_type = Object, example = json!({"topic": "telegram-raw", "partition": 0, "offset": 123}))]
     origin: String,
-    /// `unreadable`, `guest_error`, `guest_trap`, `guest_timeout`, `guest_output`, `store_rejected`.
+    /// `open`: given up on. `retrying`: being tried again. `solved`: a retry succeeded.
+    state: String,
+    /// `unreadable`, `guest_error`, `guest_trap`, `guest_timeout`, `guest_output`, `store_rejected`, `too_large`, `gone`.
     code: String,
     /// Why, in words.
     message: String,
@@ -120,12 +122,15 @@ pub(crate) struct DeadLetterBody {
     /// First failure.
     #[schema(format = DateTime)]
     first_at: String,
-    /// Last failure.
+    /// Last try.
     #[schema(format = DateTime)]
     last_at: String,
-    /// The input record's value: `{"text": …}` or `{"base64": …}`.
-    #[schema(value_type = Object)]
+    /// The input record's value: `{"text": …}` or `{"base64": …}`; its first 64 KiB if it is longer, `null` if this record
+    /// is gone. The whole one stands at `origin`.
+    #[schema(value_type = Option<Object>)]
     payload: String,
+    /// Bytes of the value, where `payload` is cut short.
+    payload_bytes: Option<u64>,
     /// What an operator can do about it.
     what_to_do: String,
 }

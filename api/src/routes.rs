@@ -47,6 +47,8 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(stats::screen))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::one))
+        .routes(routes!(dead_letters::retry))
+        .routes(routes!(dead_letters::retry_many))
         .routes(routes!(replays::list, replays::start))
         .routes(routes!(replays::one))
         .routes(routes!(replays::pause))

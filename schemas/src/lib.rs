@@ -13,7 +13,7 @@ mod raw;
 mod story;
 mod topics;
 
-pub use dead_letter::{DeadLetter, DeadLetterCode, Payload};
+pub use dead_letter::{DeadLetter, DeadLetterCode, LetterState, Payload};
 pub use decision::{Decision, DecisionKind};
 pub use ids::{ChatId, IdError, MessageKey};
 pub use message::{

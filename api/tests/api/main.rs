@@ -9,6 +9,7 @@ mod access;
 mod audit;
 mod auth;
 mod bounds;
+mod backpressure;
 mod dead_letters;
 mod desk;
 mod documents;

@@ -9,6 +9,7 @@ mod config;
 mod database;
 mod error;
 mod labels;
+mod letters;
 mod queries;
 mod records;
 mod replays;
@@ -74,7 +75,11 @@ impl Catalog for SqlCatalog {
     ) -> Result<()> {
         let conflict = || key.state_key();
         let mut args = stage_args(key);
-        args.extend([to_int(state.next.0)?, to_json(&state.counters)?]);
+        args.extend([
+            to_int(state.next.0)?,
+            to_json(&state.counters)?,
+            state.last_retry.as_deref().into(),
+        ]);
         let query = match expected {
             None => queries::INSERT_STAGE_STATE,
             Some(offset) => {

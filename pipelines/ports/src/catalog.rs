@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use telesift_schemas::{ChatId, Offset, Timestamp};
 
 use crate::{
-    StoryCatalog,
+    LetterCatalog, StoryCatalog,
     imports::{ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
 };
@@ -22,7 +22,7 @@ pub use stream_tickets::{StreamTickets, TicketRow};
 /// Small relational state. Everything but credentials can be rebuilt from the log.
 #[async_trait]
 pub trait Catalog:
-    Labels + StoryCatalog + AuditLog + StreamTickets + Send + Sync + 'static
+    Labels + StoryCatalog + AuditLog + StreamTickets + LetterCatalog + Send + Sync + 'static
 {
     /// Position and counters of a log-to-store stage.
     async fn stage_state(&self, key: &StageKey) -> Result<Option<StageState>>;

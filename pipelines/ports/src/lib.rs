@@ -6,6 +6,7 @@
 pub mod catalog;
 pub mod chain;
 pub mod clock;
+pub mod dead_letters;
 pub mod embedder;
 pub mod explain;
 pub mod imports;
@@ -26,6 +27,7 @@ pub mod contract;
 pub use catalog::Catalog;
 pub use chain::SmartModuleChain;
 pub use clock::{Clock, SystemClock};
+pub use dead_letters::LetterCatalog;
 pub use embedder::Embedder;
 pub use explain::Explainer;
 pub use imports::Imports;

@@ -305,7 +305,9 @@ pub enum Error {
         configured: String,
     },
     /// The store holds something this version cannot read.
-    #[error("message store damaged: {0}")]
+    #[error(
+        "message store damaged: {0}; it is filled again from the log: stop every server, move its folder away, start again"
+    )]
     Damaged(String),
 }
 

@@ -12,6 +12,7 @@ pub mod ingest;
 pub mod labels;
 pub mod replay;
 pub mod screen;
+mod state;
 pub mod stories;
 pub mod story_catalog;
 mod telemetry;

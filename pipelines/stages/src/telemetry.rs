@@ -12,6 +12,8 @@ pub(crate) const BATCH_SECONDS: &str = "telesift_stage_batch_seconds";
 pub(crate) const RETRIES: &str = "telesift_stage_retries_total";
 /// Inputs given up on.
 pub(crate) const DEAD_LETTERS: &str = "telesift_stage_dead_letters_total";
+/// Retries of dead letters that ended; label `outcome`.
+pub(crate) const DEAD_LETTER_RETRIES: &str = "telesift_stage_dead_letter_retries_total";
 /// Inputs between the position and the end of the partition.
 pub(crate) const LAG: &str = "telesift_stage_lag_records";
 /// Raw records judged by replays.

@@ -1,5 +1,6 @@
 //! The command line: what can be asked of telesift, and how.
 
+mod dead_letters;
 mod replays;
 mod rules;
 
@@ -7,6 +8,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use dead_letters::{
+    DeadLettersAction, DeadLettersArgs, ListLetters, OfLetters, RetryLetters,
+};
 pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs};
 pub(crate) use rules::{LearnArgs, RulesAction, RulesArgs};
 
@@ -61,7 +65,7 @@ pub(crate) enum Command {
     Topics(TopicsArgs),
     /// Run a stretch of history again beside the live flow.
     Replay(ReplayArgs),
-    /// Look at what could not be processed.
+    /// List what could not be processed, look at it, try it again.
     DeadLetters(DeadLettersArgs),
     /// Check, compare, learn, add and activate rule sets, and roll back.
     Rules(RulesArgs),
@@ -216,19 +220,6 @@ pub(crate) struct TopicsArgs {
     pub(crate) from: Option<u64>,
     /// How many records.
     #[arg(long, default_value_t = 10, value_name = "N")]
-    pub(crate) limit: usize,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct DeadLettersArgs {
-    /// Show this one in full.
-    #[arg(value_name = "ID")]
-    pub(crate) id: Option<String>,
-    /// Only of this stage.
-    #[arg(long, value_name = "STAGE")]
-    pub(crate) stage: Option<String>,
-    /// How many.
-    #[arg(long, default_value_t = 50, value_name = "N")]
     pub(crate) limit: usize,
 }
 
@@ -421,6 +412,38 @@ mod tests {
             if filters.messages == [id] && filters.chats == [-7])
         );
         assert!(Cli::try_parse_from(["telesift", "feedback"]).is_err());
+    }
+
+    #[test]
+    fn dead_letters_are_retried_by_id_or_all_of_a_kind() {
+        let parse = |args: &[&str]| {
+            Cli::try_parse_from([&["telesift", "dead-letters"], args].concat()).map(|c| c.command)
+        };
+        let retried = parse(&["retry", "a", "b"]).unwrap();
+        assert!(
+            matches!(retried, Command::DeadLetters(DeadLettersArgs { action: Some(DeadLettersAction::Retry(r)), .. })
+            if r.ids == ["a", "b"] && !r.all)
+        );
+        assert!(
+            parse(&[
+                "retry",
+                "--all",
+                "--stage",
+                "screen",
+                "--code",
+                "guest_trap"
+            ])
+            .is_ok()
+        );
+        assert!(parse(&["--stage", "screen", "--limit", "5"]).is_ok());
+        for wrong in [
+            &["retry"][..],
+            &["retry", "a", "--all"],
+            &["retry", "a", "--stage", "screen"],
+            &["show"],
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub(crate) struct Data {
 pub(crate) struct Log {
     pub(crate) partitions: u32,
     pub(crate) cache_mib: u64,
+    pub(crate) write_buffer_mib: u64,
+    pub(crate) min_free_mib: u64,
     pub(crate) retention: BTreeMap<String, TopicRetention>,
 }
 
@@ -187,6 +189,10 @@ impl Config {
         anyhow::ensure!(
             self.log.partitions >= 1,
             "log.partitions must be at least 1"
+        );
+        anyhow::ensure!(
+            (1..=64).contains(&self.log.write_buffer_mib),
+            "log.write_buffer_mib must be from 1 to 64"
         );
         anyhow::ensure!(
             self.screen.batch_records >= 1,

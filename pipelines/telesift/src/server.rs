@@ -147,11 +147,23 @@ fn create_private_dir(dir: &Path) -> Result<()> {
         .with_context(|| format!("cannot create the data directory {}", dir.display()))
 }
 
-/// The admin key of the data directory; the first start makes it.
+/// The admin key of the data directory. The first start makes it, and so does one that finds a catalog without it: keys
+/// live in the catalog alone, so they are lost with it.
 async fn admin_key(flow: &Flow, data_dir: &Path) -> Result<String> {
     let file = admin_key_file(data_dir);
     match std::fs::read_to_string(&file) {
-        Ok(text) => return Ok(text.trim().to_owned()),
+        Ok(text) => {
+            let secret = text.trim().to_owned();
+            let known = telesift_api::is_known_key(&*flow.catalog, &secret).await;
+            if known.context("cannot look up the admin key")? {
+                return Ok(secret);
+            }
+            tracing::warn!(
+                "the catalog does not know the admin key: it is made anew, other keys must be too"
+            );
+            std::fs::remove_file(&file)
+                .with_context(|| format!("cannot replace {}", file.display()))?;
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => return Err(e).with_context(|| format!("cannot read {}", file.display())),
     }

@@ -17,6 +17,7 @@ use telesift_ports::{
 use telesift_schemas::{Topic, TopicPartition};
 use telesift_stages::{
     Consumer,
+    dead_letter::{self, LetterProjection},
     decisions::rules::{self, RulesBook, RulesKeeper, RulesProjection},
     index::{self, Index},
     ingest::{ImportConfig, ImportRunner},
@@ -61,6 +62,13 @@ impl Flow {
         let embedded = Arc::new(open_log(config, data_dir).await?);
         let log: Arc<dyn RecordLog> = embedded.clone();
         create_topics(config, &*log).await?;
+        let watched = embedded.clone();
+        tasks.spawn("log", move |stop| async move {
+            match stop.run_until_cancelled(watched.failed()).await {
+                Some(failure) => Err(failure.into()),
+                None => Ok(()),
+            }
+        });
 
         // The stores.
         let database = Arc::new(open_catalog(config, data_dir).await?);
@@ -103,7 +111,12 @@ impl Flow {
             chains.clone(),
             clock.clone(),
         ));
-        let projection = RulesProjection::new(catalog.clone(), database.clone());
+        let projection = RulesProjection::new(
+            log.clone(),
+            catalog.clone(),
+            database.clone(),
+            clock.clone(),
+        );
         let consumer = Consumer {
             log: log.clone(),
             stage: rules::STAGE,
@@ -197,6 +210,21 @@ impl Flow {
             });
         }
 
+        // Every stage ─► dead-letters ─► the catalog's list of them.
+        for input in partitions(&*log, Topic::DEAD_LETTERS).await? {
+            let projection = LetterProjection::new(catalog.clone(), input.clone());
+            let consumer = Consumer {
+                log: log.clone(),
+                stage: dead_letter::STAGE,
+                inputs: vec![input],
+                limits: ReadLimits::default(),
+                min_interval: Duration::ZERO,
+            };
+            tasks.spawn(dead_letter::STAGE, move |stop| async move {
+                Ok(consumer.run(projection, stop).await?)
+            });
+        }
+
         start_stories(config, &log, &catalog, &clock, tasks).await?;
         let (maintained, every) = (
             store.clone(),
@@ -270,6 +298,8 @@ async fn start_stories(
 async fn open_log(config: &Config, data_dir: &Path) -> Result<EmbeddedLog> {
     let mut log = EmbeddedLogConfig::new(data_dir.join("log"));
     log.block_cache_bytes = config.log.cache_mib << 20;
+    log.write_buffer_bytes = config.log.write_buffer_mib << 20;
+    log.min_free_bytes = config.log.min_free_mib.saturating_mul(1 << 20);
     let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(log)).await?;
     opened.context("cannot open the log")
 }
@@ -295,7 +325,7 @@ async fn open_store(
     };
     LanceStore::open(LanceStoreConfig::new(uri, Some(embedder.model().clone())))
         .await
-        .context("cannot open the message store")
+        .context("cannot open the message store; it is filled again from the log: stop every server, move its folder away, start again")
 }
 
 async fn create_topics(config: &Config, log: &dyn RecordLog) -> Result<()> {
@@ -335,15 +365,26 @@ fn chain_factory(config: &Config) -> ChainFactory {
             true => scorer,
             false => scorer.with_param("rules", rules.data.to_string()),
         };
+        let normalizer = ModuleSpec::new("normalize", telesift_bundle::NORMALIZE);
         let chain = EngineChain::new(ChainSpec {
-            modules: vec![
-                ModuleSpec::new("normalize", telesift_bundle::NORMALIZE),
-                scorer,
-            ],
+            modules: test_guest()
+                .into_iter()
+                .chain([normalizer, scorer])
+                .collect(),
             memory_limit_bytes,
         })?;
         Ok(Box::new(chain) as Box<dyn SmartModuleChain>)
     })
+}
+
+/// The guest that misbehaves, in front of the chain of a binary built to be tested with it.
+fn test_guest() -> Option<ModuleSpec> {
+    #[cfg(feature = "test-guests")]
+    if let Ok(mode) = std::env::var("TELESIFT_TEST_GUEST") {
+        let guest = ModuleSpec::new("misbehave", telesift_bundle::MISBEHAVE);
+        return Some(guest.with_param("mode", mode));
+    }
+    None
 }
 
 /// Compacts and extends the indexes now and then; a failure is logged and tried again next time.

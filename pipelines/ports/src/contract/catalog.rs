@@ -3,6 +3,7 @@
 mod audit;
 mod labels;
 mod stream_tickets;
+mod letters;
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf};
 
@@ -37,6 +38,7 @@ where
     super::story_catalog::run(&fresh().await).await;
     audit::run(&fresh().await).await;
     stream_tickets::run(&fresh().await).await;
+    letters::run(&fresh().await).await;
     labels::run(fresh).await;
 }
 
@@ -65,6 +67,7 @@ fn state(next: u64) -> StageState {
             dead_lettered: 0,
             retried_ok: 1,
         },
+        last_retry: (next > 5).then(|| format!("index:messages:0:{next}#2")),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod audit;
 mod labels;
+mod letters;
 mod replays;
 mod rules;
 mod stream_tickets;
@@ -16,9 +17,10 @@ use telesift_schemas::{MessageKey, Offset, Timestamp};
 
 use crate::{
     catalog::{AuditRecord, Catalog, Error, ImportRow, KeyRow, LabelRow, Result, TicketRow},
+    dead_letters::LetterRow,
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
-    memory::story_catalog::StoryTable,
+    memory::{Script, story_catalog::StoryTable},
     replays::{ReplayStatus, RulePair},
 };
 
@@ -26,6 +28,8 @@ use crate::{
 #[derive(Default)]
 pub struct MemoryCatalog {
     tables: Mutex<Tables>,
+    /// Faults of coming commits of stages.
+    pub commits: Script<Error>,
     pub(super) stories: StoryTable,
 }
 
@@ -38,6 +42,7 @@ struct Tables {
     labels: BTreeMap<(MessageKey, i64, String), LabelRow>,
     audit: BTreeMap<String, AuditRecord>,
     tickets: BTreeMap<[u8; 32], TicketRow>,
+    letters: BTreeMap<String, LetterRow>,
     replays: BTreeMap<String, (ReplayStatus, RulePair)>,
 }
 
@@ -65,14 +70,17 @@ impl Catalog for MemoryCatalog {
         expected: Option<Offset>,
         state: &StageState,
     ) -> Result<()> {
-        let mut tables = self.tables();
-        if tables.stages.get(key).map(|s| s.next) != expected {
-            return Err(Error::Conflict {
-                what: key.state_key(),
-            });
-        }
-        tables.stages.insert(key.clone(), state.clone());
-        Ok(())
+        let commit = || {
+            let mut tables = self.tables();
+            if tables.stages.get(key).map(|s| s.next) != expected {
+                return Err(Error::Conflict {
+                    what: key.state_key(),
+                });
+            }
+            tables.stages.insert(key.clone(), state.clone());
+            Ok(())
+        };
+        self.commits.play(commit).await
     }
 
     async fn stage_states(&self) -> Result<Vec<(StageKey, StageState)>> {

@@ -13,8 +13,9 @@ use telesift_schemas::{Class, Message, MessageKey, MessageKind, Screen, Timestam
 
 use crate::{
     embedder::EmbeddingModel,
+    memory::Script,
     message_store::{
-        Applied, ChatNoise, ChatSummary, ClassBucket, ClassCounts, ClassCountsQuery, Hit,
+        Applied, ChatNoise, ChatSummary, ClassBucket, ClassCounts, ClassCountsQuery, Error, Hit,
         IndexedMessage, ListPosition, MessageFilter, MessageStore, Result, SearchRequest,
         StoreStats, VersionLabel, Versions, sort_versions,
     },
@@ -24,6 +25,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     model: Option<EmbeddingModel>,
+    /// Faults of coming batches.
+    pub batches: Script<Error>,
     state: Mutex<State>,
 }
 
@@ -40,6 +43,7 @@ impl MemoryStore {
     pub fn new(model: Option<EmbeddingModel>) -> Self {
         MemoryStore {
             model,
+            batches: Script::default(),
             state: Mutex::default(),
         }
     }
@@ -53,20 +57,23 @@ impl MemoryStore {
 #[async_trait]
 impl MessageStore for MemoryStore {
     async fn apply(&self, batch: Vec<IndexedMessage>) -> Result<Applied> {
-        let dimensions = self.model.as_ref().map(|m| m.dimensions);
-        for indexed in &batch {
-            indexed.validate(dimensions)?;
-        }
-        let (by_key, n_repeated) = sort_versions(batch);
-        let mut applied = Applied {
-            n_known: n_repeated,
-            ..Applied::default()
+        let apply = || {
+            let dimensions = self.model.as_ref().map(|m| m.dimensions);
+            for indexed in &batch {
+                indexed.validate(dimensions)?;
+            }
+            let (by_key, n_repeated) = sort_versions(batch);
+            let mut applied = Applied {
+                n_known: n_repeated,
+                ..Applied::default()
+            };
+            let mut state = self.state();
+            for (key, versions) in by_key {
+                state.merge(key, versions, &mut applied);
+            }
+            Ok(applied)
         };
-        let mut state = self.state();
-        for (key, versions) in by_key {
-            state.merge(key, versions, &mut applied);
-        }
-        Ok(applied)
+        self.batches.play(apply).await
     }
 
     async fn set_labels(&self, labels: &[VersionLabel]) -> Result<usize> {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::flow::{Flow, at, conserved, message, model};
 
 /// The same vector for every text.
-struct Ones(EmbeddingModel);
+pub(crate) struct Ones(pub(crate) EmbeddingModel);
 
 #[async_trait]
 impl Embedder for Ones {

@@ -8,7 +8,10 @@
 mod commands;
 mod crash;
 mod demo;
+mod faults;
 mod feedback;
+#[cfg(feature = "test-guests")]
+mod guests;
 mod imports;
 mod provenance;
 mod replays;
