@@ -1,6 +1,7 @@
 //! The catalog: positions of the stages that write to stores, imports, keys, labels. SQL behind it, one text per query.
 
 mod labels;
+mod reactions;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -12,11 +13,15 @@ use crate::{
     ledger::{StageKey, StageState},
 };
 
+pub use reactions::{
+    ChatLinks, REACTIONS_STAGE, ReactionCatalog, ReactionRow, reaction_counts,
+};
 pub use labels::{InForce, LABELS_STAGE, Label, LabelFilter, LabelRow, Labels, in_force};
 
 /// Small relational state. Everything but credentials can be rebuilt from the log.
 #[async_trait]
-pub trait Catalog: Labels + StoryCatalog + Send + Sync + 'static {
+pub trait Catalog:
+    Labels + StoryCatalog + ReactionCatalog + ChatLinks + Send + Sync + 'static {
     /// Position and counters of a log-to-store stage.
     async fn stage_state(&self, key: &StageKey) -> Result<Option<StageState>>;
 
@@ -152,6 +157,9 @@ pub enum Error {
     /// The database cannot be reached, is locked or full.
     #[error("catalog unavailable: {0}")]
     Unavailable(String),
+    /// Secrets cannot be sealed or opened; says what to do.
+    #[error("{0}")]
+    SecretKey(String),
     /// The database holds something this version cannot read.
     #[error("catalog damaged: {0}")]
     Damaged(String),

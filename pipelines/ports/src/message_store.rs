@@ -58,6 +58,9 @@ pub trait MessageStore: Send + Sync + 'static {
     /// The chats messages were seen of, with the newest title and the number of current versions, by id.
     async fn chats(&self) -> Result<Vec<ChatSummary>>;
 
+    /// The ids of the messages of a chat, deleted ones too, ascending.
+    async fn message_ids(&self, chat: ChatId) -> Result<Vec<i64>>;
+
     /// Compacts, extends the indexes over new rows, prunes old table versions. Safe to call at any time; cheap when
     /// there is nothing to do.
     async fn maintain(&self) -> Result<()>;

@@ -1,5 +1,5 @@
-//! `telegram-raw` in, `messages` out: every raw record goes through the SmartModule chain and becomes one screened
-//! message, one counted skip or one dead letter, exactly once.
+//! `telegram-raw` in, `messages` and `reactions` out: every raw record goes through the SmartModule chain and becomes one
+//! screened message, one record of reactions, one counted skip or one dead letter, exactly once.
 
 mod chains;
 mod output;
@@ -192,6 +192,18 @@ impl Screen {
                     message,
                     attempts: 1,
                 },
+                Screened::Reacted(reactions) => {
+                    let origin = (&self.input, record.offset);
+                    plan.appends.push((
+                        TopicPartition::new(Topic::REACTIONS, self.input.partition),
+                        NewRecord {
+                            key: record.key.clone(),
+                            value: output::with_origin(&reactions, origin),
+                            unique: Vec::new(),
+                        },
+                    ));
+                    return plan.kinds.push(Kind::Reactions);
+                }
                 Screened::Message { identity } => {
                     let origin = (&self.input, record.offset);
                     plan.appends.push((
@@ -346,6 +358,7 @@ struct Plan {
 #[derive(Clone, Copy)]
 enum Kind {
     Message,
+    Reactions,
     DeadLetter,
 }
 
@@ -353,8 +366,8 @@ enum Kind {
 fn count(counters: &mut Counters, kinds: &[Kind], outcomes: &[Outcome]) {
     for (kind, outcome) in kinds.iter().zip(outcomes) {
         match (kind, outcome) {
-            (Kind::Message, Outcome::Appended { .. }) => counters.emitted += 1,
-            (Kind::Message, Outcome::Duplicate) => counters.skip("duplicate"),
+            (Kind::Message | Kind::Reactions, Outcome::Appended { .. }) => counters.emitted += 1,
+            (Kind::Message | Kind::Reactions, Outcome::Duplicate) => counters.skip("duplicate"),
             (Kind::DeadLetter, _) => {}
         }
     }

@@ -1,6 +1,7 @@
 //! What every [`Catalog`] keeps to.
 
 mod labels;
+mod reactions;
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf};
 
@@ -33,7 +34,8 @@ where
     a_key_is_revoked_once(&fresh().await).await;
     the_last_use_of_a_key_is_noted(&fresh().await).await;
     super::story_catalog::run(&fresh().await).await;
-    labels::run(fresh).await;
+    labels::run(&fresh).await;
+    reactions::run(&fresh).await;
 }
 
 fn at(second: i64) -> Timestamp {

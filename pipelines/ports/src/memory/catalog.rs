@@ -1,6 +1,8 @@
 //! The catalog in memory: stage states, imports, keys and labels in maps behind one lock.
 
+mod bots;
 mod labels;
+mod reactions;
 mod replays;
 mod rules;
 
@@ -10,10 +12,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use telesift_schemas::{MessageKey, Offset, Timestamp};
+use telesift_schemas::{ChatId, MessageKey, Offset, ReactionsOf, Timestamp};
 
 use crate::{
-    catalog::{Catalog, Error, ImportRow, KeyRow, LabelRow, Result},
+    bots::BotRow,
+    catalog::{Catalog, Error, ImportRow, KeyRow, LabelRow, ReactionRow, Result},
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
     memory::story_catalog::StoryTable,
@@ -35,6 +38,9 @@ struct Tables {
     rules: rules::RulesTables,
     labels: BTreeMap<(MessageKey, i64, String), LabelRow>,
     replays: BTreeMap<String, (ReplayStatus, RulePair)>,
+    bots: BTreeMap<String, BotRow>,
+    reactions: BTreeMap<(MessageKey, ReactionsOf), ReactionRow>,
+    chat_links: BTreeMap<ChatId, ChatId>,
 }
 
 impl MemoryCatalog {
@@ -206,5 +212,6 @@ mod tests {
     #[tokio::test]
     async fn keeps_the_contract_of_a_catalog() {
         crate::contract::catalog::run(|| async { MemoryCatalog::new() }).await;
+        crate::contract::bots::run(|| async { MemoryCatalog::new() }).await;
     }
 }
