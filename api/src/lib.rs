@@ -21,6 +21,7 @@ mod openapi;
 mod params;
 mod pins;
 mod problem;
+mod reactions;
 mod routes;
 mod splice;
 mod state;

@@ -23,9 +23,11 @@ use telesift_ports::{
     rules::RuleSet,
 };
 use telesift_schemas::{ChatId, Message, Offset, Origin, PartitionId, Topic, TopicPartition};
+use telesift_telegram::BotDesk;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+mod bots;
 mod rules;
 
 use crate::fake_replays::FakeReplays;
@@ -39,6 +41,7 @@ pub(crate) struct Desk {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) catalog: Arc<MemoryCatalog>,
     pub(crate) imports: Arc<FakeImports>,
+    pub(crate) bots: Arc<BotDesk>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) config: ApiConfig,
     pub(crate) shutdown: CancellationToken,
@@ -117,6 +120,15 @@ impl Desk {
             };
             log.create_topic(&topic, config).await.unwrap();
         }
+        Desk::on(config, clock, log).await
+    }
+
+    /// An API on a log of one's own.
+    pub(crate) async fn on(
+        config: ApiConfig,
+        clock: Arc<ManualClock>,
+        log: Arc<MemoryLog>,
+    ) -> Desk {
         let catalog = Arc::new(MemoryCatalog::new());
         let store = Arc::new(MemoryStore::new(Some(CountingEmbedder.model().clone())));
         let imports = Arc::new(FakeImports::new());
@@ -142,11 +154,13 @@ impl Desk {
     ) -> Desk {
         let shutdown = CancellationToken::new();
         let rules = rules::keeper(&log, &catalog, &clock).await;
+        let bots = Arc::new(bots::desk(&log, &catalog, &clock).await);
         let router = router(ApiState {
             log: log.clone(),
             store: store.clone(),
             catalog: catalog.clone(),
             imports: imports.clone(),
+            bots: bots.clone(),
             replays: Arc::new(FakeReplays::default()),
             embedder: Arc::new(CountingEmbedder),
             rules: Arc::new(rules),
@@ -162,6 +176,7 @@ impl Desk {
             store,
             catalog,
             imports,
+            bots,
             clock,
             config,
             shutdown,

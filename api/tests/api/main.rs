@@ -6,16 +6,19 @@
 )]
 
 mod auth;
+mod bots;
 mod dead_letters;
 mod desk;
 mod documents;
 mod errors;
 mod fake_replays;
 mod feedback;
+mod gaps;
 mod hostile;
 mod imports;
 mod keys;
 mod messages;
+mod reactions;
 mod records;
 mod replays;
 mod rules;
@@ -26,4 +29,5 @@ mod stories;
 mod tail;
 mod tickets;
 mod walk;
+mod webhook;
 mod wire;

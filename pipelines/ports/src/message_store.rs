@@ -124,7 +124,21 @@ pub struct MessageFilter {
 }
 
 impl MessageFilter {
-    /// Whether `message` passes; the same rule as the store's for messages without label, for the tail.
+    /// Whether `message` passes on the live tail: by the rule of lists, but a deletion comes through unless kinds are asked
+    /// for, since who was shown the message must hear of it. A tombstone says nothing, so no other filter but that of chats
+    /// can hold it back by default.
+    pub fn matches_live(&self, message: &Message) -> bool {
+        if message.kind != MessageKind::Deleted || !self.kinds.is_empty() {
+            return self.matches(message);
+        }
+        let with_deleted = MessageFilter {
+            kinds: vec![MessageKind::Deleted],
+            ..self.clone()
+        };
+        with_deleted.matches(message)
+    }
+
+    /// Whether `message` passes; the same rule as the store's for messages without label.
     pub fn matches(&self, message: &Message) -> bool {
         fn any<T: PartialEq>(wanted: &[T], found: &T) -> bool {
             wanted.is_empty() || wanted.contains(found)

@@ -1,5 +1,6 @@
 //! The command line: what can be asked of telesift, and how.
 
+mod bots;
 mod replays;
 mod rules;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use bots::{BotsAction, BotsArgs, GapsArgs, NewBot};
 pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs};
 pub(crate) use rules::{LearnArgs, RulesAction, RulesArgs};
 
@@ -51,6 +53,10 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Import Telegram Desktop exports (JSON) through the running server.
     Import(ImportArgs),
+    /// Add, list, check and remove bots whose messages are sifted.
+    Bots(BotsArgs),
+    /// Show the holes in the message ids of chats.
+    Gaps(GapsArgs),
     /// Search messages.
     Search(SearchArgs),
     /// Show the messages that tell one story, oldest first.

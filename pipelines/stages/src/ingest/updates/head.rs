@@ -23,11 +23,11 @@ pub(super) struct Head {
     pub(super) deleted: Vec<i64>,
 }
 
-/// Checks that `payload` is one JSON object, and reads its head.
+/// Checks that `payload` is one JSON object, of bounded depth if a stranger might have sent it, and reads its head.
 ///
 /// # Errors
 /// Why it is none, and where, without a word of it.
-pub(super) fn read(payload: &[u8]) -> Result<(&RawValue, Head), String> {
+pub(super) fn read(payload: &[u8], bound_depth: bool) -> Result<(&RawValue, Head), String> {
     let raw: &RawValue = serde_json::from_slice(payload).map_err(|e| {
         let (line, column) = (e.line(), e.column());
         format!("the update is no valid JSON, at line {line} column {column}")
@@ -35,7 +35,7 @@ pub(super) fn read(payload: &[u8]) -> Result<(&RawValue, Head), String> {
     if !raw.get().starts_with('{') {
         return Err("the update is not a JSON object".to_owned());
     }
-    if is_deeper_than(raw.get(), MAX_DEPTH) {
+    if bound_depth && is_deeper_than(raw.get(), MAX_DEPTH) {
         return Err(format!(
             "the update nests deeper than {MAX_DEPTH} lists and objects"
         ));
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     fn head(json: &str) -> Head {
-        read(json.as_bytes()).unwrap().1
+        read(json.as_bytes(), true).unwrap().1
     }
 
     #[test]
@@ -206,20 +206,20 @@ mod tests {
     #[test]
     fn what_is_no_object_is_refused_with_its_place() {
         for bad in ["", "[]", "7", "null", "{", "{\"a\":}", "\u{feff}{}", "{} {}"] {
-            assert!(read(bad.as_bytes()).is_err(), "{bad}");
+            assert!(read(bad.as_bytes(), true).is_err(), "{bad}");
         }
-        assert!(read(b"{\"a\":\"\xff\"}").is_err());
-        let error = read(b"{\"update_id\":1,\n \"secret text").unwrap_err();
+        assert!(read(b"{\"a\":\"\xff\"}", true).is_err());
+        let error = read(b"{\"update_id\":1,\n \"secret text", true).unwrap_err();
         assert!(error.contains("line 2") && !error.contains("secret"), "{error}");
     }
 
     #[test]
     fn nesting_is_bounded_outside_of_texts_only() {
         let nested = |n: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(n), "]".repeat(n));
-        assert!(read(nested(MAX_DEPTH - 1).as_bytes()).is_ok());
-        assert!(read(nested(MAX_DEPTH).as_bytes()).is_err());
-        assert!(read(nested(200_000).as_bytes()).is_err());
+        assert!(read(nested(MAX_DEPTH - 1).as_bytes(), true).is_ok());
+        assert!(read(nested(MAX_DEPTH).as_bytes(), true).is_err());
+        assert!(read(nested(200_000).as_bytes(), true).is_err());
         let text = format!(r#"{{"a":"\\\"{}"}}"#, "[".repeat(500));
-        assert!(read(text.as_bytes()).is_ok());
+        assert!(read(text.as_bytes(), true).is_ok());
     }
 }

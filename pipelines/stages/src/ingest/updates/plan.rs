@@ -40,7 +40,9 @@ pub(super) fn plan(
     received: i64,
     n_partitions: u32,
 ) -> Result<(), TakeError> {
-    let (raw, head) = head::read(payload).map_err(TakeError::Malformed)?;
+    // What was fetched from Telegram can only be stored: nobody is there to be refused.
+    let bound_depth = bot.delivery == Delivery::Webhook;
+    let (raw, head) = head::read(payload, bound_depth).map_err(TakeError::Malformed)?;
     // Where chats are chosen, what names none could come from any: it is left out too.
     if !bot.chats.is_empty() && !head.chat.is_some_and(|chat| bot.chats.contains(&chat)) {
         plan.fates.push(Fate::Dropped);
