@@ -35,8 +35,14 @@ impl ChatView {
     fn new(summary: ChatSummary, links: &[(ChatId, ChatId)]) -> Self {
         let id = summary.chat.id;
         ChatView {
-            migrated_to: links.iter().find(|(from, _)| *from == id).map(|(_, to)| *to),
-            migrated_from: links.iter().find(|(_, to)| *to == id).map(|(from, _)| *from),
+            migrated_to: links
+                .iter()
+                .find(|(from, _)| *from == id)
+                .map(|(_, to)| *to),
+            migrated_from: links
+                .iter()
+                .find(|(_, to)| *to == id)
+                .map(|(from, _)| *from),
             chat: summary.chat,
             n_messages: summary.n_messages,
         }

@@ -99,7 +99,9 @@ pub(crate) async fn list(
         last,
         n_known: ids.len() as u64,
         n_missing,
-        page: Page::cut(later.take(limit + 1).collect(), limit, LIST, |last| last.from)?,
+        page: Page::cut(later.take(limit + 1).collect(), limit, LIST, |last| {
+            last.from
+        })?,
     }))
 }
 

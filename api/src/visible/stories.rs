@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use telesift_ports::story_catalog::{MemberPosition, StoryMember};
 use telesift_schemas::{Message, MessageKey};
 
-use crate::{auth::Viewer, cursor::Page, labels, problem::Result, reactions, state::App, view::MessageView};
+use crate::{
+    auth::Viewer, cursor::Page, labels, problem::Result, reactions, state::App, view::MessageView,
+};
 
 impl App {
     /// Messages as `viewer` sees them: one question to the catalog for all stories, one for all labels.

@@ -22,21 +22,41 @@ async fn a_bot_is_added_listed_and_removed_and_its_secrets_never_leave() {
 
     let mut told = String::new();
     let list = desk.get("/v1/bots").await.ok();
-    let names: Vec<&Value> = list["items"].as_array().unwrap().iter().map(|b| &b["name"]).collect();
+    let names: Vec<&Value> = list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|b| &b["name"])
+        .collect();
     assert_eq!(names, ["a", "ops"]);
     told += &list.to_string();
     let page = desk.get("/v1/bots?limit=1").await.ok();
     assert_eq!(page["items"][0]["name"], "a");
     let cursor = page["next_cursor"].as_str().unwrap();
-    let page = desk.get(&format!("/v1/bots?limit=1&cursor={cursor}")).await.ok();
-    assert_eq!((&page["items"][0]["name"], &page["next_cursor"]), (&json!("ops"), &Value::Null));
+    let page = desk
+        .get(&format!("/v1/bots?limit=1&cursor={cursor}"))
+        .await
+        .ok();
+    assert_eq!(
+        (&page["items"][0]["name"], &page["next_cursor"]),
+        (&json!("ops"), &Value::Null)
+    );
 
     // Nobody answers as Telegram here, and that is what it says.
     let report = desk.get("/v1/bots/ops").await.ok();
     assert_eq!(report["webhook"], Value::Null);
-    assert!(report["error"].as_str().unwrap().contains("cannot be reached"), "{report}");
+    assert!(
+        report["error"]
+            .as_str()
+            .unwrap()
+            .contains("cannot be reached"),
+        "{report}"
+    );
     told += &report.to_string();
-    assert!(!told.contains("topsecret") && !told.contains("hunter2"), "{told}");
+    assert!(
+        !told.contains("topsecret") && !told.contains("hunter2"),
+        "{told}"
+    );
 
     let gone = desk.call(&desk.admin, "DELETE", "/v1/bots/ops", "").await;
     assert_eq!(gone.status, 204);
@@ -69,7 +89,9 @@ async fn what_cannot_be_a_bot_is_refused_by_field() {
         assert!(!problem.to_string().contains("topsecret"), "{problem}");
     }
     let unknown = json!({"name": "x", "token": "1:a", "secret": "s", "webhook": true});
-    desk.post("/v1/bots", unknown).await.problem(400, "unknown_parameter");
+    desk.post("/v1/bots", unknown)
+        .await
+        .problem(400, "unknown_parameter");
     assert_eq!(desk.get("/v1/bots").await.ok()["items"], json!([]));
 }
 

@@ -14,7 +14,12 @@ async fn holes_are_listed_in_pages() {
     }
     let whole = desk.get(&format!("/v1/chats/{OPS}/gaps")).await.ok();
     assert_eq!(
-        (&whole["first"], &whole["last"], &whole["n_known"], &whole["n_missing"]),
+        (
+            &whole["first"],
+            &whole["last"],
+            &whole["n_known"],
+            &whole["n_missing"]
+        ),
         (&json!(3), &json!(20), &json!(5), &json!(13))
     );
     assert_eq!(whole["conclusive"], true);
@@ -56,9 +61,13 @@ async fn a_chat_that_is_not_there_or_not_shown_looks_the_same() {
     let limited = desk.key(&[Scope::Read], Some(&[OPS])).await;
     for (key, chat) in [(&limited, NEWS), (&limited, OPS), (&desk.admin, OPS)] {
         let path = format!("/v1/chats/{chat}/gaps");
-        desk.call(key, "GET", &path, "").await.problem(404, "not_found");
+        desk.call(key, "GET", &path, "")
+            .await
+            .problem(404, "not_found");
     }
-    desk.get("/v1/chats/ops/gaps").await.problem(404, "not_found");
+    desk.get("/v1/chats/ops/gaps")
+        .await
+        .problem(404, "not_found");
 }
 
 #[tokio::test]

@@ -76,13 +76,26 @@ async fn an_update_with_the_right_secret_is_stored_before_the_answer() {
         assert!(payloads(&desk).await.contains(&payload), "{payload}");
     }
     let again = send(&desk, update(1, OPS).to_string()).await;
-    assert_eq!(again.status, StatusCode::OK, "a repeated update is answered");
+    assert_eq!(
+        again.status,
+        StatusCode::OK,
+        "a repeated update is answered"
+    );
     assert_eq!(payloads(&desk).await.len(), 4);
     let stats = desk.get("/v1/stats/pipeline").await.ok();
     let door = &stats["items"][0];
-    assert_eq!((&door["stage"], &door["topic"]), (&json!("ingest"), &json!("bot:ops")));
-    assert_eq!((&door["received"], &door["emitted"]), (&json!(5), &json!(4)));
-    assert_eq!((&door["skipped"], &door["pending"]), (&json!({"duplicate": 1}), &json!(0)));
+    assert_eq!(
+        (&door["stage"], &door["topic"]),
+        (&json!("ingest"), &json!("bot:ops"))
+    );
+    assert_eq!(
+        (&door["received"], &door["emitted"]),
+        (&json!(5), &json!(4))
+    );
+    assert_eq!(
+        (&door["skipped"], &door["pending"]),
+        (&json!({"duplicate": 1}), &json!(0))
+    );
 }
 
 #[tokio::test]
@@ -112,7 +125,16 @@ async fn a_stranger_is_refused_before_the_body_is_read() {
 #[tokio::test]
 async fn what_is_no_update_is_refused_and_leaves_nothing() {
     let desk = desk_with_bot(json!([])).await;
-    for body in ["", "[]", "7", "\"x\"", "null", "{", "{\"a\":1}}", "\u{feff}{}"] {
+    for body in [
+        "",
+        "[]",
+        "7",
+        "\"x\"",
+        "null",
+        "{",
+        "{\"a\":1}}",
+        "\u{feff}{}",
+    ] {
         let answer = send(&desk, body).await;
         answer.problem(400, "malformed_request");
     }
@@ -158,7 +180,9 @@ async fn a_log_that_takes_nothing_is_a_503_with_a_time_to_come_again() {
         partitions: 1,
         retention: Retention::default(),
     };
-    log.create_topic(&Topic::DECISIONS, decisions).await.unwrap();
+    log.create_topic(&Topic::DECISIONS, decisions)
+        .await
+        .unwrap();
     let desk = with_bot(Desk::on(ApiConfig::default(), clock, log).await, json!([])).await;
     let answer = send(&desk, update(1, OPS).to_string()).await;
     answer.problem(503, "unavailable");

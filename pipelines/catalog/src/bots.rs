@@ -29,7 +29,9 @@ impl BotCatalog for SqlCatalog {
     async fn add_bot(&self, bot: &BotRow) -> Result<()> {
         let secrets = bot.secrets.as_ref();
         let secrets = secrets.map_err(|reason| Error::SecretKey(reason.clone()))?;
-        let token = self.seal(&place(&bot.name, "token"), &secrets.token).await?;
+        let token = self
+            .seal(&place(&bot.name, "token"), &secrets.token)
+            .await?;
         let webhook = match &secrets.webhook {
             Some(secret) => Some(self.seal(&place(&bot.name, "secret"), secret).await?),
             None => None,

@@ -13,15 +13,14 @@ use crate::{
     ledger::{StageKey, StageState},
 };
 
-pub use reactions::{
-    ChatLinks, REACTIONS_STAGE, ReactionCatalog, ReactionRow, reaction_counts,
-};
 pub use labels::{InForce, LABELS_STAGE, Label, LabelFilter, LabelRow, Labels, in_force};
+pub use reactions::{ChatLinks, REACTIONS_STAGE, ReactionCatalog, ReactionRow, reaction_counts};
 
 /// Small relational state. Everything but credentials can be rebuilt from the log.
 #[async_trait]
 pub trait Catalog:
-    Labels + StoryCatalog + ReactionCatalog + ChatLinks + Send + Sync + 'static {
+    Labels + StoryCatalog + ReactionCatalog + ChatLinks + Send + Sync + 'static
+{
     /// Position and counters of a log-to-store stage.
     async fn stage_state(&self, key: &StageKey) -> Result<Option<StageState>>;
 

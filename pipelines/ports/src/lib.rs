@@ -35,7 +35,7 @@ pub use imports::Imports;
 pub use message_store::MessageStore;
 pub use record_log::RecordLog;
 pub use replays::Replays;
-pub use secret::Secret;
 pub use rules::{RuleReader, RuleSets, RulesCatalog};
+pub use secret::Secret;
 pub use source::ExportReader;
 pub use story_catalog::StoryCatalog;

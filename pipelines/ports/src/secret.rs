@@ -41,7 +41,10 @@ mod tests {
     #[test]
     fn a_secret_is_not_shown() {
         let secret = Secret::new("hunter2");
-        assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)), "… … Some(…)");
+        assert_eq!(
+            format!("{secret} {secret:?} {:?}", Some(&secret)),
+            "… … Some(…)"
+        );
         assert_eq!(secret.expose(), "hunter2");
     }
 }

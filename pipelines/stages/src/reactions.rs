@@ -9,7 +9,9 @@ use telesift_ports::{
     ledger::{StageKey, StageState},
     record_log::{StoredRecord, Transaction},
 };
-use telesift_schemas::{DeadLetterCode, MessageKey, Offset, Reactions, ReactionsOf, TopicPartition};
+use telesift_schemas::{
+    DeadLetterCode, MessageKey, Offset, Reactions, ReactionsOf, TopicPartition,
+};
 
 use crate::{
     consumer::{Input, Process, StageError},
@@ -116,7 +118,10 @@ fn last_of_each(rows: Vec<ReactionRow>) -> Vec<ReactionRow> {
     let mut last: BTreeMap<(MessageKey, ReactionsOf), ReactionRow> = BTreeMap::new();
     for row in rows {
         let place = (row.message, row.of);
-        if last.get(&place).is_none_or(|held| held.rank() <= row.rank()) {
+        if last
+            .get(&place)
+            .is_none_or(|held| held.rank() <= row.rank())
+        {
             last.insert(place, row);
         }
     }

@@ -207,9 +207,7 @@ impl BotDesk {
         let webhook = match (is_called, secret) {
             (false, _) => None,
             (true, Some(secret)) => Some(secret),
-            (true, None) if register => {
-                Some(Secret::new(hex::encode(rand::random::<[u8; 32]>())))
-            }
+            (true, None) if register => Some(Secret::new(hex::encode(rand::random::<[u8; 32]>()))),
             (true, None) => return Err(check::no_secret()),
         };
         let id = match check::id_of(&token) {

@@ -12,8 +12,8 @@ use telesift_engine::{ChainSpec, EngineChain, ModuleSpec, NativeExplainer, Nativ
 use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
 use telesift_models::HashEmbedder;
 use telesift_ports::{
-    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays, RuleReader,
-    RuleSets, SmartModuleChain, SystemClock,
+    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays,
+    RuleReader, RuleSets, SmartModuleChain, SystemClock,
     record_log::{ReadLimits, TopicConfig},
 };
 use telesift_schemas::{Topic, TopicPartition};

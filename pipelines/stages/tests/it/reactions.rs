@@ -74,11 +74,8 @@ async fn reactions_pass_the_screen_and_end_in_the_catalog() {
     assert_eq!(counters.skipped["reactions"], 3);
     assert!(conserved(&counters));
 
-    let batch = flow.log.read(
-        &at(Topic::REACTIONS),
-        Offset::ZERO,
-        ReadLimits::default(),
-    );
+    let topic = at(Topic::REACTIONS);
+    let batch = flow.log.read(&topic, Offset::ZERO, ReadLimits::default());
     let records = batch.await.unwrap().records;
     let read = |i: usize| serde_json::from_slice::<Reactions>(&records[i].value).unwrap();
     assert_eq!(read(1).origin.unwrap().offset, Offset(2));

@@ -8,7 +8,7 @@ use telesift_ports::{
     RecordLog, UpdateSink,
     bots::{BotSource, Delivery, TakeError, Taken},
     ledger::{Counters, StageKey, StageState},
-    record_log::ReadLimits,
+    record_log::{ReadLimits, StoredRecord},
 };
 use telesift_schemas::{ChatId, Offset, PartitionId, Topic, TopicPartition};
 use telesift_stages::ingest::{STAGE, UpdateIngest};
@@ -41,13 +41,14 @@ fn message(update_id: i64, chat: i64, message_id: i64, edit: i64) -> Bytes {
         .into()
 }
 
+async fn stored(flow: &Flow) -> Vec<StoredRecord> {
+    let raw = at(Topic::TELEGRAM_RAW);
+    let batch = flow.log.read(&raw, Offset::ZERO, ReadLimits::default());
+    batch.await.unwrap().records
+}
+
 async fn raw(flow: &Flow) -> Vec<(String, Value)> {
-    let batch = flow.log.read(
-        &at(Topic::TELEGRAM_RAW),
-        Offset::ZERO,
-        ReadLimits::default(),
-    );
-    let records = batch.await.unwrap().records.into_iter();
+    let records = stored(flow).await.into_iter();
     records
         .map(|r| {
             let key = String::from_utf8(r.key.to_vec()).unwrap();
@@ -83,12 +84,7 @@ async fn an_update_is_kept_byte_for_byte() {
         .take(&bot(&[]), vec![Bytes::from(payload)], None)
         .await;
     assert_eq!(done.unwrap(), taken(1, 0, 0));
-    let batch = flow.log.read(
-        &at(Topic::TELEGRAM_RAW),
-        Offset::ZERO,
-        ReadLimits::default(),
-    );
-    let value = batch.await.unwrap().records[0].value.clone();
+    let value = stored(&flow).await[0].value.clone();
     let value = std::str::from_utf8(&value).unwrap();
     assert!(value.contains(payload.trim()), "{value}");
     let (key, record) = raw(&flow).await.remove(0);
@@ -117,10 +113,11 @@ async fn the_same_update_or_message_version_is_taken_once_across_restarts() {
         id: 9,
         ..bot(&[])
     };
-    let seen = door(&flow).take(&other, vec![message(77, OPS, 43, 0)], None);
+    let door = door(&flow);
+    let seen = door.take(&other, vec![message(77, OPS, 43, 0)], None);
     assert_eq!(seen.await.unwrap(), taken(0, 1, 0));
     for source in [bot(&[]), other] {
-        let own = door(&flow).take(&source, vec![message(78, 5, 1, 0)], None);
+        let own = door.take(&source, vec![message(78, 5, 1, 0)], None);
         assert_eq!(own.await.unwrap(), taken(1, 0, 0), "{}", source.name);
     }
     assert_eq!(raw(&flow).await.len(), 5);
@@ -160,7 +157,10 @@ async fn a_deletion_is_appended_once_for_each_message() {
     assert_eq!(parts, [0, 1, 2]);
     for (key, record) in &records {
         assert_eq!(key, "77");
-        assert_eq!(record["payload"], serde_json::from_slice::<Value>(&deletion).unwrap());
+        assert_eq!(
+            record["payload"],
+            serde_json::from_slice::<Value>(&deletion).unwrap()
+        );
     }
 }
 

@@ -98,9 +98,13 @@ mod tests {
 
     #[test]
     fn updates_keep_their_bytes() {
-        let body = "{\"ok\":true,\"result\": [ {\"update_id\":7, \"x\" : \"\\u0041\"},{\"update_id\":6}]}";
+        let body =
+            "{\"ok\":true,\"result\": [ {\"update_id\":7, \"x\" : \"\\u0041\"},{\"update_id\":6}]}";
         let fetched = super::super::fetched(&read(200, body).unwrap()).unwrap();
-        assert_eq!(fetched.updates[0], &b"{\"update_id\":7, \"x\" : \"\\u0041\"}"[..]);
+        assert_eq!(
+            fetched.updates[0],
+            &b"{\"update_id\":7, \"x\" : \"\\u0041\"}"[..]
+        );
         assert_eq!(fetched.updates[1], &b"{\"update_id\":6}"[..]);
         assert_eq!(fetched.next, Some(8));
     }
@@ -108,21 +112,33 @@ mod tests {
     #[test]
     fn failures_are_told_apart() {
         let error = |status, text| read(status, text).unwrap_err();
-        let wait = r#"{"ok":false,"error_code":429,"description":"x","parameters":{"retry_after":17}}"#;
+        let wait =
+            r#"{"ok":false,"error_code":429,"description":"x","parameters":{"retry_after":17}}"#;
         assert!(
             matches!(error(429, wait), CallError::TooMany { retry_after } if retry_after.as_secs() == 17)
         );
         for (status, text) in [
-            (401, r#"{"ok":false,"error_code":401,"description":"Unauthorized"}"#),
-            (404, r#"{"ok":false,"error_code":404,"description":"Not Found"}"#),
+            (
+                401,
+                r#"{"ok":false,"error_code":401,"description":"Unauthorized"}"#,
+            ),
+            (
+                404,
+                r#"{"ok":false,"error_code":404,"description":"Not Found"}"#,
+            ),
         ] {
             assert!(matches!(error(status, text), CallError::Unauthorized));
         }
         let conflict = r#"{"ok":false,"error_code":409,"description":"Conflict: terminated by other getUpdates request"}"#;
-        assert!(matches!(error(409, conflict), CallError::Conflict(words) if words.contains("other")));
+        assert!(
+            matches!(error(409, conflict), CallError::Conflict(words) if words.contains("other"))
+        );
         assert!(matches!(error(502, "<html>"), CallError::Server(_)));
         assert!(matches!(error(200, "<html>"), CallError::Unreadable(_)));
         let refused = r#"{"ok":false,"error_code":400,"description":"Bad Request: bad webhook"}"#;
-        assert!(matches!(error(400, refused), CallError::Refused { code: 400, .. }));
+        assert!(matches!(
+            error(400, refused),
+            CallError::Refused { code: 400, .. }
+        ));
     }
 }

@@ -24,7 +24,9 @@ pub(super) fn of(bot: &BotInfo, webhook: Option<&WebhookInfo>, url: Option<&str>
         ));
     }
     if let (Delivery::Webhook, Some(error)) = (bot.delivery, &info.last_error) {
-        let at = info.last_error_at.map_or(String::new(), |t| format!(" at {t}"));
+        let at = info
+            .last_error_at
+            .map_or(String::new(), |t| format!(" at {t}"));
         advice.push(format!(
             "Telegram could not deliver an update{at}: {error}. It tries again by itself. See that the address is reached from outside by HTTPS with a valid certificate; a 401 means that Telegram holds another secret: remove the bot and add it again"
         ));

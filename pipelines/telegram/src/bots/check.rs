@@ -16,7 +16,10 @@ fn invalid(field: &'static str, reason: &str) -> BotError {
 /// The name stands in URLs, metrics and the ledger.
 pub(super) fn name(name: &str) -> Result<(), BotError> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    let begins_well = name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    let begins_well = name
+        .bytes()
+        .next()
+        .is_some_and(|b| b.is_ascii_alphanumeric());
     match begins_well && name.len() <= MAX_NAME && name.bytes().all(plain) {
         true => Ok(()),
         false => Err(invalid(
@@ -88,7 +91,16 @@ mod tests {
         for good in ["ops", "7", "a.b-c_D", &"x".repeat(64)] {
             assert!(name(good).is_ok(), "{good}");
         }
-        for bad in ["", ".", "-a", "a/b", "a b", "ботик", "a%2f", &"x".repeat(65)] {
+        for bad in [
+            "",
+            ".",
+            "-a",
+            "a/b",
+            "a b",
+            "ботик",
+            "a%2f",
+            &"x".repeat(65),
+        ] {
             assert!(name(bad).is_err(), "{bad}");
         }
     }

@@ -47,7 +47,9 @@ fn add(connection: &Connection, client: &Client, bot: &NewBot) -> Result<()> {
     }
     print::line(line(&answer))?;
     match (bot.poll, bot.no_register) {
-        (true, _) => eprintln!("it is polled from now on; `telesift bots status` shows how it goes"),
+        (true, _) => {
+            eprintln!("it is polled from now on; `telesift bots status` shows how it goes")
+        }
         (false, false) => eprintln!("Telegram was told where to send its updates"),
         (false, true) => eprintln!(
             "have Telegram call <public address>/v1/telegram/webhook/{} with the secret",
@@ -176,7 +178,10 @@ mod tests {
             "error": null, "advice": [],
         });
         let well = words(&report).join("\n");
-        assert!(well.contains("sends updates to https://sift.example"), "{well}");
+        assert!(
+            well.contains("sends updates to https://sift.example"),
+            "{well}"
+        );
         assert!(well.ends_with("all is well"), "{well}");
         report["webhook"]["pending_updates"] = 3.into();
         report["advice"] = json!(["3 updates wait", "set it \u{1b}[2J anew"]);
@@ -186,6 +191,9 @@ mod tests {
         report["error"] = "no connection".into();
         report["advice"] = json!([]);
         let unknown = words(&report).join("\n");
-        assert!(unknown.ends_with("could not be asked: no connection"), "{unknown}");
+        assert!(
+            unknown.ends_with("could not be asked: no connection"),
+            "{unknown}"
+        );
     }
 }

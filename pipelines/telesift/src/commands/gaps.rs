@@ -61,7 +61,10 @@ fn words(report: &Value) -> Vec<String> {
         }
     )];
     for hole in report["items"].as_array().into_iter().flatten() {
-        words.push(format!("    {} .. {}  ({})", hole["from"], hole["to"], hole["n"]));
+        words.push(format!(
+            "    {} .. {}  ({})",
+            hole["from"], hole["to"], hole["n"]
+        ));
     }
     if !report["next_cursor"].is_null() {
         words.push("    … more; see --limit and --json".to_owned());

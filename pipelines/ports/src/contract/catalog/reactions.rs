@@ -63,7 +63,10 @@ async fn the_latest_reactions_of_a_hand_count(catalog: &impl Catalog) {
         wanted.sort_by_key(|r| (r.message, r.of));
         assert_eq!(found, wanted, "{order:?}");
         let counts = reaction_counts(found);
-        assert_eq!(counts[&key(1)], BTreeMap::from([("custom:77".to_owned(), 2)]));
+        assert_eq!(
+            counts[&key(1)],
+            BTreeMap::from([("custom:77".to_owned(), 2)])
+        );
         assert_eq!(counts[&key(2)], BTreeMap::new(), "all were taken back");
     }
     let mut everybody = row(1, ReactionsOf::Everybody, 1, 1, &[]);

@@ -136,7 +136,10 @@ impl Inner<'_> {
         if kind == update_kinds::DELETED {
             let ids: Vec<&RawValue> = self.message_ids.and_then(nested).unwrap_or_default();
             // One that is no number stays a place of its own, so that `part` counts as the list does.
-            head.deleted = ids.into_iter().map(|id| int(Some(id)).unwrap_or(0)).collect();
+            head.deleted = ids
+                .into_iter()
+                .map(|id| int(Some(id)).unwrap_or(0))
+                .collect();
         }
     }
 }
@@ -179,11 +182,19 @@ mod tests {
         let deleted = head(
             r#"{"deleted_business_messages":{"chat":{"id":5},"message_ids":[1,"x",3]},"update_id":"8"}"#,
         );
-        assert_eq!((deleted.update_id, deleted.deleted), (Some(8), vec![1, 0, 3]));
-        let button = head(r#"{"update_id":1,"callback_query":{"id":"4","message":{"chat":{"id":5}}}}"#);
+        assert_eq!(
+            (deleted.update_id, deleted.deleted),
+            (Some(8), vec![1, 0, 3])
+        );
+        let button =
+            head(r#"{"update_id":1,"callback_query":{"id":"4","message":{"chat":{"id":5}}}}"#);
         assert_eq!((button.chat, button.message), (Some(ChatId(5)), None));
-        let reaction = head(r#"{"update_id":1,"message_reaction":{"message_id":1,"chat":{"id":5}}}"#);
-        assert_eq!(reaction.message, None, "a reaction is no version of the message");
+        let reaction =
+            head(r#"{"update_id":1,"message_reaction":{"message_id":1,"chat":{"id":5}}}"#);
+        assert_eq!(
+            reaction.message, None,
+            "a reaction is no version of the message"
+        );
         assert_eq!(head(r#"{"update_id":3,"poll":{"id":"1"}}"#).chat, None);
         assert_eq!(head("{}"), Head::default());
     }
@@ -205,12 +216,24 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_refused_with_its_place() {
-        for bad in ["", "[]", "7", "null", "{", "{\"a\":}", "\u{feff}{}", "{} {}"] {
+        for bad in [
+            "",
+            "[]",
+            "7",
+            "null",
+            "{",
+            "{\"a\":}",
+            "\u{feff}{}",
+            "{} {}",
+        ] {
             assert!(read(bad.as_bytes(), true).is_err(), "{bad}");
         }
         assert!(read(b"{\"a\":\"\xff\"}", true).is_err());
         let error = read(b"{\"update_id\":1,\n \"secret text", true).unwrap_err();
-        assert!(error.contains("line 2") && !error.contains("secret"), "{error}");
+        assert!(
+            error.contains("line 2") && !error.contains("secret"),
+            "{error}"
+        );
     }
 
     #[test]

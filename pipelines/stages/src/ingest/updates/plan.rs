@@ -61,7 +61,8 @@ pub(super) fn plan(
             value: envelope(bot, raw, received, *part),
             unique: identities(bot, &head, *part),
         };
-        plan.appends.push(super::super::append(update, n_partitions));
+        plan.appends
+            .push(super::super::append(update, n_partitions));
     }
     plan.fates.push(Fate::Appended(parts.len()));
     Ok(())
