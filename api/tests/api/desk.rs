@@ -23,7 +23,6 @@ use telesift_ports::{
     rules::RuleSet,
 };
 use telesift_schemas::{ChatId, Message, Offset, Origin, PartitionId, Topic, TopicPartition};
-use telesift_telegram::BotDesk;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -41,7 +40,6 @@ pub(crate) struct Desk {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) catalog: Arc<MemoryCatalog>,
     pub(crate) imports: Arc<FakeImports>,
-    pub(crate) bots: Arc<BotDesk>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) config: ApiConfig,
     pub(crate) shutdown: CancellationToken,
@@ -160,7 +158,7 @@ impl Desk {
             store: store.clone(),
             catalog: catalog.clone(),
             imports: imports.clone(),
-            bots: bots.clone(),
+            bots,
             replays: Arc::new(FakeReplays::default()),
             embedder: Arc::new(CountingEmbedder),
             rules: Arc::new(rules),
@@ -176,7 +174,6 @@ impl Desk {
             store,
             catalog,
             imports,
-            bots,
             clock,
             config,
             shutdown,

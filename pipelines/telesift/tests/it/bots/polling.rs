@@ -34,7 +34,7 @@ async fn until_raw(server: &Server, n: u64) {
 
 /// Updates are confirmed by asking for what follows them; whatever Telegram has forgotten must be in the log, even if the
 /// process is killed at any time.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn updates_are_confirmed_only_once_they_are_durable() {
     let (home, stub) = (Home::new(), BotApiStub::start().await);
     stub.set_webhook("https://old.example/hook");
@@ -86,7 +86,7 @@ async fn updates_are_confirmed_only_once_they_are_durable() {
     assert_eq!(stub.n_unconfirmed(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn trouble_is_shown_waited_out_and_costs_nothing() {
     let (home, stub) = (Home::new(), BotApiStub::start().await);
     let server = polled(&home, &stub).await;
@@ -132,7 +132,7 @@ async fn trouble_is_shown_waited_out_and_costs_nothing() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_token_stops_polling_and_says_so() {
     let (home, stub) = (Home::new(), BotApiStub::start().await);
     let server = polled(&home, &stub).await;

@@ -63,7 +63,7 @@ async fn outcomes(server: &Server) -> HashMap<(u64, u64), String> {
     outcomes
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_update_goes_through_with_its_outcome() {
     let files = files();
     if files.is_empty() {

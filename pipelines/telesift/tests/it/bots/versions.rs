@@ -22,15 +22,15 @@ async fn found(server: &Server, query: &str) -> Vec<String> {
         .collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_edit_replaces_what_is_found_and_keeps_what_was() {
     let (_home, _stub, server) = started().await;
     post(&server, &message(1, 1, "реліз переноситься на четвер")).await;
     post(&server, &edit(2, 1, 60, "реліз переноситься на пятницю")).await;
     server.settled().await;
     let id = format!("{OPS}:1");
-    assert_eq!(found(&server, "четвер").await, [""; 0]);
-    assert_eq!(found(&server, "пятницю").await, [id.as_str()]);
+    assert_eq!(found(&server, "\"на четвер\"").await, [""; 0]);
+    assert_eq!(found(&server, "\"на пятницю\"").await, [id.as_str()]);
     let whole = server.get(&format!("/v1/messages/{id}?history=true")).await;
     assert_eq!(whole["text"], "реліз переноситься на пятницю");
     assert_eq!(whole["screen"]["flags"], json!(["edited"]));
@@ -61,7 +61,7 @@ async fn tail(server: &Server, filters: &str) -> Vec<Value> {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_leaves_a_tombstone_and_the_versions() {
     let (_home, _stub, server) = started().await;
     let chat = json!({"id": 777, "first_name": "Olena", "type": "private"});
@@ -122,7 +122,7 @@ async fn a_deletion_leaves_a_tombstone_and_the_versions() {
     assert!(texts.iter().all(|m| m["kind"] == "text") && texts.len() == 4);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn versions_in_any_order_end_in_the_same_state() {
     let (_home, _stub, server) = started().await;
     let orders = [
@@ -170,7 +170,7 @@ async fn versions_in_any_order_end_in_the_same_state() {
     assert_eq!(found(&server, "\"перша версія\"").await, [""; 0]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn reactions_count_without_making_a_version() {
     let (_home, _stub, server) = started().await;
     let chat = json!({"id": OPS, "title": "Ops", "type": "supergroup"});
@@ -207,7 +207,7 @@ async fn reactions_count_without_making_a_version() {
     assert_eq!(one["reactions"], json!({"👍": 40}));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_becomes_a_supergroup_stays_linked_and_allowed() {
     let (home, stub) = (Home::new(), BotApiStub::start().await);
     let server = serve(&home, &stub);
@@ -226,7 +226,7 @@ async fn a_group_that_becomes_a_supergroup_stays_linked_and_allowed() {
     assert_eq!(server.messages().await.len(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn holes_are_reported_from_the_command_line() {
     let (home, _stub, server) = started().await;
     for id in [1, 2, 5] {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::server::Home;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bot_is_registered_checked_and_removed_from_the_command_line() {
     let (home, stub) = (Home::new(), BotApiStub::start().await);
     let server = serve(&home, &stub);
@@ -74,7 +74,7 @@ async fn a_bot_is_registered_checked_and_removed_from_the_command_line() {
     assert_eq!(server.get("/v1/bots").await["items"], json!([]));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_telegram_refuses_is_not_added() {
     let (home, stub) = (Home::new(), BotApiStub::start().await);
     let server = serve(&home, &stub);
@@ -109,7 +109,7 @@ async fn what_telegram_refuses_is_not_added() {
     assert_eq!(none.status.code(), Some(2), "{}", text(&none.stderr));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn answered_updates_outlive_a_kill_and_repeated_ones_add_nothing() {
     let (home, stub) = (Home::new(), BotApiStub::start().await);
     let server = serve(&home, &stub);
@@ -155,7 +155,7 @@ fn holds(folder: &std::path::Path, needle: &[u8]) -> bool {
     })
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn secrets_lie_sealed_and_a_lost_key_is_named_with_what_to_do() {
     let (home, stub) = (Home::new(), BotApiStub::start().await);
     let key = home.path().join("secret.key");
