@@ -25,6 +25,7 @@ mod openapi;
 mod params;
 mod pins;
 mod problem;
+mod reactions;
 mod routes;
 mod serve;
 mod splice;

@@ -42,6 +42,9 @@ pub(crate) async fn operations(desk: &Desk) -> Vec<Operation> {
                 .replace("/messages/{id}", &format!("/messages/{NEWS}:1"))
                 .replace("{topic}", "messages")
                 .replace("{version}", "length@1")
+                .replace("/chats/{id}", &format!("/chats/{NEWS}"))
+                .replace("{name}", "x")
+                .replace("{bot}", "x")
                 .replace("{partition}", "1")
                 .replace("{id}", "x");
             found.push(Operation {

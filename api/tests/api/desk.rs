@@ -25,6 +25,7 @@ use telesift_schemas::{ChatId, Message, Offset, Origin, PartitionId, Topic, Topi
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+mod bots;
 mod rules;
 
 use crate::{fake_imports::FakeImports, fake_replays::FakeReplays};
@@ -116,6 +117,15 @@ impl Desk {
             };
             log.create_topic(&topic, config).await.unwrap();
         }
+        Desk::on(config, clock, log).await
+    }
+
+    /// An API on a log of one's own.
+    pub(crate) async fn on(
+        config: ApiConfig,
+        clock: Arc<ManualClock>,
+        log: Arc<MemoryLog>,
+    ) -> Desk {
         let catalog = Arc::new(MemoryCatalog::new());
         let store = Arc::new(MemoryStore::new(Some(CountingEmbedder.model().clone())));
         let imports = Arc::new(FakeImports::new());
@@ -141,11 +151,13 @@ impl Desk {
     ) -> Desk {
         let shutdown = CancellationToken::new();
         let rules = rules::keeper(&log, &catalog, &clock).await;
+        let bots = Arc::new(bots::desk(&log, &catalog, &clock).await);
         let router = router(ApiState {
             log: log.clone(),
             store: store.clone(),
             catalog: catalog.clone(),
             imports: imports.clone(),
+            bots,
             replays: Arc::new(FakeReplays::default()),
             embedder: Arc::new(CountingEmbedder),
             rules: Arc::new(rules),

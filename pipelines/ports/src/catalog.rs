@@ -4,6 +4,7 @@
 mod audit;
 mod labels;
 mod stream_tickets;
+mod reactions;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -18,11 +19,21 @@ use crate::{
 pub use audit::{AuditFilter, AuditLog, AuditOutcome, AuditRecord};
 pub use labels::{InForce, LABELS_STAGE, Label, LabelFilter, LabelRow, Labels, in_force};
 pub use stream_tickets::{StreamTickets, TicketRow};
+pub use reactions::{ChatLinks, REACTIONS_STAGE, ReactionCatalog, ReactionRow, reaction_counts};
 
 /// Small relational state. Everything but credentials can be rebuilt from the log.
 #[async_trait]
 pub trait Catalog:
-    Labels + StoryCatalog + AuditLog + StreamTickets + LetterCatalog + Send + Sync + 'static
+    Labels
+    + StoryCatalog
+    + AuditLog
+    + StreamTickets
+    + LetterCatalog
+    + ReactionCatalog
+    + ChatLinks
+    + Send
+    + Sync
+    + 'static
 {
     /// Position and counters of a log-to-store stage.
     async fn stage_state(&self, key: &StageKey) -> Result<Option<StageState>>;
@@ -159,6 +170,9 @@ pub enum Error {
     /// The database cannot be reached, is locked or full.
     #[error("catalog unavailable: {0}")]
     Unavailable(String),
+    /// Secrets cannot be sealed or opened; says what to do.
+    #[error("{0}")]
+    SecretKey(String),
     /// The database holds something this version cannot read.
     #[error("catalog damaged: {0}")]
     Damaged(String),

@@ -58,6 +58,9 @@ pub trait MessageStore: Send + Sync + 'static {
     /// The chats messages were seen of, with the newest title and the number of current versions, by id.
     async fn chats(&self) -> Result<Vec<ChatSummary>>;
 
+    /// The ids of the messages of a chat, deleted ones too, ascending.
+    async fn message_ids(&self, chat: ChatId) -> Result<Vec<i64>>;
+
     /// Compacts, extends the indexes over new rows, prunes old table versions. Safe to call at any time; cheap when
     /// there is nothing to do.
     async fn maintain(&self) -> Result<()>;
@@ -121,7 +124,21 @@ pub struct MessageFilter {
 }
 
 impl MessageFilter {
-    /// Whether `message` passes; the same rule as the store's for messages without label, for the tail.
+    /// Whether `message` passes on the live tail: by the rule of lists, but a deletion comes through unless kinds are asked
+    /// for, since who was shown the message must hear of it. A tombstone says nothing, so no other filter but that of chats
+    /// can hold it back by default.
+    pub fn matches_live(&self, message: &Message) -> bool {
+        if message.kind != MessageKind::Deleted || !self.kinds.is_empty() {
+            return self.matches(message);
+        }
+        let with_deleted = MessageFilter {
+            kinds: vec![MessageKind::Deleted],
+            ..self.clone()
+        };
+        with_deleted.matches(message)
+    }
+
+    /// Whether `message` passes; the same rule as the store's for messages without label.
     pub fn matches(&self, message: &Message) -> bool {
         fn any<T: PartialEq>(wanted: &[T], found: &T) -> bool {
             wanted.is_empty() || wanted.contains(found)

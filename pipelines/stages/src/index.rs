@@ -9,7 +9,7 @@ use telesift_ports::{
     message_store::{self, IndexedMessage},
     record_log::{StoredRecord, Transaction},
 };
-use telesift_schemas::{DeadLetterCode, Message, MessageKey, Offset, TopicPartition};
+use telesift_schemas::{ChatId, DeadLetterCode, Message, MessageKey, Offset, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},
@@ -188,6 +188,9 @@ impl Index {
     async fn store<'a>(&self, inputs: &'a [Input]) -> Result<Vec<Refused<'a>>, StageError> {
         let (candidates, mut refused) = self.prepare(inputs).await?;
         let keys: Vec<MessageKey> = candidates.iter().map(|c| c.message.id).collect();
+        for (from, to) in candidates.iter().filter_map(|c| migration(&c.message)) {
+            self.catalog.link_chats(from, to).await?;
+        }
         self.apply(candidates, &mut refused).await?;
         // After the messages are stored: whoever labels one now finds it there. See `labels`.
         labels::set_in_force(&*self.catalog, &*self.store, &keys).await?;
@@ -233,6 +236,17 @@ impl Process for Index {
         }
         Ok(Tried::Stored(refusal))
     }
+}
+
+/// The basic group and the supergroup it went on as, if the message tells of that. Two service messages do, one on each side.
+fn migration(message: &Message) -> Option<(ChatId, ChatId)> {
+    let here = message.chat.id;
+    let (from, to) = match (message.migrated_to, message.migrated_from) {
+        (Some(to), _) => (here, to),
+        (None, from) => (from?, here),
+    };
+    let is_group = from.0 < 0 && from.channel_id().is_none();
+    (is_group && to.channel_id().is_some()).then_some((from, to))
 }
 
 /// A message to be indexed, and the record it stands in.

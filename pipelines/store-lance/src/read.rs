@@ -8,7 +8,7 @@ use std::{
 use futures::TryStreamExt;
 use lancedb::Table;
 use telesift_ports::message_store::{ListPosition, MessageFilter, Result, StoreStats};
-use telesift_schemas::{Message, MessageKey, Timestamp};
+use telesift_schemas::{ChatId, Message, MessageKey, Timestamp};
 
 use crate::{
     error::Attempt,
@@ -171,6 +171,17 @@ impl LanceStore {
         }
         let row_ids: Vec<u64> = ids.into_iter().map(|(_, row_id)| row_id).collect();
         Ok(rows::take_messages(&snapshot, &row_ids).await?)
+    }
+
+    pub(crate) async fn read_message_ids(&self, chat: ChatId) -> Result<Vec<i64>> {
+        let snapshot = self.snapshot().await?;
+        let of_chat = integers(col::CHAT_ID, [chat.0].into_iter());
+        let predicate = Predicate::everything().and(of_chat);
+        let found = ids(&snapshot, &predicate).await?;
+        let mut ids: Vec<i64> = found.into_iter().map(|(id, _)| id).collect();
+        ids.sort_unstable();
+        ids.dedup(); // should a writer that lost its lease have written a key a second time
+        Ok(ids)
     }
 
     pub(crate) async fn read_stats(&self) -> Result<StoreStats> {

@@ -11,7 +11,7 @@ use telesift_ports::message_store::{
     Applied, ChatSummary, ClassCounts, ClassCountsQuery, Hit, IndexedMessage, ListPosition,
     MessageFilter, MessageStore, Result, SearchRequest, StoreStats, VersionLabel,
 };
-use telesift_schemas::{Message, MessageKey};
+use telesift_schemas::{ChatId, Message, MessageKey};
 
 use crate::{config::LanceStoreConfig, counts::CachedChats, read::TimeSpan, write::Writer};
 
@@ -87,6 +87,10 @@ impl MessageStore for LanceStore {
 
     async fn chats(&self) -> Result<Vec<ChatSummary>> {
         self.sum_up_chats().await
+    }
+
+    async fn message_ids(&self, chat: ChatId) -> Result<Vec<i64>> {
+        self.read_message_ids(chat).await
     }
 
     async fn maintain(&self) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The command line: what can be asked of telesift, and how.
 
 mod dead_letters;
+mod bots;
 mod replays;
 mod rules;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use dead_letters::{
     DeadLettersAction, DeadLettersArgs, ListLetters, OfLetters, RetryLetters,
 };
+pub(crate) use bots::{BotsAction, BotsArgs, GapsArgs, NewBot};
 pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs};
 pub(crate) use rules::{LearnArgs, RulesAction, RulesArgs};
 
@@ -55,6 +57,10 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Import Telegram Desktop exports (JSON) through the running server.
     Import(ImportArgs),
+    /// Add, list, check and remove bots whose messages are sifted.
+    Bots(BotsArgs),
+    /// Show the holes in the message ids of chats.
+    Gaps(GapsArgs),
     /// Search messages.
     Search(SearchArgs),
     /// Show the messages that tell one story, oldest first.

@@ -27,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) catalog: Catalog,
     pub(crate) index: Index,
     pub(crate) import: Import,
+    pub(crate) telegram: Telegram,
     pub(crate) telemetry: Telemetry,
 }
 
@@ -130,6 +131,16 @@ pub(crate) struct Import {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Telegram {
+    pub(crate) public_url: String,
+    pub(crate) api_base: String,
+    pub(crate) poll_s: u64,
+    pub(crate) conflict_retry_s: u64,
+    pub(crate) resync_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Telemetry {
     pub(crate) log: String,
     pub(crate) format: LogFormat,
@@ -209,6 +220,15 @@ impl Config {
         anyhow::ensure!(
             self.screen.watchdog_s >= 1,
             "screen.watchdog_s must be at least 1"
+        );
+        let url = self.telegram.public_url.as_str();
+        anyhow::ensure!(
+            url.is_empty() || url.starts_with("https://") || url.starts_with("http://"),
+            "telegram.public_url must be a URL such as https://sift.example.org"
+        );
+        anyhow::ensure!(
+            self.telegram.conflict_retry_s >= 1 && self.telegram.resync_s >= 1,
+            "telegram.conflict_retry_s and telegram.resync_s must be at least 1"
         );
         anyhow::ensure!(
             self.screen.memory_limit_mib >= 8,

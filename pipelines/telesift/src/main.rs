@@ -21,6 +21,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => commands::demo::run(connection, args),
         Command::Serve(args) => commands::serve::run(connection, args),
         Command::Import(args) => commands::import::run(connection, args),
+        Command::Bots(args) => commands::bots::run(connection, args),
+        Command::Gaps(args) => commands::gaps::run(connection, args),
         Command::Search(args) => commands::search::run(connection, args),
         Command::Story(args) => commands::story::run(connection, args),
         Command::Tail(args) => commands::tail::run(connection, args),

@@ -60,6 +60,7 @@ impl Server {
             store: flow.store.clone(),
             catalog: flow.catalog.clone(),
             imports: flow.imports.clone(),
+            bots: flow.bots.clone(),
             replays: flow.replays.clone(),
             embedder: flow.embedder.clone(),
             rules: flow.rules.clone(),

@@ -4,6 +4,7 @@ mod audit;
 mod labels;
 mod stream_tickets;
 mod letters;
+mod reactions;
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf};
 
@@ -39,7 +40,8 @@ where
     audit::run(&fresh().await).await;
     stream_tickets::run(&fresh().await).await;
     letters::run(&fresh().await).await;
-    labels::run(fresh).await;
+    labels::run(&fresh).await;
+    reactions::run(&fresh).await;
 }
 
 fn at(second: i64) -> Timestamp {

@@ -1,8 +1,10 @@
 //! The catalog in memory: stage states, imports, keys and labels in maps behind one lock.
 
 mod audit;
+mod bots;
 mod labels;
 mod letters;
+mod reactions;
 mod replays;
 mod rules;
 mod stream_tickets;
@@ -13,10 +15,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use telesift_schemas::{MessageKey, Offset, Timestamp};
+use telesift_schemas::{ChatId, MessageKey, Offset, ReactionsOf, Timestamp};
 
 use crate::{
-    catalog::{AuditRecord, Catalog, Error, ImportRow, KeyRow, LabelRow, Result, TicketRow},
+    bots::BotRow,
+    catalog::{AuditRecord, Catalog, Error, ImportRow, KeyRow, LabelRow, ReactionRow, Result, TicketRow},
     dead_letters::LetterRow,
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
@@ -44,6 +47,9 @@ struct Tables {
     tickets: BTreeMap<[u8; 32], TicketRow>,
     letters: BTreeMap<String, LetterRow>,
     replays: BTreeMap<String, (ReplayStatus, RulePair)>,
+    bots: BTreeMap<String, BotRow>,
+    reactions: BTreeMap<(MessageKey, ReactionsOf), ReactionRow>,
+    chat_links: BTreeMap<ChatId, ChatId>,
 }
 
 impl MemoryCatalog {
@@ -218,5 +224,6 @@ mod tests {
     #[tokio::test]
     async fn keeps_the_contract_of_a_catalog() {
         crate::contract::catalog::run(|| async { MemoryCatalog::new() }).await;
+        crate::contract::bots::run(|| async { MemoryCatalog::new() }).await;
     }
 }

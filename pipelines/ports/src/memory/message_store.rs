@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use telesift_schemas::{Class, Message, MessageKey, MessageKind, Screen, Timestamp};
+use telesift_schemas::{ChatId, Class, Message, MessageKey, MessageKind, Screen, Timestamp};
 
 use crate::{
     embedder::EmbeddingModel,
@@ -191,6 +191,12 @@ impl MessageStore for MemoryStore {
             n_messages,
         });
         Ok(summaries.collect())
+    }
+
+    async fn message_ids(&self, chat: ChatId) -> Result<Vec<i64>> {
+        let state = self.state();
+        let of_chat = state.current.keys().filter(|k| k.chat == chat);
+        Ok(of_chat.map(|k| k.message_id).collect())
     }
 
     async fn maintain(&self) -> Result<()> {
