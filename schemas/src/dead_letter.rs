@@ -71,6 +71,8 @@ pub enum DeadLetterCode {
     GuestOutput,
     /// A store refused this record and would refuse it again.
     StoreRejected,
+    /// A model refused this text, though it takes others.
+    ModelRefused,
 }
 
 impl DeadLetterCode {
@@ -83,6 +85,7 @@ impl DeadLetterCode {
             Self::GuestTimeout => "guest_timeout",
             Self::GuestOutput => "guest_output",
             Self::StoreRejected => "store_rejected",
+            Self::ModelRefused => "model_refused",
         }
     }
 
@@ -103,6 +106,9 @@ impl DeadLetterCode {
             }
             Self::StoreRejected => {
                 "the store refused this record alone; see the message for the cause"
+            }
+            Self::ModelRefused => {
+                "the message is found by its words, without a vector; see the message of the model for the cause"
             }
         }
     }

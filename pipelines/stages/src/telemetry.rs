@@ -19,6 +19,13 @@ pub(crate) const REPLAYED: &str = "telesift_replay_records_total";
 /// Entries of imports that were appended, were duplicates, or were skipped; label `outcome`.
 pub(crate) const IMPORT_ENTRIES: &str = "telesift_import_entries_total";
 
+/// Inputs that wait, by how urgent they are; label `class`.
+pub(crate) const BACKLOG: &str = "telesift_stage_backlog_records";
+
+pub(crate) fn backlog(stage: &str, class: &'static str, n: u64) {
+    metrics::gauge!(BACKLOG, "stage" => stage.to_owned(), "class" => class).set(n as f64);
+}
+
 pub(crate) fn batch(stage: &str, n_records: usize, took: Duration) {
     metrics::counter!(RECORDS, "stage" => stage.to_owned()).increment(n_records as u64);
     metrics::histogram!(BATCH_SECONDS, "stage" => stage.to_owned()).record(took.as_secs_f64());

@@ -5,6 +5,7 @@
     reason = "a test that fails should stop where it fails, in its helpers too"
 )]
 
+mod embed;
 mod flow;
 mod imports;
 mod index;
