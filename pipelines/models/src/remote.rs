@@ -5,6 +5,7 @@ mod wire;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::Deserialize;
 use telesift_ports::embedder::{EmbedError, Embedder, EmbeddingCost, EmbeddingModel, Purpose};
 
 use crate::{
@@ -43,7 +44,8 @@ pub struct RemoteModel {
 }
 
 /// A key that neither logs nor errors show.
-#[derive(Clone)]
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
 pub struct Secret(pub String);
 
 impl std::fmt::Debug for Secret {

@@ -1,5 +1,6 @@
 //! The command line: what can be asked of telesift, and how.
 
+mod models;
 mod replays;
 mod rules;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use models::{ModelsAction, ModelsArgs, PullArgs};
 pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs};
 pub(crate) use rules::{LearnArgs, RulesAction, RulesArgs};
 
@@ -69,6 +71,8 @@ pub(crate) enum Command {
     Feedback(FeedbackArgs),
     /// Make, list and revoke API keys.
     Keys(KeysArgs),
+    /// Bring and list embedding models, without a server.
+    Models(ModelsArgs),
     /// Measure on labelled messages, without a server.
     Eval(EvalArgs),
     /// Check the installation and the running server, and say what to do.

@@ -8,6 +8,7 @@ pub(crate) mod feedback;
 mod filters;
 pub(crate) mod import;
 pub(crate) mod keys;
+pub(crate) mod models;
 mod print;
 pub(crate) mod replay;
 pub(crate) mod rules;

@@ -1,5 +1,6 @@
 //! The whole flow, wired from top to bottom: sources, log, screen, messages, index, store.
 
+pub(crate) mod embed;
 mod replays;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -8,7 +9,6 @@ use anyhow::{Context, Result};
 use telesift_catalog::{CatalogConfig, Location, SqlCatalog};
 use telesift_engine::{ChainSpec, EngineChain, ModuleSpec, NativeExplainer, NativeRules};
 use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
-use telesift_models::HashEmbedder;
 use telesift_ports::{
     Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays, RuleReader,
     RuleSets, SmartModuleChain, SystemClock,
@@ -51,7 +51,8 @@ impl Flow {
     ///
     /// ```text
     /// imports ─► telegram-raw ─► screen (SmartModules) ─► messages ─┬─► index ─► message store ◄── labels ◄── decisions
-    ///                              ▲                                └─► stories ─► stories ─► story-catalog ─► catalog
+    ///                              ▲                                │             embed ◄─► message store
+    ///                              │                                └─► stories ─► stories ─► story-catalog ─► catalog
     ///           rules ─► decisions (from which offset on)
     /// ```
     pub(crate) async fn start(config: &Config, data_dir: &Path, tasks: &mut Tasks) -> Result<Self> {
@@ -65,7 +66,7 @@ impl Flow {
         // The stores.
         let database = Arc::new(open_catalog(config, data_dir).await?);
         let catalog: Arc<dyn Catalog> = database.clone();
-        let embedder: Arc<dyn Embedder> = Arc::new(HashEmbedder::default());
+        let embedder = embed::open(config, data_dir).await?;
         let store: Arc<dyn MessageStore> =
             Arc::new(open_store(config, data_dir, &*embedder).await?);
 
@@ -166,7 +167,7 @@ impl Flow {
         let consumer = Consumer {
             log: log.clone(),
             stage: index::STAGE,
-            inputs,
+            inputs: inputs.clone(),
             limits: ReadLimits {
                 max_records: config.index.batch_records,
                 ..ReadLimits::default()
@@ -176,6 +177,8 @@ impl Flow {
         tasks.spawn(index::STAGE, move |stop| async move {
             Ok(consumer.run(index, stop).await?)
         });
+        embed::start(config, &log, &store, &embedder, &clock, inputs, tasks);
+
         // decisions ─► labels ─► catalog, store.
         for input in partitions(&*log, Topic::DECISIONS).await? {
             let projection = LabelProjection::new(

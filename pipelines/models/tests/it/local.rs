@@ -44,6 +44,56 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
+#[derive(Deserialize)]
+struct Expected {
+    texts: Vec<String>,
+    vectors: Vec<Vec<f32>>,
+}
+
+fn tiny() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny")
+}
+
+#[tokio::test]
+async fn the_arithmetic_is_that_of_the_reference() {
+    let model = LocalEmbedder::load(&tiny(), None).unwrap();
+    let expected = std::fs::read(tiny().join("expected.json")).unwrap();
+    let expected: Expected = serde_json::from_slice(&expected).unwrap();
+    let texts: Vec<&str> = expected.texts.iter().map(String::as_str).collect();
+    let vectors = model.embed(&texts, Purpose::Passage).await.unwrap();
+    for ((text, vector), wanted) in texts.iter().zip(&vectors).zip(&expected.vectors) {
+        let similarity = cosine(vector, wanted);
+        assert!(similarity > 0.99999, "{similarity}: {text}");
+    }
+}
+
+#[test]
+fn the_name_of_a_model_is_that_of_its_folder_and_of_what_is_in_it() {
+    let id = LocalEmbedder::load(&tiny(), None).unwrap().model().id.clone();
+    assert!(id.starts_with("tiny@") && id.len() == "tiny@".len() + 12, "{id}");
+    let other = tempfile::tempdir().unwrap();
+    let folder = other.path().join("tiny");
+    std::fs::create_dir(&folder).unwrap();
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        std::fs::copy(tiny().join(file), folder.join(file)).unwrap();
+    }
+    // Without `sentence_bert_config.json` it reads longer texts: other vectors, another model.
+    let other = LocalEmbedder::load(&folder, None).unwrap().model().id.clone();
+    assert!(other.starts_with("tiny@") && other != id, "{other}");
+}
+
+#[test]
+fn broken_weights_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["config.json", "tokenizer.json"] {
+        std::fs::copy(tiny().join(file), folder.path().join(file)).unwrap();
+    }
+    let weights = folder.path().join("model.safetensors");
+    std::fs::write(&weights, b"not weights").unwrap();
+    let error = LocalEmbedder::load(folder.path(), None).unwrap_err();
+    assert!(error.to_string().contains("model.safetensors"), "{error}");
+}
+
 #[test]
 fn vectors_equal_those_of_the_library_the_model_was_made_with() {
     let Some(folder) = model() else { return };
