@@ -10,6 +10,7 @@ mod crash;
 mod demo;
 mod feedback;
 mod imports;
+mod models;
 mod provenance;
 mod replays;
 mod rules;
