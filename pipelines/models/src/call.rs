@@ -4,13 +4,16 @@ mod breaker;
 mod endpoint;
 mod error;
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::{Client, RequestBuilder, Response, redirect};
 use serde::Serialize;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::sync::Semaphore;
 
 use crate::telemetry;
 use breaker::Breaker;
@@ -161,13 +164,13 @@ impl Caller {
     async fn attempt(&self, request: RequestBuilder) -> Result<Vec<u8>, CallError> {
         // Never closed while `self` lives.
         let _slot = self.slots.acquire().await.map_err(|_| CallError::Setup)?;
-        let permit = self.breaker.enter()?;
         let started = Instant::now();
+        let permit = self.breaker.enter(started)?;
         let outcome = self.send(request).await;
         let label = outcome.as_ref().map_or_else(CallError::label, |_| "ok");
         telemetry::call(&self.provider, label, started.elapsed());
         let is_open = match &outcome {
-            Err(error) if error.counts_against_provider() => permit.failed(),
+            Err(error) if error.counts_against_provider() => permit.failed(Instant::now()),
             _ => permit.worked(),
         };
         telemetry::breaker(&self.provider, is_open);

@@ -85,12 +85,12 @@ impl RemoteEmbedder {
             RemoteKind::OpenAi => "embeddings",
             RemoteKind::Ollama => "api/embed",
         };
-        let answer = self.caller.post(path, &body, n_tokens, |request| {
-            match &self.remote.key {
+        let answer = self
+            .caller
+            .post(path, &body, n_tokens, |request| match &self.remote.key {
                 Some(key) => request.bearer_auth(&key.0),
                 None => request,
-            }
-        });
+            });
         let vectors = wire::answer(self.remote.kind, &answer.await?)?;
         wire::check(vectors, texts.len(), self.remote.dimensions)
     }
@@ -134,7 +134,12 @@ impl Embedder for RemoteEmbedder {
         for part in told.chunks(MAX_TEXTS) {
             let sent: Vec<String> = part
                 .iter()
-                .map(|&i| prefix.chars().chain(texts[i].chars().take(MAX_CHARS)).collect())
+                .map(|&i| {
+                    prefix
+                        .chars()
+                        .chain(texts[i].chars().take(MAX_CHARS))
+                        .collect()
+                })
                 .collect();
             let found = self.call(&sent).await.map_err(|e| self.error(e))?;
             for (&i, vector) in part.iter().zip(found) {

@@ -1,7 +1,11 @@
 //! Messages without a vector in, their vectors out: behind the store, newest signals first, so that text search never
 //! waits.
 
-use std::{collections::{HashMap, HashSet}, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::future::select_all;
@@ -183,9 +187,9 @@ impl Embed {
     async fn probe(&self) -> Result<(), StageError> {
         match self.embedder.embed(&[PROBE], Purpose::Passage).await {
             Ok(_) => Ok(()),
-            Err(EmbedError::Refused { model, reason } | EmbedError::Unavailable { model, reason }) => {
-                Err(EmbedError::Unavailable { model, reason }.into())
-            }
+            Err(
+                EmbedError::Refused { model, reason } | EmbedError::Unavailable { model, reason },
+            ) => Err(EmbedError::Unavailable { model, reason }.into()),
         }
     }
 

@@ -2,10 +2,8 @@
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
-
-use tokio::time::Instant;
 
 use super::CallError;
 
@@ -29,6 +27,7 @@ enum State {
 #[must_use]
 pub(super) struct Permit<'a> {
     breaker: &'a Breaker,
+    entered: Instant,
     is_settled: bool,
 }
 
@@ -42,9 +41,8 @@ impl Breaker {
     }
 
     /// Lets a call through, or says how long to wait.
-    pub(super) fn enter(&self) -> Result<Permit<'_>, CallError> {
+    pub(super) fn enter(&self, now: Instant) -> Result<Permit<'_>, CallError> {
         let mut state = self.state();
-        let now = Instant::now();
         match *state {
             State::Closed { .. } => {}
             State::Open { until } if until > now => {
@@ -55,6 +53,7 @@ impl Breaker {
         }
         Ok(Permit {
             breaker: self,
+            entered: now,
             is_settled: false,
         })
     }
@@ -73,11 +72,11 @@ impl Permit<'_> {
     }
 
     /// It did not. Returns whether the breaker is open now.
-    pub(super) fn failed(mut self) -> bool {
+    pub(super) fn failed(mut self, now: Instant) -> bool {
         self.is_settled = true;
         let mut state = self.breaker.state();
         let open = State::Open {
-            until: Instant::now() + self.breaker.rest,
+            until: now + self.breaker.rest,
         };
         *state = match *state {
             State::Closed { n_failures } if n_failures + 1 < self.breaker.most_failures => {
@@ -101,7 +100,7 @@ impl Drop for Permit<'_> {
         let mut state = self.breaker.state();
         if matches!(*state, State::Trying) {
             *state = State::Open {
-                until: Instant::now(),
+                until: self.entered,
             };
         }
     }
@@ -113,30 +112,32 @@ mod tests {
 
     const REST: Duration = Duration::from_secs(30);
 
-    #[tokio::test(start_paused = true)]
-    async fn opens_after_failures_in_a_row_and_lets_one_try() {
+    #[test]
+    fn opens_after_failures_in_a_row_and_lets_one_try() {
         let breaker = Breaker::new(2, REST);
-        assert!(!breaker.enter().unwrap().failed());
-        assert!(!breaker.enter().unwrap().worked());
-        assert!(!breaker.enter().unwrap().failed());
-        assert!(breaker.enter().unwrap().failed());
-        assert!(matches!(breaker.enter(), Err(CallError::Held { wait }) if wait <= REST));
-        tokio::time::advance(REST).await;
-        let trying = breaker.enter().unwrap();
-        assert!(breaker.enter().is_err(), "only one tries");
-        assert!(trying.failed());
-        assert!(breaker.enter().is_err(), "its failure opens it again");
-        tokio::time::advance(REST).await;
-        assert!(!breaker.enter().unwrap().worked());
-        assert!(breaker.enter().is_ok());
+        let mut now = Instant::now();
+        assert!(!breaker.enter(now).unwrap().failed(now));
+        assert!(!breaker.enter(now).unwrap().worked());
+        assert!(!breaker.enter(now).unwrap().failed(now));
+        assert!(breaker.enter(now).unwrap().failed(now));
+        assert!(matches!(breaker.enter(now), Err(CallError::Held { wait }) if wait == REST));
+        now += REST;
+        let trying = breaker.enter(now).unwrap();
+        assert!(breaker.enter(now).is_err(), "only one tries");
+        assert!(trying.failed(now));
+        assert!(breaker.enter(now).is_err(), "its failure opens it again");
+        now += REST;
+        assert!(!breaker.enter(now).unwrap().worked());
+        assert!(breaker.enter(now).is_ok());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_cancelled_try_lets_another_try() {
+    #[test]
+    fn a_cancelled_try_lets_another_try() {
         let breaker = Breaker::new(1, REST);
-        assert!(breaker.enter().unwrap().failed());
-        tokio::time::advance(REST).await;
-        drop(breaker.enter().unwrap());
-        assert!(breaker.enter().is_ok());
+        let mut now = Instant::now();
+        assert!(breaker.enter(now).unwrap().failed(now));
+        now += REST;
+        drop(breaker.enter(now).unwrap());
+        assert!(breaker.enter(now).is_ok());
     }
 }

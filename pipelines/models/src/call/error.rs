@@ -142,8 +142,7 @@ fn retry_after_of(response: &Response) -> Option<Duration> {
         response.status(),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
     );
-    (is_asked_for && (0.0..=86_400.0).contains(&seconds))
-        .then(|| Duration::from_secs_f64(seconds))
+    (is_asked_for && (0.0..=86_400.0).contains(&seconds)).then(|| Duration::from_secs_f64(seconds))
 }
 
 /// `error.code`, else `error.type`, where it is one short word.
@@ -163,7 +162,9 @@ fn code_of(body: &[u8]) -> Option<String> {
     let code = detail.code.and_then(|c| c.as_str().map(str::to_owned));
     let is_word = |c: &String| {
         let mut bytes = c.bytes();
-        !c.is_empty() && c.len() <= MAX_CODE && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        !c.is_empty()
+            && c.len() <= MAX_CODE
+            && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
     };
     code.filter(is_word).or(detail.r#type.filter(is_word))
 }

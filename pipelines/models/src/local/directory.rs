@@ -198,7 +198,10 @@ mod tests {
         )
         .unwrap();
         let error = read(folder.path(), None).err().unwrap().to_string();
-        assert!(error.contains("`llama`") && error.contains("BERT"), "{error}");
+        assert!(
+            error.contains("`llama`") && error.contains("BERT"),
+            "{error}"
+        );
     }
 
     #[test]

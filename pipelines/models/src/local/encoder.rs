@@ -34,11 +34,7 @@ impl Encoder {
     }
 
     /// The token ids of each text, special tokens included, cut at the model's longest input.
-    pub(super) fn tokens(
-        &self,
-        texts: &[&str],
-        purpose: Purpose,
-    ) -> Result<Vec<Vec<u32>>, String> {
+    pub(super) fn tokens(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<u32>>, String> {
         let prefix = match purpose {
             Purpose::Passage => &self.prefixes.passage,
             Purpose::Query => &self.prefixes.query,
@@ -72,9 +68,7 @@ impl Encoder {
         }
         let ids = Tensor::from_vec(ids, shape, &Device::Cpu)?;
         let mask = Tensor::from_vec(mask, shape, &Device::Cpu)?;
-        let hidden = self
-            .bert
-            .forward(&ids, &ids.zeros_like()?, Some(&mask))?;
+        let hidden = self.bert.forward(&ids, &ids.zeros_like()?, Some(&mask))?;
         pooled(&hidden, &mask)?.to_vec2()
     }
 }

@@ -27,7 +27,10 @@ impl Fixture {
             .chunks_exact(4)
             .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
             .collect();
-        floats.chunks(self.dimensions).map(<[f32]>::to_vec).collect()
+        floats
+            .chunks(self.dimensions)
+            .map(<[f32]>::to_vec)
+            .collect()
     }
 }
 
@@ -69,8 +72,15 @@ async fn the_arithmetic_is_that_of_the_reference() {
 
 #[test]
 fn the_name_of_a_model_is_that_of_its_folder_and_of_what_is_in_it() {
-    let id = LocalEmbedder::load(&tiny(), None).unwrap().model().id.clone();
-    assert!(id.starts_with("tiny@") && id.len() == "tiny@".len() + 12, "{id}");
+    let id = LocalEmbedder::load(&tiny(), None)
+        .unwrap()
+        .model()
+        .id
+        .clone();
+    assert!(
+        id.starts_with("tiny@") && id.len() == "tiny@".len() + 12,
+        "{id}"
+    );
     let other = tempfile::tempdir().unwrap();
     let folder = other.path().join("tiny");
     std::fs::create_dir(&folder).unwrap();
@@ -78,7 +88,11 @@ fn the_name_of_a_model_is_that_of_its_folder_and_of_what_is_in_it() {
         std::fs::copy(tiny().join(file), folder.join(file)).unwrap();
     }
     // Without `sentence_bert_config.json` it reads longer texts: other vectors, another model.
-    let other = LocalEmbedder::load(&folder, None).unwrap().model().id.clone();
+    let other = LocalEmbedder::load(&folder, None)
+        .unwrap()
+        .model()
+        .id
+        .clone();
     assert!(other.starts_with("tiny@") && other != id, "{other}");
 }
 
@@ -100,7 +114,10 @@ fn vectors_equal_those_of_the_library_the_model_was_made_with() {
     let fixture = fixture();
     let weights = std::fs::read(folder.join("model.safetensors")).unwrap();
     let found = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&weights));
-    assert_eq!(found, fixture.model_sha256, "TELESIFT_TEST_MODEL is another model");
+    assert_eq!(
+        found, fixture.model_sha256,
+        "TELESIFT_TEST_MODEL is another model"
+    );
     let model = LocalEmbedder::load(&folder, None).unwrap();
     assert_eq!(model.model().dimensions, 384);
     let texts: Vec<&str> = fixture.texts.iter().map(String::as_str).collect();
@@ -137,7 +154,9 @@ fn prefixes_are_part_of_the_model_and_of_its_name() {
     assert_ne!(plain.model().id, prefixed.model().id);
     let query = prefixed.vectors(&["a ferry"], Purpose::Query).unwrap();
     let passage = prefixed.vectors(&["a ferry"], Purpose::Passage).unwrap();
-    let by_hand = plain.vectors(&["query: a ferry"], Purpose::Passage).unwrap();
+    let by_hand = plain
+        .vectors(&["query: a ferry"], Purpose::Passage)
+        .unwrap();
     assert!(cosine(&query[0], &by_hand[0]) > 0.9999);
     assert!(cosine(&query[0], &passage[0]) < 0.9999);
 }

@@ -50,7 +50,10 @@ async fn an_openai_compatible_endpoint_is_asked_as_it_wants() {
     assert_eq!(vectors, [[0.6, 0.8], [0.0, 1.0]], "by index, of length 1");
     provider.last(|seen| {
         assert_eq!(seen.path, "/base/embeddings");
-        assert_eq!(seen.authorization.as_deref(), Some("Bearer sk-a-secret-key"));
+        assert_eq!(
+            seen.authorization.as_deref(),
+            Some("Bearer sk-a-secret-key")
+        );
         assert_eq!(seen.body["model"], "small");
         assert_eq!(seen.body["input"], json!(["p: one", "p: two"]));
     });
@@ -66,7 +69,11 @@ async fn ollama_is_asked_as_it_wants() {
     assert_eq!(vectors, [[0.0, 0.0], [0.0, 1.0], [0.0, 0.0]]);
     provider.last(|seen| {
         assert_eq!(seen.path, "/base/api/embed");
-        assert_eq!(seen.body["input"], json!(["q: one"]), "nothing empty is sent");
+        assert_eq!(
+            seen.body["input"],
+            json!(["q: one"]),
+            "nothing empty is sent"
+        );
     });
 }
 
@@ -135,10 +142,16 @@ async fn neither_key_nor_text_stands_in_an_error() {
     let (_provider, url) = Provider::start(vec![Answer::Status(401, body, None)]).await;
     let embedder = embedder(&url, RemoteKind::OpenAi, hasty());
     let error = embed(&embedder).await.unwrap_err();
-    assert!(error.is_retryable(), "a key can be mended; no text is to blame");
+    assert!(
+        error.is_retryable(),
+        "a key can be mended; no text is to blame"
+    );
     let shown = format!("{error} {error:?} {embedder:?}");
     assert!(shown.contains("status 401 (invalid_api_key)"), "{shown}");
-    assert!(!shown.contains("secret-key") && !shown.contains("text one"), "{shown}");
+    assert!(
+        !shown.contains("secret-key") && !shown.contains("text one"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
@@ -149,7 +162,12 @@ async fn an_answer_beyond_the_limit_is_not_read() {
         ..hasty()
     };
     let error = embed(&embedder(&url, RemoteKind::OpenAi, policy)).await;
-    assert!(error.unwrap_err().to_string().contains("exceeds 1000 bytes"));
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("exceeds 1000 bytes")
+    );
 }
 
 #[tokio::test]
@@ -164,7 +182,10 @@ async fn after_failures_in_a_row_the_provider_is_left_alone() {
     };
     let embedder = embedder(&url, RemoteKind::OpenAi, policy);
     let error = embed(&embedder).await.unwrap_err();
-    assert!(error.is_retryable() && error.to_string().contains("held back"), "{error}");
+    assert!(
+        error.is_retryable() && error.to_string().contains("held back"),
+        "{error}"
+    );
     assert!(embed(&embedder).await.unwrap_err().is_retryable());
     assert_eq!(provider.n_seen(), 3, "nobody calls while it rests");
 }

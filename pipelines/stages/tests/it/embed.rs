@@ -153,7 +153,10 @@ async fn a_refused_text_becomes_a_dead_letter_and_the_others_go_on() {
     let model = Model::new();
     let is_done = async || flow.n_waiting().await == 1 && !flow.dead_letters().await.is_empty();
     flow.embed(&model, 100, is_done).await;
-    assert_eq!(model.texts().iter().filter(|t| t.contains("good")).count(), 19);
+    assert_eq!(
+        model.texts().iter().filter(|t| t.contains("good")).count(),
+        19
+    );
     let letter = (7, DeadLetterCode::ModelRefused, 1);
     assert_eq!(flow.dead_letters().await, [letter]);
     // After a restart it is tried again; the letter stays one.
@@ -202,7 +205,8 @@ async fn news_in_the_log_wakes_it() {
     let bring = async {
         let batch = vec![stored(1, Class::Signal, "fresh")];
         flow.store.apply(batch).await.unwrap();
-        flow.append(Topic::MESSAGES, &[message(1, 0, "fresh")]).await;
+        flow.append(Topic::MESSAGES, &[message(1, 0, "fresh")])
+            .await;
     };
     let embed = flow.embed(&model, 10, async || !model.texts().is_empty());
     tokio::join!(bring, embed);

@@ -53,7 +53,10 @@ impl Embed {
             "embed.model must name the model: a folder for `local`, the provider's name for it for `openai` and `ollama`"
         );
         if self.kind.remote().is_some() {
-            ensure!(!self.url.is_empty(), "embed.url must name the provider's address");
+            ensure!(
+                !self.url.is_empty(),
+                "embed.url must name the provider's address"
+            );
             ensure!(
                 self.dimensions >= 1,
                 "embed.dimensions must say how many floats a vector of `{}` has",

@@ -63,7 +63,10 @@ async fn a_model_comes_from_the_hub_and_is_listed() {
     let pulled = pull(&home, "some/tiny").await;
     assert!(pulled.status.success(), "{}", text(&pulled.stderr));
     let said = text(&pulled.stdout);
-    assert!(said.contains("tiny: 16 floats") && said.contains("kind = \"local\""), "{said}");
+    assert!(
+        said.contains("tiny: 16 floats") && said.contains("kind = \"local\""),
+        "{said}"
+    );
     let listed = text(&run(&home, &["models", "list"]).stdout);
     assert_eq!(listed.trim(), "tiny  1 MB");
     let again = run(&home, &["models", "pull", "some/tiny"]);
@@ -77,7 +80,12 @@ async fn a_model_the_hub_does_not_have_leaves_nothing() {
     let pulled = pull(&home, "some/other").await;
     assert_eq!(pulled.status.code(), Some(1));
     assert!(text(&pulled.stderr).contains("`some/other` at `main` has no config.json"));
-    assert_eq!(std::fs::read_dir(home.path().join("models")).unwrap().count(), 0);
+    assert_eq!(
+        std::fs::read_dir(home.path().join("models"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 #[test]
@@ -88,7 +96,12 @@ fn a_folder_is_taken_if_its_weights_are_the_ones_asked_for() {
     let wrong = run(&home, &["models", "pull", "--from", from, "--sha256", "00"]);
     assert_eq!(wrong.status.code(), Some(1));
     assert!(text(&wrong.stderr).contains("nothing was kept"));
-    assert_eq!(std::fs::read_dir(home.path().join("models")).unwrap().count(), 0);
+    assert_eq!(
+        std::fs::read_dir(home.path().join("models"))
+            .unwrap()
+            .count(),
+        0
+    );
     let taken = run(&home, &["models", "pull", "--from", from, "--json"]);
     assert!(taken.status.success(), "{}", text(&taken.stderr));
     let said: Value = serde_json::from_slice(&taken.stdout).unwrap();
@@ -138,7 +151,8 @@ async fn vectors_of_a_local_model_follow_behind_and_are_searched() {
         // A text is nearest to itself; found as soon as its vector is there.
         let found = server
             .until(|| async {
-                let body = json!({"query": wanted, "mode": "vector", "filter": {"include_noise": true}});
+                let body =
+                    json!({"query": wanted, "mode": "vector", "filter": {"include_noise": true}});
                 let request = server.request(Method::POST, "/v1/search").json(&body);
                 let answer: Value = request.send().await.unwrap().json().await.unwrap();
                 let best = answer["hits"].as_array().unwrap().first()?.clone();

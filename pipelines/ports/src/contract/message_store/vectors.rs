@@ -5,9 +5,7 @@ use telesift_schemas::{Class, Message, MessageKind, Offset};
 use super::fixtures::{
     direction, edited, key, keys, message, model, plain, store_all, text_request, turned,
 };
-use crate::message_store::{
-    Applied, Error, MessageStore, SearchMode, SearchRequest, VersionLabel,
-};
+use crate::message_store::{Applied, Error, MessageStore, SearchMode, SearchRequest, VersionLabel};
 
 fn vector_request(turn: f32, limit: usize) -> SearchRequest {
     SearchRequest {

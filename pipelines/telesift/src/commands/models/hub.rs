@@ -99,7 +99,9 @@ impl Hub {
 
 /// An answer that no retry changes.
 #[derive(Debug, thiserror::Error)]
-#[error("the hub answers {0}; a model that needs an account cannot be brought this way: download it and use --from")]
+#[error(
+    "the hub answers {0}; a model that needs an account cannot be brought this way: download it and use --from"
+)]
 struct Refused(StatusCode);
 
 async fn write(mut response: Response, to: &Path, file: &str, is_quiet: bool) -> Result<()> {
