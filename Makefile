@@ -19,7 +19,9 @@ setup:
 
 demo: setup
 	$(CARGO) build --locked -p telesift
-	@$${CARGO_TARGET_DIR:-target}/debug/telesift demo $(DEMO_ARGS)
+	@model=$$(./deploy/model.sh); \
+	if [ -n "$$model" ]; then export TELESIFT__EMBED__KIND=local TELESIFT__EMBED__MODEL="$$model"; fi; \
+	exec $${CARGO_TARGET_DIR:-target}/debug/telesift demo $(DEMO_ARGS)
 
 test: setup
 ifeq ($(NEXTEST),yes)

@@ -14,7 +14,7 @@ use telesift_api::{AlwaysHealthy, ApiConfig, ApiState, KeyRequest, TailConfig, i
 use telesift_ports::{
     Catalog, Embedder, Explainer, MessageStore, RecordLog,
     catalog::Scope,
-    embedder::{EmbedError, EmbeddingModel},
+    embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     explain::{Explanation, Factor, SpamExplanation},
     memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryStore},
     message_store::IndexedMessage,
@@ -359,7 +359,11 @@ impl Embedder for CountingEmbedder {
         &MODEL
     }
 
-    async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn cost(&self) -> EmbeddingCost {
+        EmbeddingCost::Negligible
+    }
+
+    async fn embed(&self, texts: &[&str], _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
         Ok(texts.iter().map(|t| vector(t)).collect())
     }
 }

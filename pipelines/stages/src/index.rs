@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use telesift_ports::{
     Catalog, Clock, Embedder, MessageStore, RecordLog,
+    embedder::{EmbeddingCost, Purpose},
     ledger::{Counters, Fate, StageState},
     message_store::{self, IndexedMessage},
     record_log::{StoredRecord, Transaction},
@@ -77,7 +78,7 @@ impl Index {
         Ok(())
     }
 
-    /// Parses and embeds what can be indexed; the rest is to be refused.
+    /// Parses, and embeds where that is cheap, what can be indexed; the rest is to be refused.
     async fn prepare<'a>(
         &self,
         inputs: &'a [Input],
@@ -104,9 +105,13 @@ impl Index {
         Ok((candidates, refused))
     }
 
+    /// Vectors that cost next to nothing are made here; others follow behind, so that text search never waits for them.
     async fn embed(&self, candidates: &mut [Candidate<'_>]) -> Result<(), StageError> {
+        if self.embedder.cost() != EmbeddingCost::Negligible {
+            return Ok(());
+        }
         let texts: Vec<&str> = candidates.iter().map(|c| c.message.text.as_str()).collect();
-        let vectors = self.embedder.embed(&texts).await?;
+        let vectors = self.embedder.embed(&texts, Purpose::Passage).await?;
         for (candidate, vector) in candidates.iter_mut().zip(vectors) {
             candidate.vector = (!candidate.message.text.is_empty()).then_some(vector);
         }

@@ -34,6 +34,11 @@ pub(crate) fn updates(bot: &str, taken: &Taken) {
     for (outcome, n) in outcomes.into_iter().filter(|(_, n)| *n > 0) {
         metrics::counter!(UPDATES, "bot" => bot.to_owned(), "outcome" => outcome).increment(n);
     }
+/// Inputs that wait, by how urgent they are; label `class`.
+pub(crate) const BACKLOG: &str = "telesift_stage_backlog_records";
+
+pub(crate) fn backlog(stage: &str, class: &'static str, n: u64) {
+    metrics::gauge!(BACKLOG, "stage" => stage.to_owned(), "class" => class).set(n as f64);
 }
 
 pub(crate) fn batch(stage: &str, n_records: usize, took: Duration) {

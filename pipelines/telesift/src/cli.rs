@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod bots;
+mod models;
 mod replays;
 mod rules;
 
@@ -13,6 +14,7 @@ pub(crate) use dead_letters::{
     DeadLettersAction, DeadLettersArgs, ListLetters, OfLetters, RetryLetters,
 };
 pub(crate) use bots::{BotsAction, BotsArgs, GapsArgs, NewBot};
+pub(crate) use models::{ModelsAction, ModelsArgs, PullArgs};
 pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs};
 pub(crate) use rules::{LearnArgs, RulesAction, RulesArgs};
 
@@ -81,6 +83,8 @@ pub(crate) enum Command {
     Keys(KeysArgs),
     /// Show who administered what: keys, rules, imports, replays, labels taken back.
     Audit(AuditArgs),
+    /// Bring and list embedding models, without a server.
+    Models(ModelsArgs),
     /// Measure on labelled messages, without a server.
     Eval(EvalArgs),
     /// Check the installation and the running server, and say what to do.

@@ -11,6 +11,7 @@ mod filters;
 pub(crate) mod gaps;
 pub(crate) mod import;
 pub(crate) mod keys;
+pub(crate) mod models;
 mod print;
 pub(crate) mod replay;
 pub(crate) mod rules;

@@ -1,5 +1,6 @@
 //! Configuration: the embedded default, then a file, then the environment; unknown keys are refused with the nearest name.
 
+mod embed;
 mod merge;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use telesift_api::{LimitsConfig, Network};
 use telesift_ports::record_log::Retention;
+
+pub(crate) use embed::{Embed, EmbedKind};
 
 /// The default configuration, every key documented: `deploy/telesift.toml`.
 pub(crate) const DEFAULTS: &str = include_str!("../../../deploy/telesift.toml");
@@ -26,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     pub(crate) catalog: Catalog,
     pub(crate) index: Index,
+    pub(crate) embed: Embed,
     pub(crate) import: Import,
     pub(crate) telegram: Telegram,
     pub(crate) telemetry: Telemetry,
@@ -234,6 +238,7 @@ impl Config {
             self.screen.memory_limit_mib >= 8,
             "screen.memory_limit_mib must be at least 8"
         );
+        self.embed.check()?;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The whole flow, wired from top to bottom: sources, log, screen, messages, index, store.
 
 mod bots;
+pub(crate) mod embed;
 mod reactions;
 mod replays;
 
@@ -10,7 +11,6 @@ use anyhow::{Context, Result};
 use telesift_catalog::{CatalogConfig, KeySource, Location, SecretKey, SqlCatalog};
 use telesift_engine::{ChainSpec, EngineChain, ModuleSpec, NativeExplainer, NativeRules};
 use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
-use telesift_models::HashEmbedder;
 use telesift_ports::{
     Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays,
     RuleReader, RuleSets, SmartModuleChain, SystemClock,
@@ -55,8 +55,9 @@ impl Flow {
     ///
     /// ```text
     /// imports ─┬─► telegram-raw ─► screen (SmartModules) ─► messages ─┬─► index ─► message store ◄── labels ◄── decisions
-    /// bots    ─┘                     ▲            │                   └─► stories ─► stories ─► story-catalog ─► catalog
-    ///           rules ─► decisions   │            └─► reactions ─► catalog
+    /// bots    ─┘                     ▲            │                   │              ▲ embed
+    ///                                │            │                   └─► stories ─► stories ─► story-catalog ─► catalog
+    ///           rules ─► decisions ──┘            └─► reactions ─► catalog
     ///           (from which offset on)
     /// ```
     pub(crate) async fn start(config: &Config, data_dir: &Path, tasks: &mut Tasks) -> Result<Self> {
@@ -77,7 +78,7 @@ impl Flow {
         // The stores.
         let database = Arc::new(open_catalog(config, data_dir).await?);
         let catalog: Arc<dyn Catalog> = database.clone();
-        let embedder: Arc<dyn Embedder> = Arc::new(HashEmbedder::default());
+        let embedder = embed::open(config, data_dir).await?;
         let store: Arc<dyn MessageStore> =
             Arc::new(open_store(config, data_dir, &*embedder).await?);
 
@@ -185,7 +186,7 @@ impl Flow {
         let consumer = Consumer {
             log: log.clone(),
             stage: index::STAGE,
-            inputs,
+            inputs: inputs.clone(),
             limits: ReadLimits {
                 max_records: config.index.batch_records,
                 ..ReadLimits::default()
@@ -195,6 +196,8 @@ impl Flow {
         tasks.spawn(index::STAGE, move |stop| async move {
             Ok(consumer.run(index, stop).await?)
         });
+        embed::start(config, &log, &store, &embedder, &clock, inputs, tasks);
+
         // decisions ─► labels ─► catalog, store.
         for input in partitions(&*log, Topic::DECISIONS).await? {
             let projection = LabelProjection::new(

@@ -6,6 +6,7 @@
 )]
 
 mod dead_letters;
+mod embed;
 mod flow;
 mod imports;
 mod index;

@@ -14,6 +14,7 @@ mod feedback;
 #[cfg(feature = "test-guests")]
 mod guests;
 mod imports;
+mod models;
 mod provenance;
 mod replays;
 mod rules;
