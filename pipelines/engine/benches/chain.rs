@@ -70,7 +70,11 @@ fn measure(name: &str, raws: &[Vec<u8>], asked: u32) {
         for batch in [1, 100, 1000] {
             let path = format!("{}, engine", modules.join(" + "));
             let is_asked = modules.len() == 2 && batch == 100;
-            let asked = is_asked.then(|| asked.to_string()).unwrap_or_default();
+            let asked = if is_asked {
+                asked.to_string()
+            } else {
+                String::new()
+            };
             let rate = engine_rate(raws, modules, batch);
             line(&path, &batch.to_string(), rate, &asked);
         }
