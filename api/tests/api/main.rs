@@ -8,9 +8,9 @@
 mod access;
 mod audit;
 mod auth;
-mod bounds;
 mod backpressure;
 mod bots;
+mod bounds;
 mod dead_letters;
 mod desk;
 mod documents;

@@ -3,8 +3,8 @@
 
 mod audit;
 mod labels;
-mod stream_tickets;
 mod reactions;
+mod stream_tickets;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -18,8 +18,8 @@ use crate::{
 
 pub use audit::{AuditFilter, AuditLog, AuditOutcome, AuditRecord};
 pub use labels::{InForce, LABELS_STAGE, Label, LabelFilter, LabelRow, Labels, in_force};
-pub use stream_tickets::{StreamTickets, TicketRow};
 pub use reactions::{ChatLinks, REACTIONS_STAGE, ReactionCatalog, ReactionRow, reaction_counts};
+pub use stream_tickets::{StreamTickets, TicketRow};
 
 /// Small relational state. Everything but credentials can be rebuilt from the log.
 #[async_trait]

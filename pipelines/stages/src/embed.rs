@@ -1,21 +1,19 @@
 //! Messages without a vector in, their vectors out: behind the store, newest signals first, so that text search never
 //! waits.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+mod retries;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::future::select_all;
 use telesift_ports::{
-    Clock, Embedder, MessageStore, RecordLog,
+    Clock, Embedder, MessageStore, RecordLog, dead_letters,
     embedder::{EmbedError, Purpose},
     message_store::{IndexedMessage, searched_text},
     record_log::{StoredRecord, Transaction},
 };
-use telesift_schemas::{Class, DeadLetterCode, Message, MessageKey, TopicPartition};
+use telesift_schemas::{Class, DeadLetterCode, Message, MessageKey, Origin, TopicPartition};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -68,7 +66,7 @@ pub struct Embed {
     clock: Arc<dyn Clock>,
     inputs: Vec<TopicPartition>,
     config: EmbedConfig,
-    refused: HashSet<(MessageKey, i64)>,
+    refused: HashMap<(MessageKey, i64), Origin>,
 }
 
 impl Embed {
@@ -88,7 +86,7 @@ impl Embed {
             clock,
             inputs,
             config,
-            refused: HashSet::new(),
+            refused: HashMap::new(),
         }
     }
 
@@ -115,12 +113,12 @@ impl Embed {
         Ok(())
     }
 
-    /// Embeds the most urgent batch; false if nothing waits.
+    /// Embeds the most urgent batch; false if nothing waits, retries included.
     async fn embed_next(&mut self) -> Result<bool, StageError> {
         for class in self.config.classes.clone() {
             let wanted = self.config.batch.max(1) + self.refused.len();
             let mut waiting = self.store.without_vector(&[class], wanted).await?;
-            waiting.retain(|m| !self.refused.contains(&(m.id, m.edit)));
+            waiting.retain(|m| !self.refused.contains_key(&(m.id, m.edit)));
             waiting.truncate(self.config.batch.max(1));
             let backlog = self.store.count_without_vector(&[class]).await?;
             telemetry::backlog(STAGE, class.as_str(), backlog);
@@ -132,6 +130,7 @@ impl Embed {
                 return Ok(true);
             }
         }
+        self.run_retries().await?;
         Ok(false)
     }
 
@@ -194,38 +193,37 @@ impl Embed {
     }
 
     async fn give_up(&mut self, message: Message, reason: String) -> Result<(), StageError> {
-        if let Some(origin) = &message.origin {
-            let at = TopicPartition::new(origin.topic.clone(), origin.partition);
-            let value = serde_json::to_vec(&message).map_err(|e| StageError::State {
-                key: message.id.to_string(),
-                reason: e.to_string(),
-            })?;
-            let now = self.clock.now();
-            let record = StoredRecord {
-                offset: origin.offset,
-                appended_at: now,
-                key: Bytes::from(message.chat.id.to_string()),
-                value: value.into(),
-            };
-            let refusal = Refusal {
-                code: DeadLetterCode::ModelRefused,
-                message: reason,
-                attempts: 1,
-            };
-            let letter = dead_letter::append(STAGE, &at, &record, refusal, now);
-            self.log.commit(Transaction::appends(vec![letter])).await?;
-        }
+        let Some(origin) = message.origin.clone() else {
+            return Ok(());
+        };
+        let at = TopicPartition::new(origin.topic.clone(), origin.partition);
+        let value = serde_json::to_vec(&message).map_err(|e| StageError::State {
+            key: message.id.to_string(),
+            reason: e.to_string(),
+        })?;
+        let now = self.clock.now();
+        let record = StoredRecord {
+            offset: origin.offset,
+            appended_at: now,
+            key: Bytes::from(message.chat.id.to_string()),
+            value: value.into(),
+        };
+        let refusal = Refusal::new(DeadLetterCode::ModelRefused, reason);
+        let letter = dead_letter::append(STAGE, &at, &record, refusal, now);
+        self.log.commit(Transaction::appends(vec![letter])).await?;
         if self.refused.len() >= MAX_REFUSED {
             self.refused.clear();
         }
-        self.refused.insert((message.id, message.edit));
+        self.refused.insert((message.id, message.edit), origin);
         Ok(())
     }
 
     /// Waits until `messages` moves on and the index had a moment, or for the longest pause.
     async fn wait(&self, shutdown: &CancellationToken) {
         let mut ends = Vec::new();
-        for at in &self.inputs {
+        // A letter somebody wants tried again is news too.
+        let letters = dead_letters::partition();
+        for at in self.inputs.iter().chain([&letters]) {
             if let Ok(bounds) = self.log.bounds(at).await {
                 ends.push((at, bounds.end));
             }

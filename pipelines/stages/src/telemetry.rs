@@ -34,6 +34,8 @@ pub(crate) fn updates(bot: &str, taken: &Taken) {
     for (outcome, n) in outcomes.into_iter().filter(|(_, n)| *n > 0) {
         metrics::counter!(UPDATES, "bot" => bot.to_owned(), "outcome" => outcome).increment(n);
     }
+}
+
 /// Inputs that wait, by how urgent they are; label `class`.
 pub(crate) const BACKLOG: &str = "telesift_stage_backlog_records";
 

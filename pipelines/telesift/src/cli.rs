@@ -1,7 +1,7 @@
 //! The command line: what can be asked of telesift, and how.
 
-mod dead_letters;
 mod bots;
+mod dead_letters;
 mod models;
 mod replays;
 mod rules;
@@ -10,10 +10,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use bots::{BotsAction, BotsArgs, GapsArgs, NewBot};
 pub(crate) use dead_letters::{
     DeadLettersAction, DeadLettersArgs, ListLetters, OfLetters, RetryLetters,
 };
-pub(crate) use bots::{BotsAction, BotsArgs, GapsArgs, NewBot};
 pub(crate) use models::{ModelsAction, ModelsArgs, PullArgs};
 pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs};
 pub(crate) use rules::{LearnArgs, RulesAction, RulesArgs};

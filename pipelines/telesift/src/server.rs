@@ -5,6 +5,7 @@ mod signals;
 mod tasks;
 
 use std::{
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,6 +20,7 @@ use tokio::net::TcpListener;
 use crate::{
     client::{ServerFile, admin_key_file, server_file},
     config::Config,
+    exit::Usage,
     topology::Flow,
 };
 pub(crate) use restart::restart;
@@ -132,9 +134,19 @@ fn api_config(config: &Config) -> ApiConfig {
 
 async fn bind(listen: &str) -> Result<TcpListener> {
     let listen = restart::listen_address().unwrap_or_else(|| listen.to_owned());
-    TcpListener::bind(&listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}"))
+    match TcpListener::bind(&listen).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            Err(anyhow::Error::new(Usage(format!(
+                "`{listen}` is no address to listen on, such as 127.0.0.1:8080"
+            ))))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => anyhow::bail!(
+            "cannot listen on {listen}: another program does; choose another address with --listen (port 0 takes any \
+             free one)"
+        ),
+        Err(error) => Err(error).with_context(|| format!("cannot listen on {listen}")),
+    }
 }
 
 /// Creates the data directory for its owner alone.

@@ -2,9 +2,9 @@
 
 mod audit;
 mod labels;
-mod stream_tickets;
 mod letters;
 mod reactions;
+mod stream_tickets;
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf};
 

@@ -19,7 +19,9 @@ use telesift_schemas::{ChatId, MessageKey, Offset, ReactionsOf, Timestamp};
 
 use crate::{
     bots::BotRow,
-    catalog::{AuditRecord, Catalog, Error, ImportRow, KeyRow, LabelRow, ReactionRow, Result, TicketRow},
+    catalog::{
+        AuditRecord, Catalog, Error, ImportRow, KeyRow, LabelRow, ReactionRow, Result, TicketRow,
+    },
     dead_letters::LetterRow,
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},

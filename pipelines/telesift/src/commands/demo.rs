@@ -37,7 +37,7 @@ pub(crate) fn run(mut connection: Connection, args: ServeArgs) -> Result<()> {
         connection.data_dir = Some(dir);
     }
     if args.config.is_none() {
-        config.telemetry.log = "warn".to_owned();
+        config.telemetry.log = "warn,lance_index=error".to_owned();
     }
     serve::init_tracing(&config);
     let kind = config.embed.kind;
@@ -242,18 +242,35 @@ async fn search(client: &Client, query: &str) -> Result<()> {
 }
 
 fn how_to_go_on(client: &Client, server: &Server) -> Result<()> {
-    let (url, key, dir) = (client.url(), client.key(), server.data_dir.display());
+    let (url, key, program) = (client.url(), client.key(), program());
+    // The other terminal may stand in another folder.
+    let dir = std::path::absolute(&server.data_dir).unwrap_or_else(|_| server.data_dir.clone());
+    let dir = dir.display();
     print::line(format!(
         "Go on, in another terminal:
 
   curl -s -H 'Authorization: Bearer {key}' '{url}/v1/messages?class=signal&limit=5'
   curl -s -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{{\"query\":\"оновлення Postgres\",\"limit\":3}}' '{url}/v1/search'
-  telesift --data-dir '{dir}' search 'парковка в центре'
-  telesift --data-dir '{dir}' tail --from earliest --class signal
-  telesift --data-dir '{dir}' import result.json      # your own Telegram Desktop export, as JSON
+  {program} --data-dir '{dir}' search 'парковка в центре'
+  {program} --data-dir '{dir}' tail --from earliest --class signal
+  {program} --data-dir '{dir}' import result.json      # your own Telegram Desktop export, as JSON
 
 Console  {url}/     API reference  {url}/docs
 API key  {key}     (also in {dir}/admin.key)
 "
     ))
+}
+
+/// How a shell calls this program: by its name where that leads here, else by its path.
+fn program() -> String {
+    let name = "telesift".to_owned();
+    let Ok(here) = std::env::current_exe().and_then(|exe| exe.canonicalize()) else {
+        return name;
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).find_map(|dir| dir.join(&name).canonicalize().ok());
+    match found {
+        Some(found) if found == here => name,
+        _ => format!("'{}'", here.display()),
+    }
 }
