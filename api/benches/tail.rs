@@ -30,7 +30,7 @@ mod tail {
 
 use tail::{bare, clients, served::Served};
 use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
-use telesift_ports::{RecordLog, memory::MemoryLog};
+use telesift_ports::memory::MemoryLog;
 
 /// Messages per second of the latency figure, and for how long.
 const RATE: u64 = 2_000;

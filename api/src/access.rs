@@ -130,6 +130,18 @@ pub(crate) fn route_of(method: &Method, path: &str) -> Option<&'static Route> {
     ROUTES.iter().find(|r| r.method == method && r.path == path)
 }
 
+/// The methods that are classified for a path, as for `Allow`.
+fn methods_of(path: &str) -> String {
+    let mut methods: Vec<&str> = Vec::new();
+    for route in ROUTES.iter().filter(|r| r.path == path) {
+        methods.push(route.method);
+        if route.method == "GET" {
+            methods.push("HEAD");
+        }
+    }
+    methods.join(",")
+}
+
 impl Access {
     /// The scopes of which one is needed, besides `admin`, which has them all.
     fn scopes(self) -> &'static [Scope] {

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::header,
+    http::{StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -13,7 +13,7 @@ use tracing::Instrument;
 use super::{
     Access, Deed, Route,
     audit::{Ended, Pending},
-    route_of,
+    methods_of, route_of,
 };
 use crate::{
     address,
@@ -30,9 +30,14 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
         request.headers(),
         &app.config.trusted_proxies,
     );
+    let pattern = request.extensions().get::<MatchedPath>().cloned();
+    let pattern = pattern.as_ref().map_or("", MatchedPath::as_str);
+    let Some(route) = route_of(request.method(), pattern) else {
+        return unclassified(pattern);
+    };
     let mut request = request;
     let mut standing = None;
-    let mut response = match admit(&app, &mut request, address, &mut standing).await {
+    let mut response = match admit(&app, route, &mut request, address, &mut standing).await {
         Ok(record) => handle(request, next, record).await,
         Err(problem) => problem.into_response(),
     };
@@ -45,16 +50,12 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
 /// Everything that can be refused before the handler runs. Gives the record to be completed, of administration.
 async fn admit(
     app: &Arc<App>,
+    route: &Route,
     request: &mut Request,
     address: Option<IpAddr>,
     standing: &mut Option<Standing>,
 ) -> Result<Option<Pending>> {
     app.limits.address(address)?;
-    let pattern = request.extensions().get::<MatchedPath>().cloned();
-    let pattern = pattern.as_ref().map_or("", MatchedPath::as_str);
-    let route = route_of(request.method(), pattern).ok_or_else(|| {
-        Problem::internal(format!("`{pattern}` is not classified in `access::ROUTES`"))
-    })?;
     check_announced_length(app, route, request)?;
     let is_open = match route.access {
         Access::Open => true,
@@ -69,7 +70,7 @@ async fn admit(
     let may = right(&viewer, route.access);
     let record = match route.deed {
         Deed::Audited(action) if may.is_ok() || app.limits.note_denial(&viewer.key.id) => Some(
-            Pending::new(app, &viewer, action, request, pattern, address),
+            Pending::new(app, &viewer, action, request, route.path, address),
         ),
         _ => None,
     };
@@ -85,6 +86,16 @@ async fn admit(
     }
     request.extensions_mut().insert(viewer);
     Ok(record)
+}
+
+/// What nobody classified answers nobody: a method of a path that has others, or a path that should have been.
+fn unclassified(pattern: &str) -> Response {
+    let methods = methods_of(pattern);
+    if methods.is_empty() {
+        let cause = format!("`{pattern}` is not classified in `access::ROUTES`");
+        return Problem::internal(cause).into_response();
+    }
+    (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, methods)]).into_response()
 }
 
 fn right(viewer: &Viewer, access: Access) -> Result<()> {

@@ -108,11 +108,12 @@ async fn a_ticket_expires_and_dies_with_its_key() {
 async fn a_stream_opened_by_ticket_is_taken_up_again_after_a_restart() {
     let desk = Desk::new().await;
     for n in 0..4 {
-        desk.append(Topic::DECISIONS, 0, "k", n.to_string()).await;
+        desk.append(Topic::DEAD_LETTERS, 0, "k", n.to_string())
+            .await;
     }
     let server = serve(&desk).await;
     let (used, unused) = (ticket(&desk).await, ticket(&desk).await);
-    let path = format!("decisions/tail?from=earliest&ticket={used}");
+    let path = format!("dead-letters/tail?from=earliest&ticket={used}");
     let mut client = Client::open(server, "", &path).await;
     let seen = crate::wire::cursor(&client.records(2).await[1]);
 
@@ -126,7 +127,7 @@ async fn a_stream_opened_by_ticket_is_taken_up_again_after_a_restart() {
         "used, whatever restarts"
     );
     let resumed = [("last-event-id", &*seen)];
-    let other = format!("decisions/tail?ticket={used}");
+    let other = format!("dead-letters/tail?ticket={used}");
     let other = Client::try_open(server, "", &other, &resumed).await;
     assert_eq!(other.err().unwrap().status(), 401, "another stream");
     let mut client = Client::try_open(server, "", &path, &resumed)
@@ -136,7 +137,7 @@ async fn a_stream_opened_by_ticket_is_taken_up_again_after_a_restart() {
     let rest = client.records(2).await;
     assert_eq!((&rest[0]["data"], &rest[1]["data"]), (&json!(2), &json!(3)));
     // One that was not used yet still opens its one stream.
-    let path = format!("decisions/tail?from=earliest&ticket={unused}");
+    let path = format!("dead-letters/tail?from=earliest&ticket={unused}");
     Client::open(server, "", &path).await.records(4).await;
 }
 
