@@ -14,6 +14,8 @@ use std::{
 
 mod tail {
     pub(crate) mod bare;
+    #[path = "../../tests/api/desk/bots.rs"]
+    pub(crate) mod bots;
     pub(crate) mod clients;
     #[path = "../../tests/api/fake_imports.rs"]
     #[expect(
