@@ -92,7 +92,7 @@ impl LocalEmbedder {
         }
         if purpose == Purpose::Query {
             for (vector, (text, tokens)) in vectors.iter_mut().zip(texts.iter().zip(&tokens)) {
-                if !script::is_known(text, tokens.len()) {
+                if !script::is_known(&self.encoder.prefixed(text, purpose), tokens.len()) {
                     vector.fill(0.0);
                 }
             }

@@ -17,7 +17,9 @@ pub(super) fn is_known(text: &str, n_tokens: usize) -> bool {
     if n_letters < 6 || n_letters * 2 < spelt.len() {
         return true;
     }
-    let n_tokens = n_tokens.saturating_sub(SPECIAL_TOKENS).max(1);
+    let is_sign = |c: &char| !c.is_alphanumeric() && !c.is_whitespace();
+    let n_signs = text.chars().filter(is_sign).count();
+    let n_tokens = n_tokens.saturating_sub(SPECIAL_TOKENS + n_signs).max(1);
     n_letters as f64 / n_tokens as f64 >= MIN_LETTERS_PER_TOKEN
 }
 
@@ -31,6 +33,7 @@ mod tests {
         assert!(is_known("parking in the centre", 6));
         assert!(!is_known("парковка в центре", 17));
         assert!(is_known("парковка в центре", 8));
+        assert!(is_known("query: a ferry...", 10));
         assert!(is_known("数据库连接失败", 9));
         assert!(is_known("ok", 3) && is_known("", 2));
     }
