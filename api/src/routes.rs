@@ -6,6 +6,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{state::App, tail};
 
+mod audit;
 mod bots;
 mod chats;
 mod console;
@@ -49,6 +50,8 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(stats::screen))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::one))
+        .routes(routes!(dead_letters::retry))
+        .routes(routes!(dead_letters::retry_many))
         .routes(routes!(replays::list, replays::start))
         .routes(routes!(replays::one))
         .routes(routes!(replays::pause))
@@ -58,6 +61,7 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(replays::switch_back))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
+        .routes(routes!(audit::list))
         .routes(routes!(chats::list))
         .routes(routes!(gaps::list))
         .routes(routes!(bots::list, bots::add))

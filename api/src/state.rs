@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     auth::{KeyRing, LiveKeys, Tickets},
     config::ApiConfig,
+    limits::Limits,
     pins::Pins,
     tail::Hub,
     visible::{Log, Store},
@@ -95,6 +96,9 @@ impl Health for AlwaysHealthy {
     }
 }
 
+/// Closed clients waited for at the same time; each holds a socket and at most one batch of frames.
+const MAX_FAREWELLS: usize = 500;
+
 /// The state every handler gets. Log and store are wrapped: a handler reaches them only as a viewer.
 pub(crate) struct App {
     pub(crate) log: Log,
@@ -111,6 +115,7 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,
     pub(crate) health: Arc<dyn Health>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) limits: Limits,
     pub(crate) keys: KeyRing,
     pub(crate) live_keys: LiveKeys,
     pub(crate) tickets: Tickets,
@@ -119,6 +124,8 @@ pub(crate) struct App {
     pub(crate) requests: Semaphore,
     pub(crate) uploads: Semaphore,
     pub(crate) streams: Arc<Semaphore>,
+    /// Clients that read nothing and are waited for until they hear why they were closed.
+    pub(crate) farewells: Arc<Semaphore>,
 }
 
 impl App {
@@ -127,13 +134,15 @@ impl App {
         let tail = &config.tail;
         Arc::new(App {
             hub: Hub::new(state.log.clone(), tail.clone(), state.shutdown.clone()),
+            limits: Limits::new(&config.limits),
             keys: KeyRing::new(state.catalog.clone(), state.clock.clone()),
             live_keys: LiveKeys::new(tail.key_check()),
-            tickets: Tickets::new(tail),
+            tickets: Tickets::new(tail, state.catalog.clone(), state.clock.clone()),
             pins: Pins::new(&config),
             requests: Semaphore::new(config.max_requests.max(1)),
             uploads: Semaphore::new(config.max_uploads.max(1)),
             streams: Arc::new(Semaphore::new(tail.max_streams)),
+            farewells: Arc::new(Semaphore::new(MAX_FAREWELLS)),
             log: Log::new(state.log),
             store: Store::new(state.store),
             catalog: state.catalog,

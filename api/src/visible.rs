@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod labels;
+mod letters;
 mod stories;
 mod trace;
 

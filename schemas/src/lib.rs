@@ -15,7 +15,7 @@ mod story;
 mod topics;
 pub mod update_kinds;
 
-pub use dead_letter::{DeadLetter, DeadLetterCode, Payload};
+pub use dead_letter::{DeadLetter, DeadLetterCode, LetterState, Payload};
 pub use decision::{Decision, DecisionKind};
 pub use ids::{ChatId, IdError, MessageKey};
 pub use message::{

@@ -49,6 +49,7 @@ fn examples_of_version_1_read_and_write_unchanged() {
     assert_kept::<Reactions>("reactions");
     assert_kept::<StoryAssigned>("stories");
     assert_kept::<DeadLetter>("dead-letters");
+    assert_kept::<DeadLetter>("dead-letters-solved");
     assert_kept::<Decision>("decisions");
     assert_kept::<Decision>("decisions-rules-added");
     assert_kept::<Decision>("decisions-rules-activated");

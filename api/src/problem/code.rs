@@ -77,6 +77,8 @@ codes! {
     TooLarge = "too_large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// The tail speaks WebSocket only.
     UpgradeRequired = "upgrade_required", UPGRADE_REQUIRED, "WebSocket upgrade required";
+    /// More requests than a limit allows.
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
     /// Telegram knows better: of a token, an address, a secret.
     TelegramRefused = "telegram_refused", UNPROCESSABLE_ENTITY, "Telegram refused";
     /// Too many replays are unfinished.

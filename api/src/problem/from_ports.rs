@@ -126,7 +126,9 @@ impl From<ReplayError> for Problem {
 impl From<EmbedError> for Problem {
     fn from(error: EmbedError) -> Self {
         match error {
-            e @ EmbedError::Unavailable { .. } => Problem::unavailable("the embedding model", e),
+            e @ (EmbedError::Unavailable { .. } | EmbedError::Refused { .. }) => {
+                Problem::unavailable("the embedding model", e)
+            }
         }
     }
 }

@@ -5,18 +5,24 @@
     reason = "a test that cannot go on fails; the lint's exception knows test functions only, not their helpers"
 )]
 
+mod access;
+mod audit;
 mod auth;
+mod backpressure;
 mod bots;
+mod bounds;
 mod dead_letters;
 mod desk;
 mod documents;
 mod errors;
+mod fake_imports;
 mod fake_replays;
 mod feedback;
 mod gaps;
 mod hostile;
 mod imports;
 mod keys;
+mod limits;
 mod messages;
 mod reactions;
 mod records;

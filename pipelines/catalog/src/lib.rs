@@ -4,11 +4,13 @@
 //! migrations differ. A write that ends in [`Error::Unavailable`](telesift_ports::catalog::Error) may have happened or
 //! not: its answer was lost. Read the state back before going on.
 
+mod audit;
 mod bots;
 mod config;
 mod database;
 mod error;
 mod labels;
+mod letters;
 mod queries;
 mod reactions;
 mod records;
@@ -17,6 +19,7 @@ mod row;
 mod rules;
 mod secrets;
 mod stories;
+mod stream_tickets;
 
 use async_trait::async_trait;
 use telesift_ports::{
@@ -81,7 +84,11 @@ impl Catalog for SqlCatalog {
     ) -> Result<()> {
         let conflict = || key.state_key();
         let mut args = stage_args(key);
-        args.extend([to_int(state.next.0)?, to_json(&state.counters)?]);
+        args.extend([
+            to_int(state.next.0)?,
+            to_json(&state.counters)?,
+            state.last_retry.as_deref().into(),
+        ]);
         let query = match expected {
             None => queries::INSERT_STAGE_STATE,
             Some(offset) => {

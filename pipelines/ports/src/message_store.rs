@@ -52,6 +52,13 @@ pub trait MessageStore: Send + Sync + 'static {
     /// Fetches several current versions, in the order asked for; those gone are left out.
     async fn get_many(&self, keys: &[MessageKey]) -> Result<Vec<Message>>;
 
+    /// Current versions of `classes` (by the label where there is one) that have words but no vector yet, newest first;
+    /// deleted ones are left out. What the embed stage works off.
+    async fn without_vector(&self, classes: &[Class], limit: usize) -> Result<Vec<Message>>;
+
+    /// How many [`MessageStore::without_vector`] would give without a limit.
+    async fn count_without_vector(&self, classes: &[Class]) -> Result<u64>;
+
     /// Counts of current versions by class (a label's where there is one) and by the `top` noisiest chats, over `since..until`.
     async fn class_counts(&self, query: &ClassCountsQuery) -> Result<ClassCounts>;
 
@@ -322,7 +329,9 @@ pub enum Error {
         configured: String,
     },
     /// The store holds something this version cannot read.
-    #[error("message store damaged: {0}")]
+    #[error(
+        "message store damaged: {0}; it is filled again from the log: stop every server, move its folder away, start again"
+    )]
     Damaged(String),
 }
 

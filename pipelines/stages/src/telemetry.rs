@@ -13,6 +13,8 @@ pub(crate) const BATCH_SECONDS: &str = "telesift_stage_batch_seconds";
 pub(crate) const RETRIES: &str = "telesift_stage_retries_total";
 /// Inputs given up on.
 pub(crate) const DEAD_LETTERS: &str = "telesift_stage_dead_letters_total";
+/// Retries of dead letters that ended; label `outcome`.
+pub(crate) const DEAD_LETTER_RETRIES: &str = "telesift_stage_dead_letter_retries_total";
 /// Inputs between the position and the end of the partition.
 pub(crate) const LAG: &str = "telesift_stage_lag_records";
 /// Raw records judged by replays.
@@ -32,6 +34,13 @@ pub(crate) fn updates(bot: &str, taken: &Taken) {
     for (outcome, n) in outcomes.into_iter().filter(|(_, n)| *n > 0) {
         metrics::counter!(UPDATES, "bot" => bot.to_owned(), "outcome" => outcome).increment(n);
     }
+}
+
+/// Inputs that wait, by how urgent they are; label `class`.
+pub(crate) const BACKLOG: &str = "telesift_stage_backlog_records";
+
+pub(crate) fn backlog(stage: &str, class: &'static str, n: u64) {
+    metrics::gauge!(BACKLOG, "stage" => stage.to_owned(), "class" => class).set(n as f64);
 }
 
 pub(crate) fn batch(stage: &str, n_records: usize, took: Duration) {

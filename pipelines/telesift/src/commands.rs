@@ -1,5 +1,6 @@
 //! One file per subcommand.
 
+pub(crate) mod audit;
 pub(crate) mod bots;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
@@ -10,6 +11,7 @@ mod filters;
 pub(crate) mod gaps;
 pub(crate) mod import;
 pub(crate) mod keys;
+pub(crate) mod models;
 mod print;
 pub(crate) mod replay;
 pub(crate) mod rules;

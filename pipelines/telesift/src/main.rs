@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         Command::Rules(args) => commands::rules::run(connection, args),
         Command::Feedback(args) => commands::feedback::run(connection, args),
         Command::Keys(args) => commands::keys::run(connection, args),
+        Command::Audit(args) => commands::audit::run(connection, args),
+        Command::Models(args) => commands::models::run(connection, args),
         Command::Eval(args) => commands::eval::run(connection, args),
         Command::Doctor => commands::doctor::run(connection),
     })

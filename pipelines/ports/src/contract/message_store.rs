@@ -64,6 +64,7 @@ macro_rules! message_store_contract {
             maintenance_changes_no_answer
             vectors_rank_by_cosine
             a_missing_vector_is_filled_later
+            tells_what_waits_for_a_vector
             a_message_without_vector_is_found_by_text
             a_vector_of_another_length_is_refused
             hybrid_ranks_first_what_both_legs_find

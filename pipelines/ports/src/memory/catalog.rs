@@ -1,10 +1,13 @@
 //! The catalog in memory: stage states, imports, keys and labels in maps behind one lock.
 
+mod audit;
 mod bots;
 mod labels;
+mod letters;
 mod reactions;
 mod replays;
 mod rules;
+mod stream_tickets;
 
 use std::{
     collections::BTreeMap,
@@ -16,10 +19,13 @@ use telesift_schemas::{ChatId, MessageKey, Offset, ReactionsOf, Timestamp};
 
 use crate::{
     bots::BotRow,
-    catalog::{Catalog, Error, ImportRow, KeyRow, LabelRow, ReactionRow, Result},
+    catalog::{
+        AuditRecord, Catalog, Error, ImportRow, KeyRow, LabelRow, ReactionRow, Result, TicketRow,
+    },
+    dead_letters::LetterRow,
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
-    memory::story_catalog::StoryTable,
+    memory::{Script, story_catalog::StoryTable},
     replays::{ReplayStatus, RulePair},
 };
 
@@ -27,6 +33,8 @@ use crate::{
 #[derive(Default)]
 pub struct MemoryCatalog {
     tables: Mutex<Tables>,
+    /// Faults of coming commits of stages.
+    pub commits: Script<Error>,
     pub(super) stories: StoryTable,
 }
 
@@ -37,6 +45,9 @@ struct Tables {
     keys: BTreeMap<String, (KeyRow, [u8; 32])>,
     rules: rules::RulesTables,
     labels: BTreeMap<(MessageKey, i64, String), LabelRow>,
+    audit: BTreeMap<String, AuditRecord>,
+    tickets: BTreeMap<[u8; 32], TicketRow>,
+    letters: BTreeMap<String, LetterRow>,
     replays: BTreeMap<String, (ReplayStatus, RulePair)>,
     bots: BTreeMap<String, BotRow>,
     reactions: BTreeMap<(MessageKey, ReactionsOf), ReactionRow>,
@@ -67,14 +78,17 @@ impl Catalog for MemoryCatalog {
         expected: Option<Offset>,
         state: &StageState,
     ) -> Result<()> {
-        let mut tables = self.tables();
-        if tables.stages.get(key).map(|s| s.next) != expected {
-            return Err(Error::Conflict {
-                what: key.state_key(),
-            });
-        }
-        tables.stages.insert(key.clone(), state.clone());
-        Ok(())
+        let commit = || {
+            let mut tables = self.tables();
+            if tables.stages.get(key).map(|s| s.next) != expected {
+                return Err(Error::Conflict {
+                    what: key.state_key(),
+                });
+            }
+            tables.stages.insert(key.clone(), state.clone());
+            Ok(())
+        };
+        self.commits.play(commit).await
     }
 
     async fn stage_states(&self) -> Result<Vec<(StageKey, StageState)>> {

@@ -59,7 +59,11 @@ struct ScreenHead {
 pub(super) fn read(value: &[u8]) -> Screened {
     let head: Head<'_> = match serde_json::from_slice(value) {
         Ok(head) => head,
-        Err(e) => return broken(format!("not the JSON of a message: {e}")),
+        // Not the parser's own words: they may quote the message.
+        Err(e) => {
+            let (line, column) = (e.line(), e.column());
+            return broken(format!("not the JSON of a message, at {line}:{column}"));
+        }
     };
     match head {
         Head {
@@ -97,8 +101,13 @@ fn broken(message: String) -> Screened {
     }
 }
 
-/// Adds `origin` as the last field of the message object, without parsing and writing it again.
-pub(super) fn with_origin(message: &[u8], (at, offset): (&TopicPartition, Offset)) -> Bytes {
+/// Adds `origin`, and the number of the retry that brought it where there is one, as the last fields of the message object,
+/// without parsing and writing it again.
+pub(super) fn with_origin(
+    message: &[u8],
+    (at, offset): (&TopicPartition, Offset),
+    retry: Option<u32>,
+) -> Bytes {
     let origin = Origin {
         topic: at.topic.clone(),
         partition: at.partition,
@@ -111,6 +120,9 @@ pub(super) fn with_origin(message: &[u8], (at, offset): (&TopicPartition, Offset
     value.extend_from_slice(body);
     value.extend_from_slice(b",\"origin\":");
     value.extend_from_slice(&origin);
+    if let Some(attempt) = retry {
+        value.extend_from_slice(format!(",\"retry\":{attempt}").as_bytes());
+    }
     value.push(b'}');
     value.into()
 }
@@ -124,7 +136,10 @@ mod tests {
     #[test]
     fn origin_becomes_the_last_field() {
         let at = TopicPartition::new(Topic::TELEGRAM_RAW, PartitionId(2));
-        let value = with_origin(br#"{"id":"1:2","text":"}"}"#, (&at, Offset(7)));
+        let message = br#"{"id":"1:2","text":"}"}"#;
+        let again = with_origin(message, (&at, Offset(7)), Some(2));
+        assert!(again.ends_with(br#""offset":7},"retry":2}"#));
+        let value = with_origin(message, (&at, Offset(7)), None);
         let json: serde_json::Value = serde_json::from_slice(&value).unwrap();
         assert_eq!(
             json["origin"],

@@ -5,6 +5,8 @@
     reason = "a test that fails should stop where it fails, in its helpers too"
 )]
 
+mod dead_letters;
+mod embed;
 mod flow;
 mod imports;
 mod index;

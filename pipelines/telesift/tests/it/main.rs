@@ -9,8 +9,12 @@ mod bots;
 mod commands;
 mod crash;
 mod demo;
+mod faults;
 mod feedback;
+#[cfg(feature = "test-guests")]
+mod guests;
 mod imports;
+mod models;
 mod provenance;
 mod replays;
 mod rules;
@@ -18,3 +22,4 @@ mod server;
 mod shared;
 mod stories;
 mod tail;
+mod tail_kills;
