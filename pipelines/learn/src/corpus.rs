@@ -9,7 +9,7 @@ use std::{
 use telesift_schemas::Class;
 
 use crate::{
-    folds::fold_of,
+    folds::fold_by,
     labels::{self, LabelError, Labelled},
     train::Source,
 };
@@ -111,10 +111,15 @@ pub fn further(folder: &Path) -> Result<Further, CorpusError> {
 impl Further {
     /// Takes what is held out off the training data.
     pub fn hold_out(&mut self) -> Vec<Labelled> {
+        self.hold_out_by(0)
+    }
+
+    /// Takes another part of the same size off the training data, one for each `seed`; 0 is that of [`hold_out`](Self::hold_out).
+    pub fn hold_out_by(&mut self, seed: u64) -> Vec<Labelled> {
         let all = std::mem::take(&mut self.importance.labels);
         let (held_out, rest) = all
             .into_iter()
-            .partition(|l| fold_of(&l.text, 10) < HELD_OUT_FOLDS);
+            .partition(|l| fold_by(seed, &l.text, 10) < HELD_OUT_FOLDS);
         self.importance.labels = rest;
         held_out
     }

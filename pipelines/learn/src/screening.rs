@@ -69,6 +69,7 @@ pub fn start(rules: &Rules) -> Fitted {
         gap: logit(rules.signal_from()),
         dense: learned_factors().map(|f| rules.weight(f)).collect(),
         grams: Vec::new(),
+        second_grams: Vec::new(),
     }
 }
 
@@ -112,11 +113,13 @@ pub fn calibrate(logits: &[(f64, bool, f64)]) -> (f64, f64) {
         gap: 0.0,
         dense: vec![1.0],
         grams: Vec::new(),
+        second_grams: Vec::new(),
     };
     let options = Options {
         gram_penalty: 0.0,
         dense_penalty: 1e-3,
         second_cut: 0.0,
+        apart: None,
         n_steps: 400,
     };
     let fitted = fit(&examples, &start, false, options);

@@ -47,25 +47,6 @@ pub struct Trained {
     pub out_of_fold: Vec<(String, Confusion)>,
     /// Spam, likewise.
     pub spam_out_of_fold: Vec<(String, Binary)>,
-    /// Importance as it was fitted, before anything was rounded.
-    importance: Fitted,
-}
-
-impl Trained {
-    /// What the fitted function makes of labelled messages, by the thresholds.
-    pub fn judge(&self, labels: &[Labelled], rules: &Rules) -> Confusion {
-        let samples = screening::samples(labels, rules, 1.0);
-        let judged: Vec<(f64, Class)> = samples
-            .iter()
-            .map(|s| {
-                (
-                    self.importance.logit(&s.example),
-                    Class::ALL[s.example.level as usize],
-                )
-            })
-            .collect();
-        confusion(&judged, self.thresholds)
-    }
 }
 
 /// How importance is fitted. The penalties were chosen by cross-validation over the training data.
@@ -73,6 +54,7 @@ pub const IMPORTANCE: Options = Options {
     gram_penalty: 0.5,
     dense_penalty: 1.0,
     second_cut: 1.0,
+    apart: None,
     n_steps: 200,
 };
 
@@ -81,6 +63,7 @@ pub const SPAM: Options = Options {
     gram_penalty: 0.01,
     dense_penalty: 2.0,
     second_cut: 0.0,
+    apart: None,
     n_steps: 200,
 };
 
@@ -103,7 +86,6 @@ pub fn train(sources: &[Source], rules: &Rules) -> Trained {
         spam_weights: rounded(learned_cues(), &spam.fitted),
         out_of_fold: importance.out_of_fold,
         spam_out_of_fold: spam.out_of_fold,
-        importance: importance.fitted,
     }
 }
 
@@ -112,14 +94,35 @@ fn rounded<T>(names: impl Iterator<Item = T>, fitted: &Fitted) -> Vec<(T, f64)> 
     names.zip(weights).collect()
 }
 
-struct Importance {
-    fitted: Fitted,
-    thresholds: (f64, f64),
-    out_of_fold: Vec<(String, Confusion)>,
+/// Importance, learned.
+#[derive(Clone, Debug)]
+pub struct Importance {
+    /// Calibrated weights, before anything is rounded.
+    pub fitted: Fitted,
+    /// Scores from which a message is `weak_signal` and `signal`.
+    pub thresholds: (f64, f64),
+    /// Per source with classes: its name and what models that have not seen a message call it.
+    pub out_of_fold: Vec<(String, Confusion)>,
 }
 
 impl Importance {
-    fn learn(sources: &[Source], rules: &Rules) -> Self {
+    /// What the fitted function makes of labelled messages, by the thresholds.
+    pub fn judge(&self, labels: &[Labelled], rules: &Rules) -> Confusion {
+        let samples = screening::samples(labels, rules, 1.0);
+        let judged: Vec<(f64, Class)> = samples
+            .iter()
+            .map(|s| {
+                (
+                    self.fitted.logit(&s.example),
+                    Class::ALL[s.example.level as usize],
+                )
+            })
+            .collect();
+        confusion(&judged, self.thresholds)
+    }
+
+    /// Learns importance alone.
+    pub fn learn(sources: &[Source], rules: &Rules) -> Self {
         let by_source: Vec<Vec<Sample<'_>>> = sources
             .iter()
             .map(|source| screening::samples(&source.labels, rules, source.weight))
@@ -189,27 +192,29 @@ fn confusion(judged: &[(f64, Class)], (weak, signal): (f64, f64)) -> Confusion {
     confusion
 }
 
-struct Spam {
-    fitted: Fitted,
-    out_of_fold: Vec<(String, Binary)>,
+/// Spam, learned.
+#[derive(Clone, Debug)]
+pub struct Spam {
+    /// Its weights, before anything is rounded.
+    pub fitted: Fitted,
+    /// Per source: its name and what models that have not seen a message call it.
+    pub out_of_fold: Vec<(String, Binary)>,
 }
 
 impl Spam {
-    fn learn(sources: &[Source], rules: &Rules) -> Self {
+    /// Learns spam alone.
+    pub fn learn(sources: &[Source], rules: &Rules) -> Self {
         let by_source: Vec<Vec<Sample<'_>>> =
             sources.iter().map(|s| spam_samples(s, rules)).collect();
-        let figures = by_source
-            .iter()
-            .map(|samples| spam_out_of_fold(&by_source, samples, rules));
         let names = sources.iter().map(|source| source.name.clone());
         let out_of_fold = names
-            .zip(figures)
+            .zip(spam_out_of_fold(&by_source, rules))
             .filter(|(_, b)| *b != Binary::default())
             .collect();
         let examples: Vec<Example> = by_source
-            .iter()
+            .into_iter()
             .flatten()
-            .map(|s| s.example.clone())
+            .map(|s| s.example)
             .collect();
         Spam {
             fitted: spam::train(&examples, rules, SPAM),
@@ -230,21 +235,24 @@ pub fn spam_samples<'a>(source: &'a Source, rules: &Rules) -> Vec<Sample<'a>> {
     samples
 }
 
-/// What models of spam that have not seen a sample's fold make of `judged`.
-fn spam_out_of_fold(all: &[Vec<Sample<'_>>], judged: &[Sample<'_>], rules: &Rules) -> Binary {
-    let mut counts = Binary::default();
+/// Per source, what models of spam that have not seen a sample's fold make of it.
+fn spam_out_of_fold(by_source: &[Vec<Sample<'_>>], rules: &Rules) -> Vec<Binary> {
+    let mut counts = vec![Binary::default(); by_source.len()];
+    let threshold = logit(rules.spam_from());
     for fold in 0..N_FOLDS {
         let is_out = |s: &&Sample<'_>| fold_of(&s.label.text, N_FOLDS) == fold;
-        let training: Vec<Example> = all
+        let training: Vec<Example> = by_source
             .iter()
             .flatten()
             .filter(|s| !is_out(s))
             .map(|s| s.example.clone())
             .collect();
         let fitted = spam::train(&training, rules, SPAM);
-        for sample in judged.iter().filter(is_out) {
-            let called = fitted.logit(&sample.example) >= logit(rules.spam_from());
-            counts.add(sample.example.level == 1, called);
+        for (counts, samples) in counts.iter_mut().zip(by_source) {
+            for sample in samples.iter().filter(is_out) {
+                let called = fitted.logit(&sample.example) >= threshold;
+                counts.add(sample.example.level == 1, called);
+            }
         }
     }
     counts

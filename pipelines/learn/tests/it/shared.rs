@@ -21,7 +21,7 @@ fn importance_is_told_better_than_by_length_on_what_was_held_out() {
     let rules = prior();
     let mut sources = corpus::own(&signal_score().join("training")).unwrap();
     sources.extend([further.importance, further.spam]);
-    let trained = train::train(&sources, &rules);
+    let trained = train::Importance::learn(&sources, &rules);
     let of = |lang: Option<&str>| -> Vec<Labelled> {
         let wanted = |l: &&Labelled| lang.is_none_or(|lang| l.lang == lang);
         held_out.iter().filter(wanted).cloned().collect()
