@@ -2,8 +2,9 @@
 //!
 //! One linear function `f` of an example, and two cuts on it: `P(not noise) = σ(f)` and `P(signal) = σ(f − gap)`, the
 //! cumulative-logit model of ordered classes (McCullagh, "Regression Models for Ordinal Data", JRSS B, 1980), fitted as two
-//! logistic losses that share `f`. With one loss only it is plain logistic regression. Weights are held near a given start
-//! by a quadratic penalty, so that few labels move them little.
+//! logistic losses that share `f`; where each cut has n-gram weights of its own, they share the dense part only (a partial
+//! proportional odds model: Peterson and Harrell, Applied Statistics, 1990). With one loss only it is plain logistic
+//! regression. Weights are held near a given start by a quadratic penalty, so that few labels move them little.
 
 use telesift_signal_score::model::{N_BUCKETS, damping};
 
@@ -29,8 +30,8 @@ pub struct Options {
     pub dense_penalty: f64,
     /// What the second cut counts beside the first; 0 for two levels.
     pub second_cut: f64,
-    /// With two cuts: whether each has n-gram weights of its own, and what pulls the two weights of a bucket together.
-    pub apart: Option<f64>,
+    /// With two cuts: whether each has n-gram weights of its own.
+    pub apart: bool,
     /// Steps of the descent.
     pub n_steps: u32,
 }
@@ -91,7 +92,7 @@ fn damped_sum(grams: &[f64], buckets: &[u32]) -> f64 {
 pub fn fit(examples: &[Example], start: &Fitted, with_grams: bool, options: Options) -> Fitted {
     let n_dense = start.dense.len();
     let n_grams = if with_grams { N_BUCKETS } else { 0 };
-    let n_second = if with_grams && options.apart.is_some() {
+    let n_second = if with_grams && options.apart {
         N_BUCKETS
     } else {
         0
@@ -117,13 +118,6 @@ pub fn fit(examples: &[Example], start: &Fitted, with_grams: bool, options: Opti
                 options.second_cut,
                 &mut gradient,
             );
-        }
-        if let Some(pull) = options.apart.filter(|_| n_second > 0) {
-            for first in 2 + n_dense..2 + n_dense + N_BUCKETS {
-                let apart = pull * (weights[first] - weights[first + N_BUCKETS]);
-                gradient[first] += apart;
-                gradient[first + N_BUCKETS] -= apart;
-            }
         }
         for (i, g) in gradient.iter_mut().enumerate() {
             let penalty = match i {
@@ -165,7 +159,7 @@ fn add_gradient(
     if with_grams {
         let sum: f64 = example.buckets.iter().map(|b| grams[*b as usize]).sum();
         f1 += sum * per_gram;
-        if apart { 
+        if apart {
             let sum: f64 = example.buckets.iter().map(|b| grams[N_BUCKETS + *b as usize]).sum();
             f2 += sum * per_gram;
         } else {
@@ -249,7 +243,7 @@ mod tests {
         gram_penalty: 0.1,
         dense_penalty: 0.1,
         second_cut: 1.0,
-        apart: None,
+        apart: false,
         n_steps: 300,
     };
 

@@ -102,7 +102,7 @@ const OPTIONS: Options = Options {
     gram_penalty: 0.0,
     dense_penalty: 2.0,
     second_cut: 1.0,
-    apart: None,
+    apart: false,
     n_steps: 300,
 };
 
