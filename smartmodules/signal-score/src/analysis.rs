@@ -178,12 +178,7 @@ impl Analysis {
         reader.folded = folded;
     }
 
-    fn add_folded(
-        &mut self,
-        word: &str,
-        piece: &Piece<'_>,
-        reader: &mut Reader<'_, impl Witness>,
-    ) {
+    fn add_folded(&mut self, word: &str, piece: &Piece<'_>, reader: &mut Reader<'_, impl Witness>) {
         self.add_grams(word, reader);
         let term = reader.rules.term_weight(word);
         let mut lists = reader.rules.lexicon().lists_of(word);
