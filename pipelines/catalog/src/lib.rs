@@ -8,6 +8,7 @@ mod config;
 mod database;
 mod error;
 mod labels;
+mod leases;
 mod queries;
 mod records;
 mod replays;
@@ -18,8 +19,9 @@ mod stories;
 use async_trait::async_trait;
 use telesift_ports::{
     Catalog,
-    catalog::{Error, ImportRow, KeyRow, Result},
+    catalog::{ImportRow, KeyRow, Result},
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
+    leases::Fence,
     ledger::{StageKey, StageState},
 };
 use telesift_schemas::{Offset, Timestamp};
@@ -69,10 +71,12 @@ impl Catalog for SqlCatalog {
         key: &StageKey,
         expected: Option<Offset>,
         state: &StageState,
+        fence: &Fence,
     ) -> Result<()> {
         let conflict = || key.state_key();
         let mut args = stage_args(key);
         args.extend([to_int(state.next.0)?, to_json(&state.counters)?]);
+        args.extend(leases::fence_args(fence)?);
         let query = match expected {
             None => queries::INSERT_STAGE_STATE,
             Some(offset) => {
@@ -81,7 +85,7 @@ impl Catalog for SqlCatalog {
             }
         };
         match self.database.write(query, args, conflict).await? {
-            0 => Err(Error::Conflict { what: conflict() }),
+            0 => Err(leases::refusal(self, fence, conflict()).await),
             _ => Ok(()),
         }
     }

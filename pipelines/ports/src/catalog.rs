@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use telesift_schemas::{ChatId, Offset, Timestamp};
 
 use crate::{
-    StoryCatalog,
+    Leases, StoryCatalog,
     imports::{ImportRequest, ImportState, ImportStatus},
+    leases::Fence,
     ledger::{StageKey, StageState},
 };
 
@@ -16,19 +17,22 @@ pub use labels::{InForce, LABELS_STAGE, Label, LabelFilter, LabelRow, Labels, in
 
 /// Small relational state. Everything but credentials can be rebuilt from the log.
 #[async_trait]
-pub trait Catalog: Labels + StoryCatalog + Send + Sync + 'static {
+pub trait Catalog: Labels + Leases + StoryCatalog + Send + Sync + 'static {
     /// Position and counters of a log-to-store stage.
     async fn stage_state(&self, key: &StageKey) -> Result<Option<StageState>>;
 
-    /// Stores position and counters in one transaction, if the stored position still is `expected`.
+    /// Stores position and counters in one transaction, if the stored position still is `expected` and the lease behind
+    /// `fence` is still held.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if it is not: another owner went on from here.
+    /// [`Error::LeaseLost`] if the lease is lost; [`Error::Conflict`] if the position is another: another owner went on
+    /// from here.
     async fn put_stage_state(
         &self,
         key: &StageKey,
         expected: Option<Offset>,
         state: &StageState,
+        fence: &Fence,
     ) -> Result<()>;
 
     /// All of them, by key.
@@ -148,6 +152,12 @@ pub enum Error {
     Conflict {
         /// What.
         what: String,
+    },
+    /// The lease under which this was done expired or went to another worker.
+    #[error("the lease `{name}` is lost: another worker may hold it by now")]
+    LeaseLost {
+        /// Its name.
+        name: String,
     },
     /// The database cannot be reached, is locked or full.
     #[error("catalog unavailable: {0}")]

@@ -1,6 +1,7 @@
 //! One suite per port, run by every implementation, the in-memory one too.
 
 pub mod catalog;
+mod leases;
 pub mod message_store;
 mod story_catalog;
 

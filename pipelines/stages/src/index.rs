@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use telesift_ports::{
     Catalog, Clock, Embedder, MessageStore, RecordLog,
+    leases::Fence,
     ledger::{Counters, StageKey, StageState},
     message_store::{self, IndexedMessage},
     record_log::{StoredRecord, Transaction},
@@ -33,6 +34,7 @@ pub struct Index {
     clock: Arc<dyn Clock>,
     inputs: Vec<TopicPartition>,
     states: Vec<Option<StageState>>,
+    fence: Fence,
 }
 
 impl Index {
@@ -53,7 +55,14 @@ impl Index {
             clock,
             states: vec![None; inputs.len()],
             inputs,
+            fence: Fence::open(),
         }
+    }
+
+    /// Commits under this lease.
+    pub fn under(mut self, fence: Fence) -> Self {
+        self.fence = fence;
+        self
     }
 
     fn key(&self, at: &TopicPartition) -> StageKey {
@@ -80,7 +89,7 @@ impl Index {
             };
             let fresh = StageState::default();
             self.catalog
-                .put_stage_state(&key, Some(lost.next), &fresh)
+                .put_stage_state(&key, Some(lost.next), &fresh, &self.fence)
                 .await?;
             *state = Some(fresh);
         }
@@ -172,7 +181,11 @@ impl Index {
             .iter()
             .map(|r| dead_letter::append(STAGE, r.at, r.record, r.refusal.clone(), now))
             .collect();
-        self.log.commit(Transaction::appends(appends)).await?;
+        let transaction = Transaction {
+            fence: self.fence.clone(),
+            ..Transaction::appends(appends)
+        };
+        self.log.commit(transaction).await?;
         Ok(())
     }
 
@@ -196,7 +209,12 @@ impl Index {
         };
         state.next = input.batch.next;
         self.catalog
-            .put_stage_state(&self.key(&input.at), stored.map(|s| s.next), &state)
+            .put_stage_state(
+                &self.key(&input.at),
+                stored.map(|s| s.next),
+                &state,
+                &self.fence,
+            )
             .await?;
         self.states[i] = Some(state);
         Ok(())

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use telesift_ports::{
     Catalog, Clock, MessageStore, RecordLog,
     catalog::{LABELS_STAGE, LabelRow, in_force},
+    leases::Fence,
     ledger::{StageKey, StageState},
     message_store::VersionLabel,
     record_log::{StoredRecord, Transaction},
@@ -43,6 +44,7 @@ pub struct LabelProjection {
     clock: Arc<dyn Clock>,
     input: TopicPartition,
     state: Option<StageState>,
+    fence: Fence,
 }
 
 impl LabelProjection {
@@ -61,7 +63,14 @@ impl LabelProjection {
             clock,
             input,
             state: None,
+            fence: Fence::open(),
         }
+    }
+
+    /// Commits under this lease.
+    pub fn under(mut self, fence: Fence) -> Self {
+        self.fence = fence;
+        self
     }
 
     fn key(&self) -> StageKey {
@@ -82,7 +91,7 @@ impl LabelProjection {
     async fn commit(&mut self, state: StageState) -> Result<(), StageError> {
         let stored = self.state.as_ref().map(|s| s.next);
         self.catalog
-            .put_stage_state(&self.key(), stored, &state)
+            .put_stage_state(&self.key(), stored, &state, &self.fence)
             .await?;
         self.state = Some(state);
         Ok(())

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use telesift_ports::{
     Clock, RecordLog, SmartModuleChain,
     chain::{ChainError, ChainInput, ChainOutcome},
+    leases::Fence,
     ledger::{Counters, StageKey, StageState},
     record_log::{Gap, GapReason, NewRecord, Outcome, StateWrite, StoredRecord, Transaction},
     rules::{RuleSet, RulesInfo},
@@ -53,6 +54,7 @@ pub struct Screen {
     stored: Option<Bytes>,
     state: StageState,
     suspects: Suspects,
+    fence: Fence,
 }
 
 impl Screen {
@@ -78,7 +80,14 @@ impl Screen {
             stored: None,
             state: StageState::default(),
             suspects,
+            fence: Fence::open(),
         }
+    }
+
+    /// Commits under this lease.
+    pub fn under(mut self, fence: Fence) -> Self {
+        self.fence = fence;
+        self
     }
 
     fn state_key(&self) -> String {
@@ -232,6 +241,7 @@ impl Screen {
         let transaction = Transaction {
             appends: plan.appends,
             guards: vec![(key.clone(), self.stored.clone())],
+            fence: self.fence.clone(),
             finish: Box::new(move |outcomes| {
                 count(&mut state.counters, &kinds, outcomes);
                 let value = serde_json::to_vec(&state).expect("counters are numbers and strings");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use telesift_ports::{
     Catalog, Clock, RecordLog,
+    leases::Fence,
     ledger::{Counters, StageKey, StageState},
     record_log::Transaction,
 };
@@ -27,6 +28,7 @@ pub struct StoryCatalog {
     clock: Arc<dyn Clock>,
     input: TopicPartition,
     state: Option<StageState>,
+    fence: Fence,
 }
 
 impl StoryCatalog {
@@ -43,7 +45,14 @@ impl StoryCatalog {
             clock,
             input,
             state: None,
+            fence: Fence::open(),
         }
+    }
+
+    /// Commits under this lease.
+    pub fn under(mut self, fence: Fence) -> Self {
+        self.fence = fence;
+        self
     }
 
     fn key(&self) -> StageKey {
@@ -105,7 +114,7 @@ impl Process for StoryCatalog {
         state.next = input.batch.next;
         let expected = self.state.as_ref().map(|state| state.next);
         self.catalog
-            .put_stage_state(&self.key(), expected, &state)
+            .put_stage_state(&self.key(), expected, &state, &self.fence)
             .await?;
         self.state = Some(state);
         Ok(())

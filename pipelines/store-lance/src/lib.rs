@@ -12,11 +12,13 @@ mod key_filter;
 mod labels;
 mod maintain;
 mod open;
+mod probe;
 mod read;
 mod rows;
 mod schema;
 mod search;
 mod store;
+mod term;
 mod write;
 
 pub use config::LanceStoreConfig;

@@ -65,6 +65,7 @@ impl LanceStore {
                 Some(self.writer.lock().await)
             };
             let done = self.run(table, step).await;
+            let done = done.map_err(|fault| self.term.sort(fault));
             drop(alone);
             match done {
                 Err(Fault::Unavailable(why)) if attempt + 1 < FREE_ATTEMPTS + ALONE_ATTEMPTS => {

@@ -33,6 +33,13 @@ pub(crate) struct Writer {
     keys: Option<KeyFilter>,
 }
 
+impl Writer {
+    /// Another may have written meanwhile.
+    pub(crate) fn forget(&mut self) {
+        self.keys = None;
+    }
+}
+
 impl LanceStore {
     pub(crate) async fn apply_batch(&self, batch: Vec<IndexedMessage>) -> Result<Applied> {
         let dimensions = self.config.model.as_ref().map(|m| m.dimensions);
@@ -46,8 +53,9 @@ impl LanceStore {
         let mut parts = Parts::of(batch);
         while let Some(part) = parts.next() {
             let done = self.apply_once(&mut writer, part.clone()).await;
+            let done = done.map_err(|fault| self.term.sort(fault));
             if done.is_err() {
-                writer.keys = None; // it may know keys that were not stored
+                writer.forget(); // it may know keys that were not stored
             }
             parts.settle(&part, done)?;
         }

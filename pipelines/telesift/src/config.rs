@@ -25,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) catalog: Catalog,
     pub(crate) index: Index,
     pub(crate) import: Import,
+    pub(crate) workers: Workers,
     pub(crate) telemetry: Telemetry,
 }
 
@@ -125,6 +126,13 @@ pub(crate) struct Import {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Workers {
+    pub(crate) name: String,
+    pub(crate) lease_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Telemetry {
     pub(crate) log: String,
     pub(crate) format: LogFormat,
@@ -192,6 +200,10 @@ impl Config {
             "index.batch_records must be at least 1"
         );
         anyhow::ensure!(
+            self.workers.lease_ms >= 600,
+            "workers.lease_ms must be at least 600"
+        );
+        anyhow::ensure!(
             self.screen.watchdog_s >= 1,
             "screen.watchdog_s must be at least 1"
         );
@@ -200,6 +212,11 @@ impl Config {
             "screen.memory_limit_mib must be at least 8"
         );
         Ok(())
+    }
+
+    /// Whether several processes may share the work: what each does is then decided by leases.
+    pub(crate) fn is_shared(&self) -> bool {
+        false
     }
 
     /// The directory everything lies in.

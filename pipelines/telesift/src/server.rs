@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use crate::{
     client::{ServerFile, admin_key_file, server_file},
     config::Config,
-    topology::Flow,
+    topology::{Flow, Roles},
 };
 pub(crate) use restart::restart;
 use signals::Signals;
@@ -41,7 +41,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// Opens the data directory, starts the flow and accepts requests.
-    pub(crate) async fn start(config: &Config) -> Result<Self> {
+    pub(crate) async fn start(config: &Config, roles: &Roles) -> Result<Self> {
         let data_dir = config.data_dir()?;
         create_private_dir(&data_dir)?;
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
@@ -51,7 +51,7 @@ impl Server {
         // Before anybody is told that the server is ready: a signal from then on is a request to stop in order.
         let signals = Signals::listen()?;
         let mut tasks = Tasks::new();
-        let flow = Flow::start(config, &data_dir, &mut tasks).await?;
+        let flow = Flow::start(config, &data_dir, roles, &mut tasks).await?;
         let listener = bind(&config.server.listen).await?;
         let address = listener.local_addr().context("the socket has no address")?;
         let admin_key = admin_key(&flow, &data_dir).await?;

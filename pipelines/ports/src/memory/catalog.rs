@@ -6,17 +6,19 @@ mod rules;
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use telesift_schemas::{MessageKey, Offset, Timestamp};
 
 use crate::{
+    Clock,
     catalog::{Catalog, Error, ImportRow, KeyRow, LabelRow, Result},
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
+    leases::Fence,
     ledger::{StageKey, StageState},
-    memory::story_catalog::StoryTable,
+    memory::{leases::LeaseTable, story_catalog::StoryTable},
     replays::{ReplayStatus, RulePair},
 };
 
@@ -25,6 +27,7 @@ use crate::{
 pub struct MemoryCatalog {
     tables: Mutex<Tables>,
     pub(super) stories: StoryTable,
+    pub(super) leases: LeaseTable,
 }
 
 #[derive(Default)]
@@ -41,6 +44,13 @@ impl MemoryCatalog {
     /// An empty catalog.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty catalog whose leases end by `clock`.
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        let mut catalog = Self::default();
+        catalog.leases.clock = clock;
+        catalog
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -60,8 +70,10 @@ impl Catalog for MemoryCatalog {
         key: &StageKey,
         expected: Option<Offset>,
         state: &StageState,
+        fence: &Fence,
     ) -> Result<()> {
         let mut tables = self.tables();
+        self.leases.check(fence)?;
         if tables.stages.get(key).map(|s| s.next) != expected {
             return Err(Error::Conflict {
                 what: key.state_key(),

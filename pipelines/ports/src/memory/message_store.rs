@@ -13,6 +13,7 @@ use telesift_schemas::{Class, Message, MessageKey, MessageKind, Screen, Timestam
 
 use crate::{
     embedder::EmbeddingModel,
+    leases::Term,
     message_store::{
         Applied, ChatNoise, ChatSummary, ClassBucket, ClassCounts, ClassCountsQuery, Hit,
         IndexedMessage, ListPosition, MessageFilter, MessageStore, Result, SearchRequest,
@@ -25,6 +26,7 @@ use crate::{
 pub struct MemoryStore {
     model: Option<EmbeddingModel>,
     state: Mutex<State>,
+    term: Mutex<Option<Term>>,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +43,19 @@ impl MemoryStore {
         MemoryStore {
             model,
             state: Mutex::default(),
+            term: Mutex::default(),
+        }
+    }
+
+    async fn check_term(&self) -> Result<()> {
+        let term = self
+            .term
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match term {
+            Some(term) => Ok(term.check().await?),
+            None => Ok(()),
         }
     }
 
@@ -52,6 +67,11 @@ impl MemoryStore {
 
 #[async_trait]
 impl MessageStore for MemoryStore {
+    async fn begin_term(&self, term: Term) -> Result<()> {
+        *self.term.lock().unwrap_or_else(PoisonError::into_inner) = Some(term);
+        self.check_term().await
+    }
+
     async fn apply(&self, batch: Vec<IndexedMessage>) -> Result<Applied> {
         let dimensions = self.model.as_ref().map(|m| m.dimensions);
         for indexed in &batch {
@@ -62,6 +82,7 @@ impl MessageStore for MemoryStore {
             n_known: n_repeated,
             ..Applied::default()
         };
+        self.check_term().await?;
         let mut state = self.state();
         for (key, versions) in by_key {
             state.merge(key, versions, &mut applied);
@@ -70,6 +91,7 @@ impl MessageStore for MemoryStore {
     }
 
     async fn set_labels(&self, labels: &[VersionLabel]) -> Result<usize> {
+        self.check_term().await?;
         let mut state = self.state();
         let mut n_set = 0;
         for label in labels {

@@ -323,6 +323,7 @@ impl RecordLog for MemoryLog {
         let Transaction {
             appends,
             guards,
+            fence: _,
             finish,
         } = transaction;
         for (_, record) in &appends {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use telesift_ports::{
     Catalog, RulesCatalog, catalog,
+    leases::Fence,
     ledger::{Counters, StageKey, StageState},
     rules::{ActivationRow, RulesRow, name_of},
 };
@@ -24,6 +25,7 @@ pub struct RulesProjection {
     catalog: Arc<dyn Catalog>,
     rules: Arc<dyn RulesCatalog>,
     state: Option<StageState>,
+    fence: Fence,
 }
 
 impl RulesProjection {
@@ -33,7 +35,14 @@ impl RulesProjection {
             catalog,
             rules,
             state: None,
+            fence: Fence::open(),
         }
+    }
+
+    /// Commits under this lease.
+    pub fn under(mut self, fence: Fence) -> Self {
+        self.fence = fence;
+        self
     }
 
     fn key() -> StageKey {
@@ -77,7 +86,7 @@ impl Process for RulesProjection {
         state.next = input.batch.next;
         let expected = self.state.as_ref().map(|s| s.next);
         self.catalog
-            .put_stage_state(&Self::key(), expected, &state)
+            .put_stage_state(&Self::key(), expected, &state, &self.fence)
             .await?;
         self.state = Some(state);
         Ok(())

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use telesift_ports::{
     RecordLog,
     imports::{ImportError, ImportProgress},
+    leases::Fence,
     record_log::{NewRecord, Outcome, Transaction},
     source::ExportEntry,
 };
@@ -16,15 +17,17 @@ use crate::telemetry;
 pub(super) struct Running {
     key: String,
     stored: Option<Bytes>,
+    fence: Fence,
     pub(super) progress: ImportProgress,
 }
 
 impl Running {
-    /// The import `id`, nothing known of it yet.
-    pub(super) fn new(id: &str) -> Self {
+    /// The import `id`, nothing known of it yet, to be committed under `fence`.
+    pub(super) fn new(id: &str, fence: Fence) -> Self {
         Running {
             key: state_key(id),
             stored: None,
+            fence,
             progress: ImportProgress::default(),
         }
     }
@@ -50,6 +53,7 @@ impl Running {
         Transaction {
             appends: batch.appends.clone(),
             guards: vec![(self.key.clone(), self.stored.clone())],
+            fence: self.fence.clone(),
             finish: Box::new(move |outcomes| {
                 let n_new = outcomes
                     .iter()

@@ -1,0 +1,85 @@
+//! The parts of the flow that lie somewhere: opened as the configuration says.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context, Result};
+use telesift_catalog::{CatalogConfig, Location, SqlCatalog};
+use telesift_engine::{ChainSpec, EngineChain, ModuleSpec};
+use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
+use telesift_ports::{Embedder, RecordLog, SmartModuleChain, record_log::TopicConfig};
+use telesift_schemas::Topic;
+use telesift_stages::screen::ChainFactory;
+use telesift_store_lance::{LanceStore, LanceStoreConfig};
+
+use crate::config::Config;
+
+pub(super) async fn log(config: &Config, data_dir: &Path) -> Result<EmbeddedLog> {
+    let mut log = EmbeddedLogConfig::new(data_dir.join("log"));
+    log.block_cache_bytes = config.log.cache_mib << 20;
+    let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(log)).await?;
+    opened.context("cannot open the log")
+}
+
+pub(super) async fn catalog(config: &Config, data_dir: &Path) -> Result<SqlCatalog> {
+    let location = match config.catalog.url.as_str() {
+        "" => Location::File(data_dir.join("catalog.db")),
+        url => url.parse()?,
+    };
+    SqlCatalog::open(CatalogConfig::new(location))
+        .await
+        .context("cannot open the catalog")
+}
+
+pub(super) async fn store(
+    config: &Config,
+    data_dir: &Path,
+    embedder: &dyn Embedder,
+) -> Result<LanceStore> {
+    let uri = match config.store.uri.as_str() {
+        "" => data_dir.join("lance").display().to_string(),
+        uri => uri.to_owned(),
+    };
+    LanceStore::open(LanceStoreConfig::new(uri, Some(embedder.model().clone())))
+        .await
+        .context("cannot open the message store")
+}
+
+pub(super) async fn topics(config: &Config, log: &dyn RecordLog) -> Result<()> {
+    for (topic, partitions) in Topic::ALL {
+        let retention = config
+            .log
+            .retention
+            .get(topic.as_str())
+            .copied()
+            .unwrap_or_default();
+        let spec = TopicConfig {
+            partitions: partitions.unwrap_or(config.log.partitions),
+            retention: retention.into(),
+        };
+        log.create_topic(&topic, spec)
+            .await
+            .with_context(|| format!("cannot create the topic `{topic}`"))?;
+    }
+    Ok(())
+}
+
+/// The canonical chain, from the `.wasm` this binary carries: `normalize`, then `signal-score` with the rules, which it has
+/// already if they ship with it.
+pub(super) fn chain_factory(config: &Config) -> ChainFactory {
+    let memory_limit_bytes = config.screen.memory_limit_mib << 20;
+    Arc::new(move |rules| {
+        let scorer = ModuleSpec::new("signal-score", telesift_bundle::SIGNAL_SCORE);
+        let scorer = match rules.shipped {
+            true => scorer,
+            false => scorer.with_param("rules", rules.data.to_string()),
+        };
+        let chain = EngineChain::new(ChainSpec {
+            modules: vec![
+                ModuleSpec::new("normalize", telesift_bundle::NORMALIZE),
+                scorer,
+            ],
+            memory_limit_bytes,
+        })?;
+        Ok(Box::new(chain) as Box<dyn SmartModuleChain>)
+    })
+}
