@@ -5,6 +5,9 @@
 //! version it makes, and a version is made once. So a term begins with a commit of its own to each table: one that was
 //! checked before can only come before that, or finds its version taken, must try again, and is asked anew.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -30,7 +33,7 @@ use crate::{
     error::{Attempt, Fault},
     filter::{Predicate, texts},
     rows::{self, ROW_ID, Rows},
-    schema::columns as col,
+    schema::{VersionRow, columns as col},
     store::LanceStore,
 };
 
@@ -145,6 +148,7 @@ impl LanceStore {
             native.update_config(named).await?;
             self.sync(table, started).await?;
         }
+        // Messages first: what is superseded there may be another row here.
         let n_messages = self.remove_repeated_messages().await?;
         let n_versions = self.remove_repeated_versions().await?;
         if n_messages + n_versions > 0 {
@@ -157,32 +161,46 @@ impl LanceStore {
         Ok(())
     }
 
-    /// Of every message with several rows the greatest (edit, origin) stays.
+    /// Of every message with several rows the greatest (edit, origin) stays; other versions become superseded ones.
     async fn remove_repeated_messages(&self) -> Attempt<usize> {
         let snapshot = self.snapshot().await?;
         let keys = repeated(&snapshot, col::KEY).await?;
-        let mut surplus = Vec::new();
+        let (mut surplus, mut older) = (Vec::new(), Vec::new());
         for part in keys.chunks(AT_ONCE) {
-            let predicate =
-                Predicate::everything().and(texts(col::KEY, part.iter().map(String::as_str)));
+            let wanted = texts(col::KEY, part.iter().map(String::as_str));
+            let predicate = Predicate::everything().and(wanted);
             let columns = [col::KEY, col::EDIT, col::ORIGIN_OFFSET];
-            let mut found = std::pin::pin!(rows::scan(&snapshot, &predicate, &columns).await?);
-            let mut best: HashMap<String, ((i64, i64), u64)> = HashMap::new();
+            let found = rows::scan(&snapshot, &predicate, &columns).await?;
+            let mut found = std::pin::pin!(found);
+            let mut best = HashMap::new();
+            let mut worse = Vec::new();
             while let Some(batch) = found.try_next().await? {
                 let rows = Rows(&batch);
-                let (edits, offsets) = (
-                    rows.integers(col::EDIT)?,
-                    rows.integers(col::ORIGIN_OFFSET)?,
-                );
+                let edits = rows.integers(col::EDIT)?;
+                let offsets = rows.integers(col::ORIGIN_OFFSET)?;
                 let ids = rows.row_ids()?;
                 for (i, key) in rows.texts(col::KEY)?.enumerate() {
                     let row = ((edits[i], offsets[i]), ids[i]);
-                    surplus.extend(worse_of(&mut best, key, row));
+                    worse.extend(worse_of(&mut best, key, row).map(|row| (key.to_owned(), row)));
                 }
             }
+            let is_other =
+                |(key, row): &&(String, Row)| best.get(key).is_some_and(|b| b.0 != row.0);
+            older.extend(worse.iter().filter(is_other).map(|(_, row)| row.1));
+            surplus.extend(worse.iter().map(|(_, row)| row.1));
         }
+        self.keep_as_versions(&snapshot, &older).await?;
         remove(&self.messages, &surplus).await?;
         Ok(surplus.len())
+    }
+
+    async fn keep_as_versions(&self, snapshot: &Table, row_ids: &[u64]) -> Attempt<()> {
+        let bodies = rows::take_bodies(snapshot, row_ids).await?;
+        let versions = bodies
+            .values()
+            .map(|body| VersionRow::of(&rows::message(body)?));
+        let versions = versions.collect::<Attempt<Vec<VersionRow>>>()?;
+        self.write_versions(&versions, SystemTime::now()).await
     }
 
     /// Of every superseded version one row stays: they are the same.
@@ -200,7 +218,7 @@ impl LanceStore {
                 let rows = Rows(&batch);
                 let row_ids = rows.row_ids()?;
                 for (id, row_id) in rows.texts(col::VERSION_ID)?.zip(row_ids) {
-                    surplus.extend(worse_of(&mut best, id, ((0, 0), *row_id)));
+                    surplus.extend(worse_of(&mut best, id, ((0, 0), *row_id)).map(|row| row.1));
                 }
             }
         }
@@ -209,19 +227,18 @@ impl LanceStore {
     }
 }
 
-/// Keeps the better of two rows of one key, by version; gives the other.
-fn worse_of(
-    best: &mut HashMap<String, ((i64, i64), u64)>,
-    key: &str,
-    row: ((i64, i64), u64),
-) -> Option<u64> {
+/// The version a row holds, and its id.
+type Row = ((i64, i64), u64);
+
+/// Keeps the better of two rows of one key; gives the other.
+fn worse_of(best: &mut HashMap<String, Row>, key: &str, row: Row) -> Option<Row> {
     match best.get_mut(key) {
         None => {
             best.insert(key.to_owned(), row);
             None
         }
-        Some(held) if held.0 < row.0 => Some(std::mem::replace(held, row).1),
-        Some(_) => Some(row.1),
+        Some(held) if held.0 < row.0 => Some(std::mem::replace(held, row)),
+        Some(_) => Some(row),
     }
 }
 

@@ -22,7 +22,8 @@ use crate::{
     store::LanceStore,
 };
 use bisect::Parts;
-use plan::{Held, Plan};
+use plan::Held;
+pub(crate) use plan::Plan;
 
 /// How many keys one look-up names: bounds the length of its SQL.
 const LOOK_UP: usize = 1_000;
@@ -75,7 +76,7 @@ impl LanceStore {
     }
 
     /// Works out what the batch means for what is stored. Writes nothing.
-    async fn plan(
+    pub(crate) async fn plan(
         &self,
         writer: &mut Writer,
         batch: Vec<IndexedMessage>,
@@ -130,7 +131,11 @@ impl LanceStore {
     }
 
     /// The first write, durable before the second begins.
-    async fn write_versions(&self, rows: &[VersionRow], started: SystemTime) -> Attempt<()> {
+    pub(crate) async fn write_versions(
+        &self,
+        rows: &[VersionRow],
+        started: SystemTime,
+    ) -> Attempt<()> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -142,7 +147,7 @@ impl LanceStore {
     }
 
     /// The second write.
-    async fn write_messages(
+    pub(crate) async fn write_messages(
         &self,
         writer: &mut Writer,
         plan: Plan,

@@ -13,3 +13,4 @@ mod replay;
 mod rules;
 mod screen;
 mod stories;
+mod workers;
