@@ -21,5 +21,5 @@ mod store;
 mod term;
 mod write;
 
-pub use config::LanceStoreConfig;
+pub use config::{LanceStoreConfig, S3Config, StorageOptions};
 pub use store::LanceStore;

@@ -124,7 +124,7 @@ async fn connect(config: &LanceStoreConfig) -> Attempt<Connection> {
         .session(Arc::new(session))
         // Every read looks for a newer version first: one cheap listing, and no reader is ever behind a writer.
         .read_consistency_interval(std::time::Duration::ZERO)
-        .storage_options(config.storage_options.clone())
+        .storage_options(config.storage_options.0.clone())
         .execute();
     Ok(connection.await?)
 }

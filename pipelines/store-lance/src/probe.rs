@@ -17,7 +17,7 @@ use crate::config::LanceStoreConfig;
 /// # Errors
 /// [`Error::Unsuitable`] if it does not; [`Error::Unavailable`] if the store cannot be reached or does not let us in.
 pub(crate) async fn check_conditional_put(config: &LanceStoreConfig) -> Result<()> {
-    let options = config.storage_options.clone().into_iter().collect();
+    let options = config.storage_options.0.clone().into_iter().collect();
     let params = ObjectStoreParams {
         storage_options_accessor: Some(Arc::new(StorageOptionsAccessor::with_static_options(
             options,

@@ -1,6 +1,7 @@
 //! Configuration: the embedded default, then a file, then the environment; unknown keys are refused with the nearest name.
 
 mod merge;
+mod secret;
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,8 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use telesift_ports::record_log::Retention;
+
+use secret::Secret;
 
 /// The default configuration, every key documented: `deploy/telesift.toml`.
 pub(crate) const DEFAULTS: &str = include_str!("../../../deploy/telesift.toml");
@@ -102,6 +105,10 @@ impl From<&Stories> for telesift_stages::stories::StoriesConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Store {
     pub(crate) uri: String,
+    pub(crate) endpoint: String,
+    pub(crate) region: String,
+    pub(crate) access_key_id: Secret,
+    pub(crate) secret_access_key: Secret,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -9,7 +9,7 @@ use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
 use telesift_ports::{Embedder, RecordLog, SmartModuleChain, record_log::TopicConfig};
 use telesift_schemas::Topic;
 use telesift_stages::screen::ChainFactory;
-use telesift_store_lance::{LanceStore, LanceStoreConfig};
+use telesift_store_lance::{LanceStore, LanceStoreConfig, S3Config};
 
 use crate::config::Config;
 
@@ -39,7 +39,16 @@ pub(super) async fn store(
         "" => data_dir.join("lance").display().to_string(),
         uri => uri.to_owned(),
     };
-    LanceStore::open(LanceStoreConfig::new(uri, Some(embedder.model().clone())))
+    let said = |value: &str| (!value.is_empty()).then(|| value.to_owned());
+    let mut store = LanceStoreConfig::new(uri, Some(embedder.model().clone()));
+    store.storage_options = S3Config {
+        endpoint: said(&config.store.endpoint),
+        region: said(&config.store.region),
+        access_key_id: config.store.access_key_id.expose(),
+        secret_access_key: config.store.secret_access_key.expose(),
+    }
+    .into();
+    LanceStore::open(store)
         .await
         .context("cannot open the message store")
 }
