@@ -115,6 +115,7 @@ pub(crate) struct Store {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Catalog {
     pub(crate) url: String,
+    pub(crate) max_connections: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -205,6 +206,10 @@ impl Config {
         anyhow::ensure!(
             self.index.batch_records >= 1,
             "index.batch_records must be at least 1"
+        );
+        anyhow::ensure!(
+            self.catalog.max_connections >= 1,
+            "catalog.max_connections must be at least 1"
         );
         anyhow::ensure!(
             self.workers.lease_ms >= 600,

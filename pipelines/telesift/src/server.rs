@@ -33,6 +33,7 @@ pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) address: SocketAddr,
     pub(crate) data_dir: PathBuf,
+    /// Empty where no users are served.
     pub(crate) admin_key: String,
     tasks: Tasks,
     signals: Signals,
@@ -54,7 +55,11 @@ impl Server {
         let flow = Flow::start(config, &data_dir, roles, &mut tasks).await?;
         let listener = bind(&config.server.listen).await?;
         let address = listener.local_addr().context("the socket has no address")?;
-        let admin_key = admin_key(&flow, &data_dir).await?;
+        let serves_users = roles.contains("api");
+        let admin_key = match serves_users {
+            true => admin_key(&flow, &data_dir).await?,
+            false => String::new(),
+        };
         let state = ApiState {
             log: flow.log.clone(),
             store: flow.store.clone(),
@@ -70,7 +75,11 @@ impl Server {
             health: tasks.health(),
             shutdown: tasks.stop_token(),
         };
-        let app = telesift_api::router(state).into_make_service_with_connect_info::<SocketAddr>();
+        let app = match serves_users {
+            true => telesift_api::router(state),
+            false => telesift_api::operations_router(state),
+        };
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
         tasks.spawn("api", move |stop| async move {
             axum::serve(listener, app)
                 .with_graceful_shutdown(stop.cancelled_owned())

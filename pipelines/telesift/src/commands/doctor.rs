@@ -107,7 +107,18 @@ fn workers(stats: &Value) -> Vec<Check> {
         .into_iter()
         .map(|(worker, duties)| Check::ok("worker", format!("{worker}: {}", duties.join(", "))))
         .collect();
-    let nobodys = items().filter(|i| i["held_by"].is_null());
+    const SHARED: [&str; 6] = [
+        "screen",
+        "index",
+        "labels",
+        "stories",
+        "story-catalog",
+        "rules",
+    ];
+    let is_shared_out = |i: &&Value| SHARED.iter().any(|stage| i["stage"] == *stage);
+    let nobodys = items()
+        .filter(is_shared_out)
+        .filter(|i| i["held_by"].is_null());
     let nobodys: Vec<String> = nobodys
         .map(|i| format!("{} {}", i["stage"].as_str().unwrap_or("?"), i["partition"]))
         .collect();

@@ -20,6 +20,11 @@ impl Roles {
         Roles(Role::EACH.iter().map(|role| role.name()).collect())
     }
 
+    /// Whether that role is among them.
+    pub(crate) fn contains(&self, role: &str) -> bool {
+        self.0.contains(role)
+    }
+
     /// These.
     pub(crate) fn of(roles: &[Role]) -> Self {
         Roles(roles.iter().map(|role| role.name()).collect())

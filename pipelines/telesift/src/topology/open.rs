@@ -25,7 +25,9 @@ pub(super) async fn catalog(config: &Config, data_dir: &Path) -> Result<SqlCatal
         "" => Location::File(data_dir.join("catalog.db")),
         url => url.parse()?,
     };
-    SqlCatalog::open(CatalogConfig::new(location))
+    let mut catalog = CatalogConfig::new(location);
+    catalog.max_connections = config.catalog.max_connections;
+    SqlCatalog::open(catalog)
         .await
         .context("cannot open the catalog")
 }
