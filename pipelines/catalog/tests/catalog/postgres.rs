@@ -192,7 +192,8 @@ async fn workers_that_start_at_once_bring_the_schema_up_to_date_once() {
     let mut starts = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let config = config.clone();
-        starts.spawn(async move { SqlCatalog::open(config).await });
+        let here = tokio::runtime::Handle::current();
+        starts.spawn_blocking(move || here.block_on(SqlCatalog::open(config)));
     }
     let mut catalogs = Vec::new();
     while let Some(opened) = starts.join_next().await {

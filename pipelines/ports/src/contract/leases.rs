@@ -17,7 +17,7 @@ const SHORT: Duration = Duration::from_millis(1);
 ///
 /// # Panics
 /// When the catalog breaks the contract.
-pub async fn run<C, F, Fut>(fresh: F)
+pub(super) async fn run<C, F, Fut>(fresh: F)
 where
     C: Catalog,
     F: Fn() -> Fut,
@@ -171,8 +171,10 @@ async fn a_stale_owner_commits_no_position(catalog: &impl Catalog) {
     let new = taken(catalog, "index", "b", LONG).await;
     // It knows the right position, and must not move it all the same.
     for expected in [Some(Offset(5)), None] {
-        let late = catalog.put_stage_state(&key, expected, &at(9), &fence);
-        is_lost(late.await, "index");
+        let put = catalog
+            .put_stage_state(&key, expected, &at(9), &fence)
+            .await;
+        is_lost(put, "index");
     }
     let mut other = stage();
     other.input.partition = PartitionId(1);
@@ -180,10 +182,14 @@ async fn a_stale_owner_commits_no_position(catalog: &impl Catalog) {
     is_lost(late, "index");
     assert_eq!(catalog.stage_state(&other).await.must(), None);
     assert_eq!(catalog.stage_state(&key).await.must(), Some(at(5)));
-    let put = catalog.put_stage_state(&key, Some(Offset(5)), &at(7), &new.fence());
-    put.await.must();
-    let wrong = catalog.put_stage_state(&key, Some(Offset(5)), &at(8), &new.fence());
-    let wrong = wrong.await;
+    let fence = new.fence();
+    let put = async |next| {
+        catalog
+            .put_stage_state(&key, Some(Offset(5)), &at(next), &fence)
+            .await
+    };
+    put(7).await.must();
+    let wrong = put(8).await;
     assert!(matches!(wrong, Err(Error::Conflict { .. })), "{wrong:?}");
 }
 
