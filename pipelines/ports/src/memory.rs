@@ -4,11 +4,13 @@ mod catalog;
 mod leases;
 mod message_store;
 mod rules;
+mod script;
 mod story_catalog;
 
 pub use catalog::MemoryCatalog;
 pub use message_store::MemoryStore;
 pub use rules::MemoryRules;
+pub use script::{Fault, Script};
 
 pub mod clock;
 pub mod record_log;

@@ -18,6 +18,7 @@ mod rows;
 mod schema;
 mod search;
 mod store;
+mod telemetry;
 mod term;
 mod write;
 

@@ -22,6 +22,7 @@ use crate::{
     probe,
     schema::{self, columns as col},
     store::LanceStore,
+    telemetry,
     term::{CurrentTerm, TermedCommits},
     write::Writer,
 };
@@ -34,6 +35,7 @@ impl LanceStore {
     /// configuration names one; [`Error::Damaged`] if another version of telesift laid them out; [`Error::Unsuitable`] if
     /// an object store ignores conditional writes; [`Error::Unavailable`] if the storage cannot be reached.
     pub async fn open(config: LanceStoreConfig) -> Result<Self> {
+        telemetry::describe();
         if local_folder(&config.uri).is_none() {
             probe::check_conditional_put(&config).await?;
         }

@@ -1,6 +1,8 @@
 //! The whole flow, wired from top to bottom: sources, log, screen, messages, index, store.
 
+mod bots;
 mod crew;
+pub(crate) mod embed;
 mod open;
 mod parts;
 mod replays;
@@ -10,18 +12,19 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use telesift_engine::{NativeExplainer, NativeRules};
 use telesift_log_embedded::EmbeddedLog;
-use telesift_models::HashEmbedder;
 use telesift_ports::{
-    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays, RuleReader,
-    RuleSets, SystemClock, leases as lease, message_store,
+    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays,
+    RuleReader, RuleSets, SystemClock, leases as lease, message_store,
 };
 use telesift_schemas::{Topic, TopicPartition};
 use telesift_stages::{
     Consumer,
     consumer::Process,
+    dead_letter::{self, LetterProjection},
     decisions::rules::{self, RulesBook, RulesKeeper, RulesProjection},
     index::{self, Index},
     labels::{self, LabelProjection},
+    reactions::{self, ReactionProjection},
     replay::{self, KeptRules},
     screen::{self, Screen},
     stories::{self, Stories},
@@ -40,6 +43,7 @@ pub(crate) struct Flow {
     pub(crate) store: Arc<dyn MessageStore>,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) imports: Arc<dyn Imports>,
+    pub(crate) bots: Arc<dyn Bots>,
     pub(crate) replays: Arc<dyn Replays>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) rules: Arc<dyn RuleSets>,
@@ -52,9 +56,11 @@ impl Flow {
     /// Opens every part on `data_dir`, and hands out the stages: each runs while this process holds its lease.
     ///
     /// ```text
-    /// imports ─► telegram-raw ─► screen (SmartModules) ─► messages ─┬─► index ─► message store ◄── labels ◄── decisions
-    ///                              ▲                                └─► stories ─► stories ─► story-catalog ─► catalog
-    ///           rules ─► decisions (from which offset on)
+    /// imports ─┬─► telegram-raw ─► screen (SmartModules) ─► messages ─┬─► index ─► message store ◄── labels ◄── decisions
+    /// bots    ─┘                     ▲            │                   │              ▲ embed
+    ///                                │            │                   └─► stories ─► stories ─► story-catalog ─► catalog
+    ///           rules ─► decisions ──┘            └─► reactions ─► catalog
+    ///           (from which offset on)
     /// ```
     pub(crate) async fn start(
         config: &Config,
@@ -68,10 +74,17 @@ impl Flow {
         let embedded = Arc::new(open::log(config, data_dir).await?);
         let log: Arc<dyn RecordLog> = embedded.clone();
         open::topics(config, &*log).await?;
+        let watched = embedded.clone();
+        tasks.spawn("log", move |stop| async move {
+            match stop.run_until_cancelled(watched.failed()).await {
+                Some(failure) => Err(failure.into()),
+                None => Ok(()),
+            }
+        });
 
         // The stores.
         let database = Arc::new(open::catalog(config, data_dir).await?);
-        let embedder: Arc<dyn Embedder> = Arc::new(HashEmbedder::default());
+        let embedder = embed::open(config, data_dir).await?;
         let store = Arc::new(open::store(config, data_dir, &*embedder).await?);
 
         // Rules ─► decisions ─► the book that the screens go by.
@@ -105,6 +118,17 @@ impl Flow {
         crew.add_own("api", crew::spool_lease(&spool)?, move |held| {
             let runner = runner.clone();
             async move { Ok(runner.run(held.fence(), held.stop).await?) }
+        });
+
+        // Bots ─► telegram-raw: webhooks come in through the API, polling is one worker's.
+        let bots = bots::desk(config, log.clone(), database.clone(), clock.clone()).await?;
+        let polling = bots.clone();
+        crew.add("ingest", "bots", "bots", move |held| {
+            let polling = polling.clone();
+            async move {
+                polling.run(held.stop).await;
+                Ok(())
+            }
         });
 
         // telegram-raw ─► screen ─► messages: one screen per partition.
@@ -166,9 +190,40 @@ impl Flow {
                 run(consumer, stage.under(held.fence()), held.stop)
             });
         }
+        // Reactions, and what no stage could process ─► the catalog.
+        for input in parts.partitions(Topic::REACTIONS).await? {
+            let parts = parts.clone();
+            let lease = lease::of_partition(reactions::STAGE, &input);
+            crew.add("index", reactions::STAGE, lease, move |held| {
+                let (log, catalog) = (parts.log.clone(), parts.catalog.clone());
+                let stage =
+                    ReactionProjection::new(log, catalog, parts.clock.clone(), input.clone());
+                let consumer = parts.consumer(reactions::STAGE, vec![input.clone()], 1_000, 0);
+                run(consumer, stage.under(held.fence()), held.stop)
+            });
+        }
+        for input in parts.partitions(Topic::DEAD_LETTERS).await? {
+            let parts = parts.clone();
+            crew.add(
+                "index",
+                dead_letter::STAGE,
+                dead_letter::STAGE,
+                move |held| {
+                    let stage = LetterProjection::new(parts.catalog.clone(), input.clone());
+                    let consumer =
+                        parts.consumer(dead_letter::STAGE, vec![input.clone()], 1_000, 0);
+                    run(consumer, stage.under(held.fence()), held.stop)
+                },
+            );
+        }
         let (of_rules, tables) = (parts.clone(), database.clone());
         crew.add("index", rules::STAGE, rules::STAGE, move |held| {
-            let projection = RulesProjection::new(of_rules.catalog.clone(), tables.clone());
+            let projection = RulesProjection::new(
+                of_rules.log.clone(),
+                of_rules.catalog.clone(),
+                tables.clone(),
+                of_rules.clock.clone(),
+            );
             let consumer = of_rules.consumer(rules::STAGE, decisions.clone(), 1_000, 0);
             run(consumer, projection.under(held.fence()), held.stop)
         });
@@ -179,6 +234,7 @@ impl Flow {
             store,
             catalog: parts.catalog,
             imports,
+            bots,
             replays,
             embedder,
             rules: keeper,
@@ -197,7 +253,7 @@ impl Flow {
     }
 }
 
-/// Everything that writes to the message store, under one lease: the index, the labels, the upkeep.
+/// Everything that writes to the message store, under one lease: the index, the vectors behind it, the labels, the upkeep.
 async fn write_store(
     parts: Parts,
     messages: Vec<TopicPartition>,
@@ -216,11 +272,12 @@ async fn write_store(
     let limits = &parts.config.index;
     let consumer = parts.consumer(
         index::STAGE,
-        messages,
+        messages.clone(),
         limits.batch_records,
         limits.min_interval_ms,
     );
     let mut writers = vec![run(consumer, index.under(held.fence()), held.stop.clone())];
+    writers.extend(embed::stage(&parts, messages, held.stop.clone()));
     for input in decisions {
         let labels = LabelProjection::new(
             parts.log.clone(),

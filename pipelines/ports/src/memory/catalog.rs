@@ -1,8 +1,13 @@
 //! The catalog in memory: stage states, imports, keys and labels in maps behind one lock.
 
+mod audit;
+mod bots;
 mod labels;
+mod letters;
+mod reactions;
 mod replays;
 mod rules;
+mod stream_tickets;
 
 use std::{
     collections::BTreeMap,
@@ -10,15 +15,19 @@ use std::{
 };
 
 use async_trait::async_trait;
-use telesift_schemas::{MessageKey, Offset, Timestamp};
+use telesift_schemas::{ChatId, MessageKey, Offset, ReactionsOf, Timestamp};
 
 use crate::{
     Clock,
-    catalog::{Catalog, Error, ImportRow, KeyRow, LabelRow, Result},
+    bots::BotRow,
+    catalog::{
+        AuditRecord, Catalog, Error, ImportRow, KeyRow, LabelRow, ReactionRow, Result, TicketRow,
+    },
+    dead_letters::LetterRow,
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     leases::Fence,
     ledger::{StageKey, StageState},
-    memory::{leases::LeaseTable, story_catalog::StoryTable},
+    memory::{Script, leases::LeaseTable, story_catalog::StoryTable},
     replays::{ReplayStatus, RulePair},
 };
 
@@ -26,6 +35,8 @@ use crate::{
 #[derive(Default)]
 pub struct MemoryCatalog {
     tables: Mutex<Tables>,
+    /// Faults of coming commits of stages.
+    pub commits: Script<Error>,
     pub(super) stories: StoryTable,
     pub(super) leases: LeaseTable,
 }
@@ -37,7 +48,13 @@ struct Tables {
     keys: BTreeMap<String, (KeyRow, [u8; 32])>,
     rules: rules::RulesTables,
     labels: BTreeMap<(MessageKey, i64, String), LabelRow>,
+    audit: BTreeMap<String, AuditRecord>,
+    tickets: BTreeMap<[u8; 32], TicketRow>,
+    letters: BTreeMap<String, LetterRow>,
     replays: BTreeMap<String, (ReplayStatus, RulePair)>,
+    bots: BTreeMap<String, BotRow>,
+    reactions: BTreeMap<(MessageKey, ReactionsOf), ReactionRow>,
+    chat_links: BTreeMap<ChatId, ChatId>,
 }
 
 impl MemoryCatalog {
@@ -72,15 +89,18 @@ impl Catalog for MemoryCatalog {
         state: &StageState,
         fence: &Fence,
     ) -> Result<()> {
-        let mut tables = self.tables();
-        self.leases.check(fence)?;
-        if tables.stages.get(key).map(|s| s.next) != expected {
-            return Err(Error::Conflict {
-                what: key.state_key(),
-            });
-        }
-        tables.stages.insert(key.clone(), state.clone());
-        Ok(())
+        let commit = || {
+            let mut tables = self.tables();
+            self.leases.check(fence)?;
+            if tables.stages.get(key).map(|s| s.next) != expected {
+                return Err(Error::Conflict {
+                    what: key.state_key(),
+                });
+            }
+            tables.stages.insert(key.clone(), state.clone());
+            Ok(())
+        };
+        self.commits.play(commit).await
     }
 
     async fn stage_states(&self) -> Result<Vec<(StageKey, StageState)>> {
@@ -218,5 +238,6 @@ mod tests {
     #[tokio::test]
     async fn keeps_the_contract_of_a_catalog() {
         crate::contract::catalog::run(|| async { MemoryCatalog::new() }).await;
+        crate::contract::bots::run(|| async { MemoryCatalog::new() }).await;
     }
 }

@@ -5,12 +5,16 @@
     reason = "a test that fails should stop where it fails, in its helpers too"
 )]
 
+mod dead_letters;
+mod embed;
 mod flow;
 mod imports;
 mod index;
 mod labels;
+mod reactions;
 mod replay;
 mod rules;
 mod screen;
 mod stories;
+mod updates;
 mod workers;

@@ -1,0 +1,103 @@
+//! Local models: BERT-shaped sentence encoders from a directory, on every core, without another runtime.
+
+mod batches;
+mod directory;
+mod encoder;
+
+use std::{path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use rayon::prelude::*;
+use telesift_ports::embedder::{EmbedError, Embedder, EmbeddingCost, EmbeddingModel, Purpose};
+
+use crate::telemetry;
+pub use directory::{LoadError, Prefixes};
+use encoder::Encoder;
+
+/// A sentence encoder in the layout of sentence-transformers: `config.json`, `tokenizer.json`, `model.safetensors`, and
+/// where present `sentence_bert_config.json` (longest input). Mean pooling over the tokens, scaled to length 1: the
+/// vectors of all-MiniLM-L6-v2 and of intfloat/multilingual-e5-small.
+///
+/// Texts are cut at the model's longest input.
+#[derive(Clone)]
+pub struct LocalEmbedder {
+    model: EmbeddingModel,
+    encoder: Arc<Encoder>,
+}
+
+impl std::fmt::Debug for LocalEmbedder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("LocalEmbedder").field(&self.model).finish()
+    }
+}
+
+impl LocalEmbedder {
+    /// Loads the model in `directory`; reads all of it into memory. Blocking: some seconds for a large model.
+    ///
+    /// The model's id is the directory's name and a hash of the files that decide its vectors, so that another model of
+    /// the same name never shares a table with this one. `prefixes` absent: those the model is known to want (`query: `
+    /// and `passage: ` for the e5 family), else none.
+    ///
+    /// # Errors
+    /// [`LoadError`] says which file is missing or does not fit.
+    pub fn load(directory: &Path, prefixes: Option<Prefixes>) -> Result<Self, LoadError> {
+        let files = directory::read(directory, prefixes)?;
+        let model = EmbeddingModel {
+            id: files.id.clone(),
+            dimensions: files.config.hidden_size,
+        };
+        let encoder = Arc::new(Encoder::new(files)?);
+        Ok(LocalEmbedder { model, encoder })
+    }
+
+    /// The vectors of `texts`, in order. Blocking: milliseconds a text, on all cores.
+    ///
+    /// # Errors
+    /// [`EmbedError::Refused`] if the model cannot compute them.
+    pub fn vectors(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let refused = |reason: String| EmbedError::Refused {
+            model: self.model.id.clone(),
+            reason,
+        };
+        let tokens = self.encoder.tokens(texts, purpose).map_err(refused)?;
+        let batches = batches::by_length(&tokens);
+        let encoded = batches
+            .par_iter()
+            .map(|batch| self.encoder.encode(&tokens, batch).map_err(refused))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut vectors = vec![Vec::new(); texts.len()];
+        for (batch, rows) in batches.iter().zip(encoded) {
+            for (i, row) in batch.iter().zip(rows) {
+                vectors[*i] = row;
+            }
+        }
+        telemetry::embedded(&self.model.id, texts.len());
+        Ok(vectors)
+    }
+}
+
+#[async_trait]
+impl Embedder for LocalEmbedder {
+    fn model(&self) -> &EmbeddingModel {
+        &self.model
+    }
+
+    fn cost(&self) -> EmbeddingCost {
+        EmbeddingCost::Compute
+    }
+
+    async fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let this = self.clone();
+        let texts: Vec<String> = texts.iter().map(|&t| t.to_owned()).collect();
+        let embedded = tokio::task::spawn_blocking(move || {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            this.vectors(&texts, purpose)
+        });
+        embedded.await.unwrap_or_else(|e| {
+            Err(EmbedError::Refused {
+                model: self.model.id.clone(),
+                reason: format!("the model panicked: {}", e.is_panic()),
+            })
+        })
+    }
+}
