@@ -92,8 +92,6 @@ impl UpdateSink for UpdateIngest {
         let (counted, fates) = (tally.clone(), whole.fates.clone());
         let key = position_key(bot.id);
         let transaction = Transaction {
-            appends: whole.appends,
-            guards: Vec::new(),
             finish: Box::new(move |outcomes| {
                 let mut writes: Vec<StateWrite> = vec![counted.add(&fates, outcomes)];
                 if let Some(next) = position {
@@ -101,6 +99,7 @@ impl UpdateSink for UpdateIngest {
                 }
                 writes
             }),
+            ..Transaction::appends(whole.appends)
         };
         match self.log.commit(transaction).await {
             Ok(outcomes) => {
