@@ -14,8 +14,8 @@ use bytes::Bytes;
 use telesift_ports::{
     Clock, ExportReader, Imports, RecordLog,
     imports::{ImportError, ImportRequest, ImportState, ImportStatus},
-    ledger::{Counters, StageState},
     leases::Fence,
+    ledger::{Counters, StageState},
     memory::Fault,
     record_log,
     source::{ExportEntry, ExportSink, ExportSummary, RawUpdate, message_identity},

@@ -8,8 +8,8 @@ use telesift_ports::{
     ExportReader, RecordLog,
     catalog::ImportRow,
     imports::{ImportError, ImportProgress},
-    ledger::{StageKey, StageState},
     leases::Fence,
+    ledger::{StageKey, StageState},
     record_log::{self, NewRecord, Outcome, StateWrite, Transaction},
     source::ExportEntry,
 };
