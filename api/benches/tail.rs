@@ -14,9 +14,14 @@ use std::{
 
 mod tail {
     pub(crate) mod bare;
+    #[path = "../../tests/api/desk/bots.rs"]
+    pub(crate) mod bots;
     pub(crate) mod clients;
     #[path = "../../tests/api/fake_imports.rs"]
-    #[expect(dead_code, reason = "tests look at what was taken; a tail takes nothing")]
+    #[expect(
+        dead_code,
+        reason = "tests look at what was taken; a tail takes nothing"
+    )]
     pub(crate) mod fake_imports;
     #[path = "../../tests/api/fake_replays.rs"]
     pub(crate) mod fake_replays;

@@ -32,6 +32,8 @@ pub(crate) enum Access {
     Ingest,
     /// Who administers.
     Admin,
+    /// Telegram, by the secret of a bot, which the route itself checks before it reads on.
+    Webhook,
 }
 
 /// What using a route does.
@@ -61,7 +63,7 @@ const fn route(method: &'static str, path: &'static str, access: Access, deed: D
     }
 }
 
-use Access::{Admin, Ingest, Metrics, Open, Read, ReadAll, Review, Stream};
+use Access::{Admin, Ingest, Metrics, Open, Read, ReadAll, Review, Stream, Webhook};
 use Deed::{Audited, Plain};
 
 /// Every route of the OpenAPI document.
@@ -77,6 +79,7 @@ const ROUTES: &[Route] = &[
     route("GET", "/v1/messages/{id}/explain", Read, Plain),
     route("GET", "/v1/stories/{id}", Read, Plain),
     route("GET", "/v1/chats", Read, Plain),
+    route("GET", "/v1/chats/{id}/gaps", Read, Plain),
     route("POST", "/v1/search", Read, Plain),
 
     route("GET", "/v1/feedback", Review, Plain),
@@ -93,6 +96,14 @@ const ROUTES: &[Route] = &[
     route("GET", "/v1/stats/screen", ReadAll, Plain),
     route("GET", "/v1/dead-letters", ReadAll, Plain),
     route("GET", "/v1/dead-letters/{id}", ReadAll, Plain),
+    route("POST", "/v1/dead-letters/{id}/retry", Admin, Audited("dead_letters.retry")),
+    route("POST", "/v1/dead-letters/retry", Admin, Audited("dead_letters.retry_many")),
+
+    route("GET", "/v1/bots", Admin, Plain),
+    route("POST", "/v1/bots", Admin, Audited("bots.add")),
+    route("GET", "/v1/bots/{name}", Admin, Plain),
+    route("DELETE", "/v1/bots/{name}", Admin, Audited("bots.remove")),
+    route("POST", "/v1/telegram/webhook/{bot}", Webhook, Plain),
 
     route("GET", "/v1/imports", Ingest, Plain),
     route("POST", "/v1/imports", Ingest, Audited("imports.create")),
@@ -146,7 +157,7 @@ impl Access {
     /// The scopes of which one is needed, besides `admin`, which has them all.
     fn scopes(self) -> &'static [Scope] {
         match self {
-            Open => &[],
+            Open | Webhook => &[],
             Metrics | Read | Stream | ReadAll => &[Scope::Read, Scope::Review],
             Review => &[Scope::Review],
             Ingest => &[Scope::Ingest],
@@ -169,6 +180,7 @@ impl Access {
             Review => "review",
             Ingest => "ingest",
             Admin => "admin",
+            Webhook => "webhook",
         }
     }
 }

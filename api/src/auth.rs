@@ -24,7 +24,7 @@ mod tickets;
 mod watch;
 
 pub(crate) use extract::{Admin, Auditor, Follower, Importer, Reader, Reviewer, authenticate};
-pub use issue::{IssueError, IssuedKey, KeyRequest, issue_key};
+pub use issue::{IssueError, IssuedKey, KeyRequest, is_known_key, issue_key};
 pub(crate) use key_ring::{KeyRing, SecretHash, hash};
 pub(crate) use tickets::Tickets;
 pub(crate) use watch::{LiveKey, LiveKeys};

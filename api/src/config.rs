@@ -12,6 +12,8 @@ use crate::{address::Network, limits::LimitsConfig};
 pub struct ApiConfig {
     /// Largest JSON body, in bytes.
     pub max_body_bytes: usize,
+    /// Largest update taken of Telegram, in bytes.
+    pub max_update_bytes: usize,
     /// Largest export taken by `POST /v1/imports`, in bytes.
     pub max_import_bytes: u64,
     /// Exports uploaded and validated at the same time; one more is a 503.
@@ -49,6 +51,7 @@ impl Default for ApiConfig {
     fn default() -> Self {
         ApiConfig {
             max_body_bytes: 1 << 20,
+            max_update_bytes: 1 << 20,
             max_import_bytes: 16 << 30,
             max_uploads: 4,
             upload_idle_s: 60,

@@ -25,6 +25,7 @@ mod openapi;
 mod params;
 mod pins;
 mod problem;
+mod reactions;
 mod routes;
 mod serve;
 mod splice;
@@ -35,7 +36,7 @@ mod view;
 mod visible;
 
 pub use address::{Network, NetworkError};
-pub use auth::{IssueError, IssuedKey, KeyRequest, issue_key};
+pub use auth::{IssueError, IssuedKey, KeyRequest, is_known_key, issue_key};
 pub use config::{ApiConfig, TailConfig};
 pub use limits::LimitsConfig;
 pub use problem::Code as ProblemCode;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use telesift_ports::{
-    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays, RuleSets,
+    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays, RuleSets,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,8 @@ pub struct ApiState {
     pub catalog: Arc<dyn Catalog>,
     /// Takes in exports.
     pub imports: Arc<dyn Imports>,
+    /// Keeps bots, and takes their updates.
+    pub bots: Arc<dyn Bots>,
     /// Runs replays.
     pub replays: Arc<dyn Replays>,
     /// Makes the vector of a query; must be the model of the store's vectors.
@@ -103,6 +105,7 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) imports: Arc<dyn Imports>,
+    pub(crate) bots: Arc<dyn Bots>,
     pub(crate) replays: Arc<dyn Replays>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) rules: Arc<dyn RuleSets>,
@@ -144,6 +147,7 @@ impl App {
             store: Store::new(state.store),
             catalog: state.catalog,
             imports: state.imports,
+            bots: state.bots,
             replays: state.replays,
             embedder: state.embedder,
             rules: state.rules,

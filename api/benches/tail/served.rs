@@ -10,7 +10,7 @@ use telesift_api::{
 use telesift_ports::{
     Embedder, Explainer, RecordLog,
     catalog::Scope,
-    embedder::{EmbedError, EmbeddingModel},
+    embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     explain::Explanation,
     memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryStore},
     record_log::{NewRecord, Retention, TopicConfig, Transaction},
@@ -20,7 +20,7 @@ use telesift_schemas::{PartitionId, Topic, TopicPartition};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{fake_imports::FakeImports, fake_replays::FakeReplays, rules};
+use super::{bots, fake_imports::FakeImports, fake_replays::FakeReplays, rules};
 
 const PARTITIONS: u32 = 4;
 
@@ -53,6 +53,7 @@ impl Served {
             decisions.create_topic(&topic, config).await.unwrap();
         }
         let keeper = rules::keeper(&decisions, &catalog, &clock).await;
+        let bots = bots::desk(&decisions, &catalog, &clock).await;
         let request = KeyRequest {
             name: "bench".into(),
             scopes: vec![Scope::Read],
@@ -66,6 +67,7 @@ impl Served {
             store: Arc::new(MemoryStore::new(None)),
             catalog,
             imports: Arc::new(FakeImports::new()),
+            bots: Arc::new(bots),
             replays: Arc::new(FakeReplays::default()),
             embedder: Arc::new(Nothing),
             rules: Arc::new(keeper),
@@ -156,7 +158,11 @@ impl Embedder for Nothing {
         &MODEL
     }
 
-    async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn cost(&self) -> EmbeddingCost {
+        EmbeddingCost::Negligible
+    }
+
+    async fn embed(&self, texts: &[&str], _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
         Ok(texts.iter().map(|_| vec![1.0]).collect())
     }
 }

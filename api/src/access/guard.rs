@@ -41,6 +41,12 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
         Ok(record) => handle(request, next, record).await,
         Err(problem) => problem.into_response(),
     };
+    if route.access == Access::Webhook
+        && response.status() == StatusCode::UNAUTHORIZED
+        && let Err(problem) = app.limits.failed_auth(address)
+    {
+        response = problem.into_response();
+    }
     if let Some(standing) = standing {
         standing.put_on(response.headers_mut());
     }
@@ -55,6 +61,10 @@ async fn admit(
     address: Option<IpAddr>,
     standing: &mut Option<Standing>,
 ) -> Result<Option<Pending>> {
+    // Telegram brings what it has, as fast as it likes; only wrong secrets are counted, below.
+    if route.access == Access::Webhook {
+        return Ok(None);
+    }
     app.limits.address(address)?;
     check_announced_length(app, route, request)?;
     let is_open = match route.access {

@@ -289,7 +289,7 @@ impl Session {
         let what = match &self.filter {
             None => What::Record(record),
             Some(filter) => match record.message() {
-                Some(message) if filter.matches(message) => What::Record(record),
+                Some(message) if filter.matches_live(message) => What::Record(record),
                 Some(_) => What::Skipped,
                 // A record nobody can filter is named, never dropped in silence.
                 None => What::Gap(Gap {

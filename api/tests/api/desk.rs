@@ -14,7 +14,7 @@ use telesift_api::{AlwaysHealthy, ApiConfig, ApiState, KeyRequest, TailConfig, i
 use telesift_ports::{
     Catalog, Embedder, Explainer, MessageStore, RecordLog,
     catalog::Scope,
-    embedder::{EmbedError, EmbeddingModel},
+    embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     explain::{Explanation, Factor, SpamExplanation},
     memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryStore},
     message_store::IndexedMessage,
@@ -25,6 +25,7 @@ use telesift_schemas::{ChatId, Message, Offset, Origin, PartitionId, Topic, Topi
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+mod bots;
 mod rules;
 
 use crate::{fake_imports::FakeImports, fake_replays::FakeReplays};
@@ -116,6 +117,15 @@ impl Desk {
             };
             log.create_topic(&topic, config).await.unwrap();
         }
+        Desk::on(config, clock, log).await
+    }
+
+    /// An API on a log of one's own.
+    pub(crate) async fn on(
+        config: ApiConfig,
+        clock: Arc<ManualClock>,
+        log: Arc<MemoryLog>,
+    ) -> Desk {
         let catalog = Arc::new(MemoryCatalog::new());
         let store = Arc::new(MemoryStore::new(Some(CountingEmbedder.model().clone())));
         let imports = Arc::new(FakeImports::new());
@@ -141,11 +151,13 @@ impl Desk {
     ) -> Desk {
         let shutdown = CancellationToken::new();
         let rules = rules::keeper(&log, &catalog, &clock).await;
+        let bots = Arc::new(bots::desk(&log, &catalog, &clock).await);
         let router = router(ApiState {
             log: log.clone(),
             store: store.clone(),
             catalog: catalog.clone(),
             imports: imports.clone(),
+            bots,
             replays: Arc::new(FakeReplays::default()),
             embedder: Arc::new(CountingEmbedder),
             rules: Arc::new(rules),
@@ -347,7 +359,11 @@ impl Embedder for CountingEmbedder {
         &MODEL
     }
 
-    async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn cost(&self) -> EmbeddingCost {
+        EmbeddingCost::Negligible
+    }
+
+    async fn embed(&self, texts: &[&str], _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
         Ok(texts.iter().map(|t| vector(t)).collect())
     }
 }

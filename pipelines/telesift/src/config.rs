@@ -1,5 +1,6 @@
 //! Configuration: the embedded default, then a file, then the environment; unknown keys are refused with the nearest name.
 
+mod embed;
 mod merge;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use telesift_api::{LimitsConfig, Network};
 use telesift_ports::record_log::Retention;
+
+pub(crate) use embed::{Embed, EmbedKind};
 
 /// The default configuration, every key documented: `deploy/telesift.toml`.
 pub(crate) const DEFAULTS: &str = include_str!("../../../deploy/telesift.toml");
@@ -26,7 +29,9 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     pub(crate) catalog: Catalog,
     pub(crate) index: Index,
+    pub(crate) embed: Embed,
     pub(crate) import: Import,
+    pub(crate) telegram: Telegram,
     pub(crate) telemetry: Telemetry,
 }
 
@@ -52,6 +57,8 @@ pub(crate) struct Data {
 pub(crate) struct Log {
     pub(crate) partitions: u32,
     pub(crate) cache_mib: u64,
+    pub(crate) write_buffer_mib: u64,
+    pub(crate) min_free_mib: u64,
     pub(crate) retention: BTreeMap<String, TopicRetention>,
 }
 
@@ -128,6 +135,16 @@ pub(crate) struct Import {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Telegram {
+    pub(crate) public_url: String,
+    pub(crate) api_base: String,
+    pub(crate) poll_s: u64,
+    pub(crate) conflict_retry_s: u64,
+    pub(crate) resync_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Telemetry {
     pub(crate) log: String,
     pub(crate) format: LogFormat,
@@ -189,6 +206,10 @@ impl Config {
             "log.partitions must be at least 1"
         );
         anyhow::ensure!(
+            (1..=64).contains(&self.log.write_buffer_mib),
+            "log.write_buffer_mib must be from 1 to 64"
+        );
+        anyhow::ensure!(
             self.screen.batch_records >= 1,
             "screen.batch_records must be at least 1"
         );
@@ -204,10 +225,20 @@ impl Config {
             self.screen.watchdog_s >= 1,
             "screen.watchdog_s must be at least 1"
         );
+        let url = self.telegram.public_url.as_str();
+        anyhow::ensure!(
+            url.is_empty() || url.starts_with("https://") || url.starts_with("http://"),
+            "telegram.public_url must be a URL such as https://sift.example.org"
+        );
+        anyhow::ensure!(
+            self.telegram.conflict_retry_s >= 1 && self.telegram.resync_s >= 1,
+            "telegram.conflict_retry_s and telegram.resync_s must be at least 1"
+        );
         anyhow::ensure!(
             self.screen.memory_limit_mib >= 8,
             "screen.memory_limit_mib must be at least 8"
         );
+        self.embed.check()?;
         Ok(())
     }
 

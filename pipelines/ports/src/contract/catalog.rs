@@ -2,6 +2,8 @@
 
 mod audit;
 mod labels;
+mod letters;
+mod reactions;
 mod stream_tickets;
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf};
@@ -37,7 +39,9 @@ where
     super::story_catalog::run(&fresh().await).await;
     audit::run(&fresh().await).await;
     stream_tickets::run(&fresh().await).await;
-    labels::run(fresh).await;
+    letters::run(&fresh().await).await;
+    labels::run(&fresh).await;
+    reactions::run(&fresh).await;
 }
 
 fn at(second: i64) -> Timestamp {
@@ -65,6 +69,7 @@ fn state(next: u64) -> StageState {
             dead_lettered: 0,
             retried_ok: 1,
         },
+        last_retry: (next > 5).then(|| format!("index:messages:0:{next}#2")),
     }
 }
 
