@@ -46,7 +46,7 @@ impl Default for LimitsConfig {
             key_burst: 20_000,
             address_per_min: 120_000,
             address_burst: 40_000,
-            failed_auth_per_min: 120,
+            failed_auth_per_min: 30,
             tracked_addresses: 50_000,
         }
     }

@@ -86,7 +86,7 @@ impl End {
 /// What can end a stream from outside.
 struct Ends {
     live_key: Arc<LiveKey>,
-    replaced: CancellationToken,
+    replaced: Arc<CancellationToken>,
     shutdown: CancellationToken,
 }
 

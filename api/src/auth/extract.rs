@@ -33,7 +33,7 @@ const READING: [Scope; 2] = [Scope::Read, Scope::Review];
 
 /// Cancelled when the ticket takes its stream up elsewhere.
 #[derive(Clone)]
-struct Replaced(CancellationToken);
+struct Replaced(Arc<CancellationToken>);
 
 /// The owner of the key that `request` carries or, where `by_ticket` allows that, of the key behind its ticket.
 ///
@@ -151,7 +151,7 @@ pub(crate) struct Follower {
     /// Ends when the key does.
     pub(crate) live_key: Arc<LiveKey>,
     /// Cancelled when the ticket takes its stream up elsewhere; never without a ticket.
-    pub(crate) replaced: CancellationToken,
+    pub(crate) replaced: Arc<CancellationToken>,
 }
 
 impl FromRequestParts<Arc<App>> for Follower {
@@ -162,7 +162,7 @@ impl FromRequestParts<Arc<App>> for Follower {
         let replaced = parts.extensions.get::<Replaced>();
         Ok(Follower {
             live_key: app.live_keys.watch(viewer.hash, &app.catalog, &app.clock),
-            replaced: replaced.map_or_else(CancellationToken::new, |r| r.0.clone()),
+            replaced: replaced.map(|r| r.0.clone()).unwrap_or_default(),
             viewer,
         })
     }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
@@ -38,8 +38,8 @@ pub(crate) struct Tickets {
     /// Unix seconds of the last sweep.
     swept_at: AtomicI64,
     n_held: AtomicU64,
-    /// Cancelled when the stream is taken up again, so that a ticket never feeds two.
-    open: Mutex<HashMap<SecretHash, CancellationToken>>,
+    /// Cancelled when the stream is taken up again, so that a ticket never feeds two. The stream holds it.
+    open: Mutex<HashMap<SecretHash, Weak<CancellationToken>>>,
 }
 
 /// A ticket on its way to the client.
@@ -104,7 +104,7 @@ impl Tickets {
         ticket: &str,
         target: &str,
         resumes: bool,
-    ) -> Result<(SecretHash, CancellationToken)> {
+    ) -> Result<(SecretHash, Arc<CancellationToken>)> {
         let invalid = |detail| Err(Problem::new(Code::InvalidTicket, detail));
         let (id, stream) = (hash(ticket), hash(target));
         let Some(found) = self.catalog.ticket(&id).await? else {
@@ -126,8 +126,9 @@ impl Tickets {
                 "the ticket was used; only its own stream takes it again, with `Last-Event-ID`",
             );
         }
-        let replaced = CancellationToken::new();
-        if let Some(before) = self.open().insert(id, replaced.clone()) {
+        let replaced = Arc::new(CancellationToken::new());
+        let before = self.open().insert(id, Arc::downgrade(&replaced));
+        if let Some(before) = before.and_then(|b| b.upgrade()) {
             before.cancel();
         }
         Ok((found.key_hash, replaced))
@@ -149,8 +150,8 @@ impl Tickets {
         let opened = earlier(now, self.reconnects_within);
         let n_left = self.catalog.sweep_tickets(unopened, opened).await?;
         self.n_held.store(n_left, Ordering::Relaxed);
-        // A token nobody else holds is of a stream that has ended; the ticket itself stands in the catalog.
-        self.open().retain(|_, token| !token.is_cancelled());
+        // Of streams that have ended; the tickets themselves stand in the catalog.
+        self.open().retain(|_, token| token.strong_count() > 0);
         Ok(())
     }
 
@@ -165,4 +166,47 @@ fn later(at: Timestamp, by: Duration) -> Timestamp {
 
 fn earlier(at: Timestamp, by: Duration) -> Timestamp {
     at.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use telesift_ports::{
+        catalog::{KeyRow, Scope},
+        memory::{ManualClock, MemoryCatalog},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn streams_that_have_ended_are_forgotten_and_open_ones_replaced() {
+        let clock = Arc::new(ManualClock::default());
+        let catalog = Arc::new(MemoryCatalog::new());
+        let tickets = Tickets::new(&TailConfig::default(), catalog, clock.clone());
+        let viewer = Viewer {
+            key: Arc::new(KeyRow {
+                id: "k".into(),
+                name: "k".into(),
+                scopes: vec![Scope::Read],
+                chats: None,
+                created_at: clock.now(),
+                expires_at: None,
+                revoked_at: None,
+                last_used_at: None,
+            }),
+            hash: [7; 32],
+        };
+        let (open, ended) = (
+            tickets.issue(&viewer).await.unwrap().ticket,
+            tickets.issue(&viewer).await.unwrap().ticket,
+        );
+        let (key, first) = tickets.redeem(&open, "/a", false).await.unwrap();
+        assert_eq!(key, viewer.hash);
+        drop(tickets.redeem(&ended, "/b", false).await.unwrap());
+        assert_eq!(tickets.open().len(), 2);
+        clock.advance(Duration::from_secs(60));
+        tickets.issue(&viewer).await.unwrap();
+        assert_eq!(tickets.open().len(), 1);
+        let (_, second) = tickets.redeem(&open, "/a", true).await.unwrap();
+        assert!(first.is_cancelled() && !second.is_cancelled());
+    }
 }

@@ -150,7 +150,6 @@ async fn clients_and_server_killed_at_random_lose_and_repeat_nothing() {
     let n_records = from_environment("TELESIFT_TEST_TAIL_RECORDS", 2_000);
     let home = Home::new();
     let mut server = Some(home.serve());
-    let path = limited_path(server.as_ref().unwrap()).await;
     let mut ids = Vec::new();
     for chat in 0..N_CHATS {
         let export = export(chat, n_records / N_CHATS);
@@ -161,12 +160,17 @@ async fn clients_and_server_killed_at_random_lose_and_repeat_nothing() {
 
     let mut random = StdRng::seed_from_u64(50);
     let (mut all, mut one) = (Reader::default(), Reader::default());
+    let mut path = String::new();
     for kill in 0..n_kills {
         let mut some = |share: u64| random.random_range(1..=(share / n_kills).max(2)) as usize;
         let (n_all, n_one) = (some(n_records), some(n_records / N_CHATS));
         let running = server.as_ref().unwrap();
         let from = all.cursor.clone().unwrap_or_else(|| "earliest".into());
         all.read(websocket(running, &from).await, Some(n_all)).await;
+        if path.is_empty() {
+            // Now, not earlier: it must open its stream within 30 s.
+            path = limited_path(running).await;
+        }
         let last = one.cursor.clone();
         one.read(events(running, &path, last.as_deref()).await, Some(n_one))
             .await;
