@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod labels;
+mod letters;
 mod stories;
 mod trace;
 
@@ -120,6 +121,13 @@ impl VisibleStore<'_> {
                 ..query
             })
             .await
+    }
+
+    pub(crate) async fn message_ids(&self, chat: ChatId) -> Result<Vec<i64>> {
+        if !self.shows(chat) {
+            return Ok(Vec::new());
+        }
+        self.store.message_ids(chat).await
     }
 
     pub(crate) async fn chats(&self) -> Result<Vec<ChatSummary>> {

@@ -5,11 +5,16 @@
     reason = "a test that fails should stop where it fails, in its helpers too"
 )]
 
+mod bots;
 mod commands;
 mod crash;
 mod demo;
+mod faults;
 mod feedback;
+#[cfg(feature = "test-guests")]
+mod guests;
 mod imports;
+mod models;
 mod provenance;
 mod replays;
 mod rules;
@@ -17,3 +22,4 @@ mod server;
 mod shared;
 mod stories;
 mod tail;
+mod tail_kills;
