@@ -160,7 +160,11 @@ fn add_gradient(
         let sum: f64 = example.buckets.iter().map(|b| grams[*b as usize]).sum();
         f1 += sum * per_gram;
         if apart {
-            let sum: f64 = example.buckets.iter().map(|b| grams[N_BUCKETS + *b as usize]).sum();
+            let sum: f64 = example
+                .buckets
+                .iter()
+                .map(|b| grams[N_BUCKETS + *b as usize])
+                .sum();
             f2 += sum * per_gram;
         } else {
             f2 += sum * per_gram;

@@ -108,7 +108,10 @@ pub struct Importance {
 impl Importance {
     /// The logit of an example, as the shipped function gives it.
     pub fn logit(&self, example: &Example) -> f64 {
-        joined(self.fitted.logit(example), self.fitted.second_logit(example))
+        joined(
+            self.fitted.logit(example),
+            self.fitted.second_logit(example),
+        )
     }
 
     /// What the fitted function makes of labelled messages, by the thresholds.
@@ -231,11 +234,7 @@ impl Spam {
             .zip(spam_out_of_fold(&by_source, rules))
             .filter(|(_, b)| *b != Binary::default())
             .collect();
-        let examples: Vec<Example> = by_source
-            .into_iter()
-            .flatten()
-            .map(|s| s.example)
-            .collect();
+        let examples: Vec<Example> = by_source.into_iter().flatten().map(|s| s.example).collect();
         Spam {
             fitted: spam::train(&examples, rules, SPAM),
             out_of_fold,

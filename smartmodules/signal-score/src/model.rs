@@ -172,7 +172,9 @@ mod tests {
         assert!(joined(40.0, -5.0) < SIGNAL_LOGIT);
         assert!(joined(40.0, -5.0) > joined(4.0, -5.0));
         assert_eq!(joined(4.0, 0.5), SIGNAL_LOGIT + 0.5);
-        let is_rising = |f: fn(f64) -> f64| (-40..40).all(|i| f(f64::from(i) / 4.0) <= f(f64::from(i + 1) / 4.0));
+        let is_rising = |f: fn(f64) -> f64| {
+            (-40..40).all(|i| f(f64::from(i) / 4.0) <= f(f64::from(i + 1) / 4.0))
+        };
         assert!(is_rising(|x| joined(x, -1.0)));
         assert!(is_rising(|x| joined(1.0, x)));
     }

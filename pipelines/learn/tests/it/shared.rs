@@ -25,7 +25,9 @@ fn held_out(shared: &Path, seed: u64) -> [(f64, f64); 3] {
     sources.extend(further.into_sources());
     let trained = train::Importance::learn(&sources, &prior());
     ["", "uk", "en"].map(|lang| {
-        let wanted = held_out.iter().filter(|l| lang.is_empty() || l.lang == lang);
+        let wanted = held_out
+            .iter()
+            .filter(|l| lang.is_empty() || l.lang == lang);
         let labels: Vec<Labelled> = wanted.cloned().collect();
         let mut by_length = Confusion::default();
         for label in &labels {
@@ -164,7 +166,9 @@ fn the_model_that_ships_is_what_training_gives() {
 #[test]
 fn a_rule_set_from_labels_of_a_chat_is_measured() {
     let Some(shared) = shared() else { return };
-    let labels = corpus::further(&shared, &signal_score().join("training")).unwrap().hold_out();
+    let labels = corpus::further(&shared, &signal_score().join("training"))
+        .unwrap()
+        .hold_out();
     let proposal = telesift_learn::proposal::propose(&labels, &Rules::default()).unwrap();
     let effect = proposal.effect;
     eprintln!(

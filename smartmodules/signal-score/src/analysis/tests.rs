@@ -54,6 +54,9 @@ fn names_are_told_from_beginnings_of_sentences() {
         analysis.n_names
     };
     assert_eq!(n_names("Сервер упав. Лежить усе.\nНіхто не знає"), 0);
-    assert_eq!(n_names("суд у Полтаві, а Іван і Ґалина поїхали до Львова"), 4);
+    assert_eq!(
+        n_names("суд у Полтаві, а Іван і Ґалина поїхали до Львова"),
+        4
+    );
     assert_eq!(n_names("and I moved to Postgres in May"), 2);
 }
