@@ -155,7 +155,7 @@ impl Tickets {
         Ok(())
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<SecretHash, CancellationToken>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<SecretHash, Weak<CancellationToken>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
