@@ -51,11 +51,17 @@ impl Poller {
         };
         let Some(mut position) = outcome else { return };
         let mut delays = delays();
+        // The first answer, and the first after trouble, is not held back: it shows at once that all is well.
+        let mut hold = Duration::ZERO;
         while !stop.is_cancelled() {
             let asked = Instant::now();
             let fetched = tokio::select! {
                 () = stop.cancelled() => return,
-                fetched = self.api.updates(&self.token, position, self.hold) => fetched,
+                fetched = self.api.updates(&self.token, position, hold) => fetched,
+            };
+            hold = match fetched {
+                Ok(_) => self.hold,
+                Err(_) => Duration::ZERO,
             };
             match fetched {
                 Ok(fetched) => {
