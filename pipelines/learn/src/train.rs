@@ -174,9 +174,9 @@ impl Importance {
     }
 }
 
-/// From this score on a message is no noise: where a message that matters, dropped, costs half as much again as a noise message
-/// let through, the cut of a calibrated score is 1 / (1 + 1.5).
-const WEAK_FROM: f64 = 0.4;
+/// From this score on a message is no noise: where a message that matters, dropped, costs 1.2 times a noise message let
+/// through, the cut of a calibrated score is 1 / (1 + 1.2).
+const WEAK_FROM: f64 = 0.45;
 
 /// The two logits of a message by a model that has not seen it, and what it is.
 struct Judged {

@@ -94,7 +94,7 @@ impl Model {
     pub(crate) fn added(&self, sums: &Sums, rest: f64) -> (f64, usize) {
         let matters = rest + self.logit(sums, MATTERS);
         let signal = rest + self.logit(sums, SIGNAL) - self.gap;
-        let column = if SIGNAL_LOGIT + signal > held(matters) {
+        let column = if signal > -0.5 {
             SIGNAL
         } else {
             MATTERS
@@ -125,11 +125,15 @@ pub const SIGNAL_FROM: f64 = 0.95;
 /// From this logit on, however sure it is that a message is no noise, that alone makes it no signal.
 const HELD_FROM: f64 = 2.0;
 
-/// One logit of two: that a message is no noise, and that it is signal. Below the cut of signal it is the first, which comes
-/// near that cut and never reaches it; above, it is the cut and the second. So what is surely worth a look and surely nothing
-/// to act on stays below the cut.
+/// One logit of two: that a message is no noise, and that it is signal. Where the second is above 0 it is the cut of signal and
+/// the second; where it is well below, it is the first, which comes near that cut and never reaches it; between, it goes from one
+/// to the other. So what is surely worth a look and surely nothing to act on stays below the cut.
 pub fn joined(matters: f64, signal: f64) -> f64 {
-    held(matters).max(SIGNAL_LOGIT + signal)
+    if signal >= 0.0 {
+        return SIGNAL_LOGIT + signal;
+    }
+    let held = held(matters);
+    held + (SIGNAL_LOGIT - held) * (1.0 + signal).max(0.0)
 }
 
 fn held(matters: f64) -> f64 {
