@@ -12,7 +12,7 @@ use telesift_ports::{
     Catalog, Clock, Leases, MessageStore, RecordLog, SmartModuleChain,
     chain::{ChainError, ChainInput, ChainOutcome},
     contract::message_store::fixtures::{message, model, screen as screen_of},
-    embedder::{EmbedError, EmbeddingModel},
+    embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     leases::{self, Lease, STORE, Term},
     ledger::{StageKey, StageState},
     memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryRules},
@@ -198,7 +198,11 @@ impl telesift_ports::Embedder for Flat {
         &self.0
     }
 
-    async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn cost(&self) -> EmbeddingCost {
+        EmbeddingCost::Negligible
+    }
+
+    async fn embed(&self, texts: &[&str], _purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
         let mut vector = vec![0.0; self.0.dimensions];
         vector[0] = 1.0;
         Ok(vec![vector; texts.len()])

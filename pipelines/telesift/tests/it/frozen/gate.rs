@@ -16,7 +16,9 @@ use telesift_ports::{
         TopicInfo, Transaction,
     },
 };
-use telesift_schemas::{Epoch, Message, MessageKey, Offset, Timestamp, Topic, TopicPartition};
+use telesift_schemas::{
+    ChatId, Class, Epoch, Message, MessageKey, Offset, Timestamp, Topic, TopicPartition,
+};
 use tokio::sync::watch;
 
 pub(super) struct Gate {
@@ -169,6 +171,22 @@ impl MessageStore for GatedStore {
 
     async fn chats(&self) -> message_store::Result<Vec<ChatSummary>> {
         self.0.chats().await
+    }
+
+    async fn without_vector(
+        &self,
+        classes: &[Class],
+        limit: usize,
+    ) -> message_store::Result<Vec<Message>> {
+        self.0.without_vector(classes, limit).await
+    }
+
+    async fn count_without_vector(&self, classes: &[Class]) -> message_store::Result<u64> {
+        self.0.count_without_vector(classes).await
+    }
+
+    async fn message_ids(&self, chat: ChatId) -> message_store::Result<Vec<i64>> {
+        self.0.message_ids(chat).await
     }
 
     async fn maintain(&self) -> message_store::Result<()> {
