@@ -67,7 +67,7 @@ async fn a_chat_that_is_not_there_or_not_shown_looks_the_same() {
     }
     desk.get("/v1/chats/ops/gaps")
         .await
-        .problem(404, "not_found");
+        .problem(400, "invalid_parameter");
 }
 
 #[tokio::test]

@@ -133,8 +133,10 @@ impl Caller {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let delay = error.retry_after().or_else(|| delays.next());
-            let delay = delay.unwrap_or(self.policy.max_delay);
+            // Jitter may go beyond the longest pause, the provider's own wish is taken as it is.
+            let own = delays.next().unwrap_or_default();
+            let own = own.min(self.policy.max_delay);
+            let delay = error.retry_after().unwrap_or(own);
             if !error.is_retryable()
                 || error.is_held()
                 || attempt >= self.policy.max_attempts

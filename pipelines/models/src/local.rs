@@ -3,11 +3,12 @@
 mod batches;
 mod directory;
 mod encoder;
+mod script;
 
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder, prelude::*};
 use telesift_ports::embedder::{EmbedError, Embedder, EmbeddingCost, EmbeddingModel, Purpose};
 
 use crate::telemetry;
@@ -23,6 +24,9 @@ use encoder::Encoder;
 pub struct LocalEmbedder {
     model: EmbeddingModel,
     encoder: Arc<Encoder>,
+    /// Threads of their own for queries: somebody waits for those, and a batch of passages may take a second.
+    for_queries: Arc<ThreadPool>,
+    for_passages: Arc<ThreadPool>,
 }
 
 impl std::fmt::Debug for LocalEmbedder {
@@ -47,10 +51,20 @@ impl LocalEmbedder {
             dimensions: files.config.hidden_size,
         };
         let encoder = Arc::new(Encoder::new(files)?);
-        Ok(LocalEmbedder { model, encoder })
+        let pool = |n_threads: usize| {
+            let pool = ThreadPoolBuilder::new().num_threads(n_threads).build();
+            pool.map(Arc::new).map_err(|_| LoadError::Threads)
+        };
+        Ok(LocalEmbedder {
+            model,
+            encoder,
+            for_queries: pool(1)?,
+            for_passages: pool(0)?, // as many as there are cores
+        })
     }
 
-    /// The vectors of `texts`, in order. Blocking: milliseconds a text, on all cores.
+    /// The vectors of `texts`, in order; zeros for a query in a script the model only knows the letters of: what it would
+    /// say of that is noise. Blocking: milliseconds a text, passages on all cores.
     ///
     /// # Errors
     /// [`EmbedError::Refused`] if the model cannot compute them.
@@ -61,14 +75,26 @@ impl LocalEmbedder {
         };
         let tokens = self.encoder.tokens(texts, purpose).map_err(refused)?;
         let batches = batches::by_length(&tokens);
-        let encoded = batches
-            .par_iter()
-            .map(|batch| self.encoder.encode(&tokens, batch).map_err(refused))
-            .collect::<Result<Vec<_>, _>>()?;
+        let encode = || {
+            let encoded = batches.par_iter();
+            let encoded = encoded.map(|batch| self.encoder.encode(&tokens, batch).map_err(refused));
+            encoded.collect::<Result<Vec<_>, _>>()
+        };
+        let encoded = match purpose {
+            Purpose::Query => self.for_queries.install(encode),
+            Purpose::Passage => self.for_passages.install(encode),
+        }?;
         let mut vectors = vec![Vec::new(); texts.len()];
         for (batch, rows) in batches.iter().zip(encoded) {
             for (i, row) in batch.iter().zip(rows) {
                 vectors[*i] = row;
+            }
+        }
+        if purpose == Purpose::Query {
+            for (vector, (text, tokens)) in vectors.iter_mut().zip(texts.iter().zip(&tokens)) {
+                if !script::is_known(&self.encoder.prefixed(text, purpose), tokens.len()) {
+                    vector.fill(0.0);
+                }
             }
         }
         telemetry::embedded(&self.model.id, texts.len());

@@ -30,6 +30,9 @@ pub enum LoadError {
         /// Why.
         source: std::io::Error,
     },
+    /// The system gives no threads.
+    #[error("no threads can be started for the model")]
+    Threads,
     /// A file is not what it should be.
     #[error("`{path}` does not fit: {reason}", path = path.display())]
     Content {

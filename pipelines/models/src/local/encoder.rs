@@ -33,13 +33,18 @@ impl Encoder {
         })
     }
 
-    /// The token ids of each text, special tokens included, cut at the model's longest input.
-    pub(super) fn tokens(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<u32>>, String> {
+    /// The text as the model gets it.
+    pub(super) fn prefixed(&self, text: &str, purpose: Purpose) -> String {
         let prefix = match purpose {
             Purpose::Passage => &self.prefixes.passage,
             Purpose::Query => &self.prefixes.query,
         };
-        let texts: Vec<String> = texts.iter().map(|t| format!("{prefix}{t}")).collect();
+        format!("{prefix}{text}")
+    }
+
+    /// The token ids of each text, special tokens included, cut at the model's longest input.
+    pub(super) fn tokens(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<u32>>, String> {
+        let texts: Vec<String> = texts.iter().map(|t| self.prefixed(t, purpose)).collect();
         let encoded = self.tokenizer.encode_batch_fast(texts, true);
         let encoded = encoded.map_err(|e| e.to_string())?;
         Ok(encoded.iter().map(|e| e.get_ids().to_vec()).collect())

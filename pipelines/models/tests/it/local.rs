@@ -143,6 +143,16 @@ fn a_text_has_the_same_vector_alone_and_in_company() {
 }
 
 #[test]
+fn a_query_the_model_can_only_spell_has_no_direction() {
+    let Some(folder) = model() else { return };
+    let model = LocalEmbedder::load(&folder, None).unwrap();
+    let texts = ["парковка в центре", "parking in the centre"];
+    let vectors = model.vectors(&texts, Purpose::Query).unwrap();
+    assert!(vectors[0].iter().all(|x| *x == 0.0));
+    assert!(vectors[1].iter().any(|x| *x != 0.0));
+}
+
+#[test]
 fn prefixes_are_part_of_the_model_and_of_its_name() {
     let Some(folder) = model() else { return };
     let plain = LocalEmbedder::load(&folder, None).unwrap();
