@@ -42,11 +42,6 @@ impl CatalogState {
         self.fence = fence;
     }
 
-    /// What commits carry.
-    pub(crate) fn fence(&self) -> &Fence {
-        &self.fence
-    }
-
     /// The input.
     pub(crate) fn input(&self) -> &TopicPartition {
         &self.key.input

@@ -18,12 +18,10 @@ use telesift_ports::{
 };
 use tokio::sync::OnceCell;
 
+use super::STAGE;
 use crate::telemetry;
 use plan::{Plan, plan};
 use tally::Tally;
-
-/// The stage's name in ledger and metrics. What it takes comes from outside, so its input is named after the bot.
-pub const STAGE: &str = "ingest";
 
 /// Appends updates to `telegram-raw`.
 ///

@@ -1,5 +1,7 @@
 //! `telesift serve`: the flow and its API, until a signal.
 
+use std::io::IsTerminal;
+
 use anyhow::{Context, Result};
 
 use crate::{
@@ -110,6 +112,7 @@ pub(super) fn init_tracing(config: &Config) {
         .unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_writer(std::io::stderr);
     let outcome = match config.telemetry.format {
         LogFormat::Text => builder.with_target(false).try_init(),

@@ -202,7 +202,7 @@ impl telesift_ports::Embedder for Flat {
         EmbeddingCost::Negligible
     }
 
-    async fn embed(&self, texts: &[&str], _purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn embed(&self, texts: &[&str], _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
         let mut vector = vec![0.0; self.0.dimensions];
         vector[0] = 1.0;
         Ok(vec![vector; texts.len()])

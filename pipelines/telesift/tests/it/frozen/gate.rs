@@ -165,12 +165,8 @@ impl MessageStore for GatedStore {
         self.0.get_many(keys).await
     }
 
-    async fn class_counts(&self, query: &ClassCountsQuery) -> message_store::Result<ClassCounts> {
-        self.0.class_counts(query).await
-    }
-
-    async fn chats(&self) -> message_store::Result<Vec<ChatSummary>> {
-        self.0.chats().await
+    async fn message_ids(&self, chat: ChatId) -> message_store::Result<Vec<i64>> {
+        self.0.message_ids(chat).await
     }
 
     async fn without_vector(
@@ -185,8 +181,12 @@ impl MessageStore for GatedStore {
         self.0.count_without_vector(classes).await
     }
 
-    async fn message_ids(&self, chat: ChatId) -> message_store::Result<Vec<i64>> {
-        self.0.message_ids(chat).await
+    async fn class_counts(&self, query: &ClassCountsQuery) -> message_store::Result<ClassCounts> {
+        self.0.class_counts(query).await
+    }
+
+    async fn chats(&self) -> message_store::Result<Vec<ChatSummary>> {
+        self.0.chats().await
     }
 
     async fn maintain(&self) -> message_store::Result<()> {
