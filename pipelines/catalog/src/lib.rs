@@ -18,6 +18,7 @@ mod replays;
 mod row;
 mod rules;
 mod secrets;
+mod state;
 mod stories;
 mod stream_tickets;
 

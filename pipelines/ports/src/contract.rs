@@ -3,6 +3,7 @@
 pub mod bots;
 pub mod catalog;
 pub mod message_store;
+pub mod state_store;
 mod story_catalog;
 
 pub mod record_log;

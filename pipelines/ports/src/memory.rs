@@ -4,12 +4,14 @@ mod catalog;
 mod message_store;
 mod rules;
 mod script;
+mod state_store;
 mod story_catalog;
 
 pub use catalog::MemoryCatalog;
 pub use message_store::MemoryStore;
 pub use rules::MemoryRules;
 pub use script::{Fault, Script};
+pub use state_store::MemoryState;
 
 pub mod clock;
 pub mod record_log;
