@@ -2,6 +2,7 @@
 
 mod bots;
 pub(crate) mod embed;
+mod log;
 mod reactions;
 mod replays;
 
@@ -10,11 +11,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use telesift_catalog::{CatalogConfig, KeySource, Location, SecretKey, SqlCatalog};
 use telesift_engine::{ChainSpec, EngineChain, ModuleSpec, NativeExplainer, NativeRules};
-use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
 use telesift_ports::{
     Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays,
-    RuleReader, RuleSets, SmartModuleChain, SystemClock,
-    record_log::{ReadLimits, TopicConfig},
+    RuleReader, RuleSets, SmartModuleChain, SystemClock, record_log::ReadLimits,
 };
 use telesift_schemas::{Topic, TopicPartition};
 use telesift_stages::{
@@ -24,6 +23,7 @@ use telesift_stages::{
     index::{self, Index},
     ingest::{ImportConfig, ImportRunner},
     labels::{self, LabelProjection},
+    origins::OriginLog,
     replay::KeptRules,
     screen::{self, ChainFactory, Screen},
     stories::{self, Stories},
@@ -47,7 +47,7 @@ pub(crate) struct Flow {
     pub(crate) rules: Arc<dyn RuleSets>,
     pub(crate) explainer: Arc<dyn Explainer>,
     pub(crate) clock: Arc<dyn Clock>,
-    embedded: Arc<EmbeddedLog>,
+    kept: log::Kept,
 }
 
 impl Flow {
@@ -63,20 +63,13 @@ impl Flow {
     pub(crate) async fn start(config: &Config, data_dir: &Path, tasks: &mut Tasks) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
-        // The log, and its topics.
-        let embedded = Arc::new(open_log(config, data_dir).await?);
-        let log: Arc<dyn RecordLog> = embedded.clone();
-        create_topics(config, &*log).await?;
-        let watched = embedded.clone();
-        tasks.spawn("log", move |stop| async move {
-            match stop.run_until_cancelled(watched.failed()).await {
-                Some(failure) => Err(failure.into()),
-                None => Ok(()),
-            }
-        });
+        // The log, and its topics: as it is for its owners, and as readers see it.
+        let database = Arc::new(open_catalog(config, data_dir).await?);
+        let (owned, kept) = log::open(config, data_dir, &database).await?;
+        let log = OriginLog::over(owned.clone());
+        kept.watch(tasks);
 
         // The stores.
-        let database = Arc::new(open_catalog(config, data_dir).await?);
         let catalog: Arc<dyn Catalog> = database.clone();
         let embedder = embed::open(config, data_dir).await?;
         let store: Arc<dyn MessageStore> =
@@ -139,7 +132,7 @@ impl Flow {
         for input in partitions(&*log, Topic::TELEGRAM_RAW).await? {
             let watchdog = Duration::from_secs(config.screen.watchdog_s);
             let screen = Screen::new(
-                log.clone(),
+                owned.clone(),
                 clock.clone(),
                 chains.clone(),
                 book.clone(),
@@ -253,16 +246,13 @@ impl Flow {
             rules: keeper,
             explainer: Arc::new(NativeExplainer::default()),
             clock,
-            embedded,
+            kept,
         })
     }
 
     /// Closes the log: what was taken is synced, the directory is free again. The stages must have ended.
     pub(crate) async fn close(self) -> Result<()> {
-        self.embedded
-            .close()
-            .await
-            .context("the log did not close cleanly")
+        self.kept.close().await
     }
 }
 
@@ -306,15 +296,6 @@ async fn start_stories(
     Ok(())
 }
 
-async fn open_log(config: &Config, data_dir: &Path) -> Result<EmbeddedLog> {
-    let mut log = EmbeddedLogConfig::new(data_dir.join("log"));
-    log.block_cache_bytes = config.log.cache_mib << 20;
-    log.write_buffer_bytes = config.log.write_buffer_mib << 20;
-    log.min_free_bytes = config.log.min_free_mib.saturating_mul(1 << 20);
-    let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(log)).await?;
-    opened.context("cannot open the log")
-}
-
 async fn open_catalog(config: &Config, data_dir: &Path) -> Result<SqlCatalog> {
     let location = match config.catalog.url.as_str() {
         "" => Location::File(data_dir.join("catalog.db")),
@@ -350,25 +331,6 @@ async fn open_store(
     LanceStore::open(LanceStoreConfig::new(uri, Some(embedder.model().clone())))
         .await
         .context("cannot open the message store; it is filled again from the log: stop every server, move its folder away, start again")
-}
-
-async fn create_topics(config: &Config, log: &dyn RecordLog) -> Result<()> {
-    for (topic, partitions) in Topic::ALL {
-        let retention = config
-            .log
-            .retention
-            .get(topic.as_str())
-            .copied()
-            .unwrap_or_default();
-        let spec = TopicConfig {
-            partitions: partitions.unwrap_or(config.log.partitions),
-            retention: retention.into(),
-        };
-        log.create_topic(&topic, spec)
-            .await
-            .with_context(|| format!("cannot create the topic `{topic}`"))?;
-    }
-    Ok(())
 }
 
 async fn partitions(log: &dyn RecordLog, topic: Topic) -> Result<Vec<TopicPartition>> {
