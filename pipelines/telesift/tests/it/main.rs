@@ -6,6 +6,7 @@
 )]
 
 mod bots;
+mod cluster;
 mod commands;
 mod crash;
 mod demo;
