@@ -25,3 +25,4 @@ mod shared;
 mod stories;
 mod tail;
 mod tail_kills;
+mod workers;
