@@ -23,6 +23,7 @@ middle="telesift-ports telesift-stages telesift-api telesift-telegram telesift-m
 forbid lancedb $pure $rules $middle telesift-engine telesift-log-embedded telesift-catalog
 forbid wasmtime $pure $rules $middle telesift-log-embedded telesift-catalog telesift-store-lance
 forbid fjall $pure $rules $middle telesift-engine telesift-catalog telesift-store-lance
+forbid fluvio $pure $rules $middle telesift-engine telesift-log-embedded telesift-catalog telesift-store-lance
 forbid sqlx $pure $rules $middle telesift-engine telesift-log-embedded telesift-store-lance
 forbid axum $pure $rules telesift-ports telesift-stages telesift-telegram telesift-models telesift-engine telesift-catalog
 forbid tokio $pure $rules
@@ -31,6 +32,7 @@ forbid telesift-ports $pure $rules
 require telesift-store-lance lancedb
 require telesift-engine wasmtime
 require telesift-log-embedded fjall
+require telesift-log-fluvio fluvio
 require telesift-catalog sqlx
 require telesift-api axum
 require telesift tokio

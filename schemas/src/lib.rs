@@ -6,6 +6,7 @@
 mod dead_letter;
 mod decision;
 mod ids;
+mod marker;
 mod message;
 mod normalized;
 mod position;
@@ -18,6 +19,7 @@ pub mod update_kinds;
 pub use dead_letter::{DeadLetter, DeadLetterCode, LetterState, Payload};
 pub use decision::{Decision, DecisionKind};
 pub use ids::{ChatId, IdError, MessageKey};
+pub use marker::{Marker, MarkerKind};
 pub use message::{
     Author, AuthorKind, Chat, ChatKind, Class, Forward, Media, Message, MessageKind, Screen, flags,
 };

@@ -3,7 +3,9 @@
 use std::{env, fs, path::PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
-use telesift_schemas::{DeadLetter, Decision, Message, RawRecord, Reactions, StoryAssigned};
+use telesift_schemas::{
+    DeadLetter, Decision, Marker, Message, RawRecord, Reactions, StoryAssigned,
+};
 
 fn path(relative: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(relative)
@@ -14,6 +16,7 @@ fn checked_in_schemas_are_those_of_the_types() {
     let schemas = [
         ("telegram-raw", schemars::schema_for!(RawRecord<'_>)),
         ("messages", schemars::schema_for!(Message)),
+        ("messages-marker", schemars::schema_for!(Marker)),
         ("reactions", schemars::schema_for!(Reactions)),
         ("stories", schemars::schema_for!(StoryAssigned)),
         ("dead-letters", schemars::schema_for!(DeadLetter)),
@@ -46,6 +49,7 @@ fn assert_kept<T: Serialize + DeserializeOwned>(topic: &str) {
 #[test]
 fn examples_of_version_1_read_and_write_unchanged() {
     assert_kept::<Message>("messages");
+    assert_kept::<Marker>("messages-marker");
     assert_kept::<Reactions>("reactions");
     assert_kept::<StoryAssigned>("stories");
     assert_kept::<DeadLetter>("dead-letters");

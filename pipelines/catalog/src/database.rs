@@ -106,6 +106,20 @@ impl Database {
         }
     }
 
+    /// Runs `statements` as one transaction, durable on return. If one that must change a row changes none, nothing is
+    /// written, and its index is returned.
+    pub(crate) async fn change(&self, statements: Vec<Statement>) -> Result<Option<usize>> {
+        let what = String::new;
+        match &self.pools {
+            Pools::Sqlite { writer, .. } => {
+                on_connection!(self, writer, c => change_sqlite(&mut c, statements), what)
+            }
+            Pools::Postgres(pool) => {
+                on_connection!(self, pool, c => change_postgres(&mut c, statements), what)
+            }
+        }
+    }
+
     /// Closes every connection, after the calls on them.
     pub(crate) async fn close(&self) {
         match &self.pools {
@@ -132,6 +146,40 @@ impl Database {
         no_answer(self.call_timeout)
     }
 }
+
+/// One step of a transaction.
+pub(crate) struct Statement {
+    pub(crate) sql: &'static str,
+    pub(crate) args: Vec<Arg>,
+    /// Whether the transaction is pointless unless this changes a row.
+    pub(crate) must_change: bool,
+}
+
+/// A transaction of the one or the other driver, whose types differ in everything but the words.
+macro_rules! changing {
+    ($name:ident, $driver:ty, $begin:expr) => {
+        async fn $name(
+            connection: &mut PoolConnection<$driver>,
+            statements: Vec<Statement>,
+        ) -> std::result::Result<Option<usize>, sqlx::Error> {
+            let mut transaction = connection.begin_with($begin).await?;
+            for (i, statement) in statements.into_iter().enumerate() {
+                let query = bound::<$driver>(statement.sql, statement.args);
+                let done = query.execute(&mut *transaction).await?;
+                if statement.must_change && done.rows_affected() == 0 {
+                    transaction.rollback().await?;
+                    return Ok(Some(i));
+                }
+            }
+            transaction.commit().await?;
+            Ok(None)
+        }
+    };
+}
+
+// A reader that turns writer may be refused at once: take the lock first.
+changing!(change_sqlite, Sqlite, "BEGIN IMMEDIATE");
+changing!(change_postgres, Postgres, "BEGIN");
 
 fn no_answer(limit: Duration) -> Error {
     Error::Unavailable(format!("no answer within {limit:?}"))

@@ -10,6 +10,7 @@ use telesift_ports::{
 
 use crate::{
     SqlCatalog,
+    database::Statement,
     queries::leases as queries,
     records::{json, timestamp, to_int, to_json, unsigned},
     row::{Arg, Row},
@@ -98,6 +99,18 @@ pub(crate) fn fence_args(fence: &Fence) -> Result<[Arg; 2]> {
         Some((name, token)) => [name.into(), to_int(token)?],
         None => [Arg::Text(None), Arg::Int(None)],
     })
+}
+
+/// The statement that keeps a lease to the end of a transaction which is pointless without; `None` for an open fence.
+pub(crate) fn hold(fence: &Fence) -> Result<Option<Statement>> {
+    let Some((name, token)) = fence.lease() else {
+        return Ok(None);
+    };
+    Ok(Some(Statement {
+        sql: queries::HOLD,
+        args: key(name, token)?,
+        must_change: true,
+    }))
 }
 
 /// Why a position commit changed nothing: the lease behind it is lost, or the position is not the one expected.

@@ -19,6 +19,7 @@ mod replays;
 mod row;
 mod rules;
 mod secrets;
+mod state;
 mod stories;
 mod stream_tickets;
 

@@ -2,8 +2,9 @@
 
 pub mod bots;
 pub mod catalog;
-mod leases;
+pub mod leases;
 pub mod message_store;
+pub mod state_store;
 mod story_catalog;
 
 pub mod record_log;

@@ -19,6 +19,7 @@ pub mod replays;
 pub mod rules;
 pub mod secret;
 pub mod source;
+pub mod state_store;
 pub mod story_catalog;
 
 #[cfg(feature = "memory")]
@@ -42,4 +43,5 @@ pub use replays::Replays;
 pub use rules::{RuleReader, RuleSets, RulesCatalog};
 pub use secret::Secret;
 pub use source::ExportReader;
+pub use state_store::StateStore;
 pub use story_catalog::StoryCatalog;

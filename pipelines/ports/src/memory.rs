@@ -5,12 +5,14 @@ mod leases;
 mod message_store;
 mod rules;
 mod script;
+mod state_store;
 mod story_catalog;
 
 pub use catalog::MemoryCatalog;
 pub use message_store::MemoryStore;
 pub use rules::MemoryRules;
 pub use script::{Fault, Script};
+pub use state_store::MemoryState;
 
 pub mod clock;
 pub mod record_log;

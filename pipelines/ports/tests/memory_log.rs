@@ -11,7 +11,16 @@ use telesift_ports::{
 
 async fn fresh() -> Harness {
     let clock = Arc::new(ManualClock::default());
-    let log = Arc::new(MemoryLog::with_clock(clock.clone()));
+    harness(MemoryLog::with_clock(clock.clone()), clock)
+}
+
+async fn without_transactions() -> Harness {
+    let clock = Arc::new(ManualClock::default());
+    harness(MemoryLog::without_transactions(clock.clone()), clock)
+}
+
+fn harness(log: MemoryLog, clock: Arc<ManualClock>) -> Harness {
+    let log = Arc::new(log);
     let retained = log.clone();
     Harness {
         log,
@@ -25,3 +34,7 @@ async fn fresh() -> Harness {
 }
 
 record_log_contract!(fresh);
+
+mod in_steps {
+    telesift_ports::record_log_contract!(without transactions: super::without_transactions);
+}

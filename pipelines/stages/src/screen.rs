@@ -4,8 +4,10 @@
 mod again;
 mod chains;
 mod output;
+mod owner;
 mod plan;
 mod suspects;
+mod taken;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +18,7 @@ use telesift_ports::{
     chain::{ChainError, ChainInput, ChainOutcome},
     leases::Fence,
     ledger::{Counters, StageKey, StageState},
-    record_log::{self, Gap, GapReason, StateWrite, StoredRecord, Transaction},
+    record_log::{self, Gap, GapReason, Outcome, StateWrite, StoredRecord, Transaction},
     rules::{RuleSet, RulesInfo},
 };
 use telesift_schemas::{Offset, Topic, TopicPartition};
@@ -29,6 +31,7 @@ use crate::{
 use chains::Chains;
 use plan::{Judged, Plan};
 use suspects::Suspects;
+use taken::Taken;
 
 /// The stage's name in ledger, logs and metrics.
 pub const STAGE: &str = "screen";
@@ -45,6 +48,9 @@ pub type ChainFactory =
 /// record that hangs twice alone becomes a dead letter.
 ///
 /// Each record is screened by the rules that hold at its offset; a batch is cut, and committed in parts, where they change.
+///
+/// On a log without transactions the output is read before anything is written to it, and again after a commit that may
+/// or may not have happened: see `taken`. `log` must be the log itself there, not what readers see of it.
 pub struct Screen {
     log: Arc<dyn RecordLog>,
     clock: Arc<dyn Clock>,
@@ -59,6 +65,8 @@ pub struct Screen {
     is_stale: bool,
     suspects: Suspects,
     fence: Fence,
+    /// What the output holds, where the log has no transactions.
+    taken: Option<Taken>,
 }
 
 impl Screen {
@@ -73,6 +81,7 @@ impl Screen {
     ) -> Self {
         let output = TopicPartition::new(Topic::MESSAGES, input.partition);
         let suspects = Suspects::new(&input);
+        let taken = (!log.is_transactional()).then(|| Taken::new(output.clone()));
         Screen {
             log,
             clock,
@@ -86,6 +95,7 @@ impl Screen {
             is_stale: true,
             suspects,
             fence: Fence::open(),
+            taken,
         }
     }
 
@@ -234,7 +244,7 @@ impl Screen {
     fn plan(&self, plan: &mut Plan, record: &StoredRecord, outcome: ChainOutcome) {
         match Judged::of(outcome, (&self.input, record), &self.output, None) {
             Judged::Skipped(reason) => plan.skip(&reason),
-            Judged::Message(append) => plan.message(append),
+            Judged::Message(append) => self.plan_message(plan, record.offset, append),
             Judged::Reacted(append) => plan.reacted(append),
             Judged::Refused(refusal) => self.refuse(plan, record, refusal),
         }
@@ -251,12 +261,14 @@ impl Screen {
         ));
     }
 
-    /// Output, position, counters and keys, in one transaction.
-    async fn commit(&mut self, plan: Plan, next: Offset) -> Result<(), StageError> {
+    /// Output, position, counters and keys, in one transaction where the log has them, else in this order.
+    async fn commit(&mut self, mut plan: Plan, next: Offset) -> Result<(), StageError> {
+        self.mark(&mut plan, next);
         let key = self.state_key();
         let mut state = self.state.clone();
         state.next = next;
         state.counters += &plan.counters;
+        let output_kinds = plan.kinds.clone();
         let (kinds, done_suspects) = (plan.kinds, self.suspects.done_at(next));
         let write_key = key.clone();
         let transaction = Transaction {
@@ -270,14 +282,20 @@ impl Screen {
                 writes
             }),
         };
-        self.commit_and_load(transaction).await
+        let outcomes = self.commit_and_load(transaction).await?;
+        let offsets = plan::written_to_output(&output_kinds, &outcomes);
+        self.wrote(plan.written, offsets, next).await
     }
 
     /// Whether it took effect is known only once the state is read back.
-    async fn commit_and_load(&mut self, transaction: Transaction) -> Result<(), StageError> {
+    async fn commit_and_load(
+        &mut self,
+        transaction: Transaction,
+    ) -> Result<Vec<Outcome>, StageError> {
         self.is_stale = true;
-        self.log.commit(transaction).await?;
-        self.load().await
+        let outcomes = self.log.commit(transaction).await?;
+        self.load().await?;
+        Ok(outcomes)
     }
 
     async fn load(&mut self) -> Result<(), StageError> {
@@ -310,7 +328,7 @@ fn written(key: String, state: &StageState) -> StateWrite {
 #[async_trait]
 impl Process for Screen {
     async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
-        self.load().await?;
+        self.take(true).await?;
         self.suspects.load(&*self.log).await?;
         Ok(vec![self.state.next])
     }
@@ -318,7 +336,7 @@ impl Process for Screen {
     async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
         let [input] = inputs else { return Ok(()) };
         if self.is_stale {
-            self.load().await?;
+            self.take(false).await?;
             self.suspects.load(&*self.log).await?;
         }
         if self.state.next >= input.batch.next {
@@ -350,7 +368,7 @@ impl Process for Screen {
 
     async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
         if self.is_stale {
-            self.load().await?;
+            self.take(false).await?;
         }
         if retry.record.offset >= self.state.next {
             return Ok(Tried::Later);

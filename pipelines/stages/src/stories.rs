@@ -14,13 +14,14 @@ use telesift_ports::{
     Clock, RecordLog,
     leases::Fence,
     ledger::{Counters, StageKey, StageState},
-    record_log::{NewRecord, Outcome, StateWrite, Transaction, UniqueKey},
+    record_log::{NewRecord, Outcome, StateWrite, Transaction},
 };
 use telesift_schemas::{Offset, PartitionId, StoryAssigned, Topic, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},
     dead_letter::{self, Refusal, Retry, Tried},
+    identities,
     screen::gap_counters,
 };
 use arrival::Arrival;
@@ -282,7 +283,7 @@ fn append(assigned: &StoryAssigned) -> (TopicPartition, NewRecord) {
     let record = NewRecord {
         key: Bytes::from(assigned.message.chat.to_string()),
         value: value.into(),
-        unique: vec![UniqueKey::new("story", &[&assigned.message.to_string()])],
+        unique: vec![identities::of_story(&assigned.message)],
     };
     (TopicPartition::new(Topic::STORIES, PartitionId(0)), record)
 }

@@ -19,6 +19,7 @@ use telesift_ports::{
 use telesift_schemas::{ChatId, ExportChat};
 
 use entry::EntryReader;
+pub use entry::raw_identities;
 use stream::Event;
 
 /// Reads `result.json` as Telegram Desktop writes it ("Machine-readable JSON").

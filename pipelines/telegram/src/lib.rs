@@ -7,5 +7,5 @@ mod telemetry;
 
 pub use bot_api::{BotApi, CallError};
 pub use bots::{BotDesk, BotDeskConfig};
-pub use export::DesktopExport;
+pub use export::{DesktopExport, raw_identities};
 pub use telemetry::describe as describe_metrics;

@@ -1,6 +1,7 @@
 //! The command line: what can be asked of telesift, and how.
 
 mod bots;
+mod cluster;
 mod dead_letters;
 mod models;
 mod replays;
@@ -11,6 +12,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use bots::{BotsAction, BotsArgs, GapsArgs, NewBot};
+pub(crate) use cluster::{
+    ConfigArgs, SmartmodulesAction, SmartmodulesArgs, TopicsAction, TopicsApplyArgs, TopicsArgs,
+};
 pub(crate) use dead_letters::{
     DeadLettersAction, DeadLettersArgs, ListLetters, OfLetters, RetryLetters,
 };
@@ -69,7 +73,7 @@ pub(crate) enum Command {
     Story(StoryArgs),
     /// Follow a topic live, or from any place in its history.
     Tail(TailArgs),
-    /// List topics, or read records of one by offset.
+    /// List topics, read records of one by offset, or make them on a Fluvio cluster.
     Topics(TopicsArgs),
     /// Run a stretch of history again beside the live flow.
     Replay(ReplayArgs),
@@ -87,8 +91,10 @@ pub(crate) enum Command {
     Models(ModelsArgs),
     /// Measure on labelled messages, without a server.
     Eval(EvalArgs),
-    /// Check the installation and the running server, and say what to do.
-    Doctor,
+    /// Register the SmartModules of this binary on a Fluvio cluster, for reads with Fluvio's own tools.
+    Smartmodules(SmartmodulesArgs),
+    /// Check the installation, the log and the running server, and say what to do.
+    Doctor(ConfigArgs),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -246,22 +252,6 @@ pub(crate) struct TailArgs {
     /// Stop once history is caught up, instead of following.
     #[arg(long)]
     pub(crate) no_follow: bool,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct TopicsArgs {
-    /// Read records of this topic instead of listing all.
-    #[arg(value_name = "TOPIC")]
-    pub(crate) topic: Option<String>,
-    /// Its partition.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub(crate) partition: u32,
-    /// First offset; by default the first kept.
-    #[arg(long, value_name = "OFFSET")]
-    pub(crate) from: Option<u64>,
-    /// How many records.
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    pub(crate) limit: usize,
 }
 
 #[derive(Clone, Debug, Args)]

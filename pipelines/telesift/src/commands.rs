@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod bots;
+mod cluster_log;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -17,6 +18,7 @@ pub(crate) mod replay;
 pub(crate) mod rules;
 pub(crate) mod search;
 pub(crate) mod serve;
+pub(crate) mod smartmodules;
 pub(crate) mod story;
 pub(crate) mod tail;
 pub(crate) mod topics;
@@ -24,6 +26,16 @@ pub(crate) mod topics;
 use std::future::Future;
 
 use anyhow::{Context, Result};
+
+/// A cluster tool's runtime: connections to a cluster are served by more than one thread.
+fn block_on_cluster<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(future)
+}
 
 /// Runs a client command on a small runtime.
 fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {

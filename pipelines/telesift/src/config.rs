@@ -58,11 +58,72 @@ pub(crate) struct Data {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Log {
+    pub(crate) kind: LogKind,
+    pub(crate) fluvio: FluvioLog,
     pub(crate) partitions: u32,
     pub(crate) cache_mib: u64,
     pub(crate) write_buffer_mib: u64,
     pub(crate) min_free_mib: u64,
     pub(crate) retention: BTreeMap<String, TopicRetention>,
+}
+
+impl Log {
+    /// What only a cluster asks for.
+    fn check(&self, screen_batch_records: usize) -> Result<()> {
+        if self.kind == LogKind::Embedded {
+            return Ok(());
+        }
+        let fluvio = &self.fluvio;
+        anyhow::ensure!(
+            !fluvio.endpoint.is_empty() && fluvio.request_timeout_s >= 1,
+            "log.fluvio.endpoint must be set and log.fluvio.request_timeout_s at least 1"
+        );
+        // Readers look back over twice what a frozen owner may have left behind.
+        let max_batch = telesift_stages::origins::LOOK_BACK / 2;
+        anyhow::ensure!(
+            screen_batch_records as u64 <= max_batch,
+            "screen.batch_records must be at most {max_batch} with log.kind = \"fluvio\""
+        );
+        let files = [&fluvio.tls_ca_cert, &fluvio.tls_cert, &fluvio.tls_key];
+        anyhow::ensure!(
+            fluvio.tls != TlsMode::Verified
+                || !(fluvio.tls_domain.is_empty()
+                    || files.iter().any(|f| f.as_os_str().is_empty())),
+            "log.fluvio.tls = \"verified\" needs tls_domain, tls_ca_cert, tls_cert and tls_key"
+        );
+        Ok(())
+    }
+}
+
+/// Which log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogKind {
+    Embedded,
+    Fluvio,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FluvioLog {
+    pub(crate) endpoint: String,
+    pub(crate) prefix: String,
+    pub(crate) topics: PathBuf,
+    pub(crate) request_timeout_s: u64,
+    pub(crate) tls: TlsMode,
+    pub(crate) tls_domain: String,
+    pub(crate) tls_ca_cert: PathBuf,
+    pub(crate) tls_cert: PathBuf,
+    pub(crate) tls_key: PathBuf,
+}
+
+/// How connections to the cluster are secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TlsMode {
+    Off,
+    Unverified,
+    Verified,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -228,6 +289,7 @@ impl Config {
             self.screen.batch_records >= 1,
             "screen.batch_records must be at least 1"
         );
+        self.log.check(self.screen.batch_records)?;
         anyhow::ensure!(
             self.stories.batch_records >= 1 && self.stories.window_messages >= 1,
             "stories.batch_records and stories.window_messages must be at least 1"
@@ -267,7 +329,11 @@ impl Config {
 
     /// Whether several processes may share the work: what each does is then decided by leases.
     pub(crate) fn is_shared(&self) -> bool {
-        false
+        let url = &self.catalog.url;
+        let is_postgres = ["postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme));
+        self.log.kind == LogKind::Fluvio && is_postgres
     }
 
     /// The directory everything lies in.
@@ -350,6 +416,17 @@ mod tests {
             error.contains("TELESIFT__SERVER__LISTN") && error.contains("server.listen"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_cluster_as_the_log_needs_what_its_security_asks_for() {
+        assert!(load("[log]\nkind = \"fluvio\"", &[]).is_ok());
+        let verified = "[log]\nkind = \"fluvio\"\n[log.fluvio]\ntls = \"verified\"";
+        assert!(load(verified, &[]).is_err());
+        let files = "tls_domain = \"a\"\ntls_ca_cert = \"b\"\ntls_cert = \"c\"\ntls_key = \"d\"";
+        assert!(load(&format!("{verified}\n{files}"), &[]).is_ok());
+        let wide = "[log]\nkind = \"fluvio\"\n[screen]\nbatch_records = 100000";
+        assert!(load(wide, &[]).is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod cli;
 mod client;
+mod cluster;
 mod commands;
 mod config;
 mod exit;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Audit(args) => commands::audit::run(connection, args),
         Command::Models(args) => commands::models::run(connection, args),
         Command::Eval(args) => commands::eval::run(connection, args),
-        Command::Doctor => commands::doctor::run(connection),
+        Command::Smartmodules(args) => commands::smartmodules::run(connection, args),
+        Command::Doctor(args) => commands::doctor::run(connection, args),
     })
 }

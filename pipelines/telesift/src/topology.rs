@@ -3,6 +3,7 @@
 mod bots;
 mod crew;
 pub(crate) mod embed;
+mod log;
 mod open;
 mod parts;
 mod replays;
@@ -11,7 +12,6 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use telesift_engine::{NativeExplainer, NativeRules};
-use telesift_log_embedded::EmbeddedLog;
 use telesift_ports::{
     Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays,
     RuleReader, RuleSets, SystemClock, leases as lease, message_store,
@@ -24,6 +24,7 @@ use telesift_stages::{
     decisions::rules::{self, RulesBook, RulesKeeper, RulesProjection},
     index::{self, Index},
     labels::{self, LabelProjection},
+    origins::OriginLog,
     reactions::{self, ReactionProjection},
     replay::{self, KeptRules},
     screen::{self, Screen},
@@ -49,7 +50,7 @@ pub(crate) struct Flow {
     pub(crate) rules: Arc<dyn RuleSets>,
     pub(crate) explainer: Arc<dyn Explainer>,
     pub(crate) clock: Arc<dyn Clock>,
-    embedded: Arc<EmbeddedLog>,
+    kept: log::Kept,
 }
 
 impl Flow {
@@ -70,20 +71,13 @@ impl Flow {
     ) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
-        // The log, and its topics.
-        let embedded = Arc::new(open::log(config, data_dir).await?);
-        let log: Arc<dyn RecordLog> = embedded.clone();
-        open::topics(config, &*log).await?;
-        let watched = embedded.clone();
-        tasks.spawn("log", move |stop| async move {
-            match stop.run_until_cancelled(watched.failed()).await {
-                Some(failure) => Err(failure.into()),
-                None => Ok(()),
-            }
-        });
+        // The log, and its topics: as it is for its owners, and as readers see it.
+        let database = Arc::new(open::catalog(config, data_dir).await?);
+        let (owned, kept) = log::open(config, data_dir, &database).await?;
+        let log = OriginLog::over(owned.clone());
+        kept.watch(tasks);
 
         // The stores.
-        let database = Arc::new(open::catalog(config, data_dir).await?);
         let embedder = embed::open(config, data_dir).await?;
         let store = Arc::new(open::store(config, data_dir, &*embedder).await?);
 
@@ -133,11 +127,12 @@ impl Flow {
 
         // telegram-raw ─► screen ─► messages: one screen per partition.
         for input in parts.partitions(Topic::TELEGRAM_RAW).await? {
-            let (parts, chains, book) = (parts.clone(), chains.clone(), book.clone());
+            let (parts, owned, chains, book) =
+                (parts.clone(), owned.clone(), chains.clone(), book.clone());
             let lease = lease::of_partition(screen::STAGE, &input);
             crew.add("screen", screen::STAGE, lease, move |held| {
                 let screen = Screen::new(
-                    parts.log.clone(),
+                    owned.clone(),
                     parts.clock.clone(),
                     chains.clone(),
                     book.clone(),
@@ -240,16 +235,13 @@ impl Flow {
             rules: keeper,
             explainer: Arc::new(NativeExplainer::default()),
             clock,
-            embedded,
+            kept,
         })
     }
 
     /// Closes the log: what was taken is synced, the directory is free again. The stages must have ended.
     pub(crate) async fn close(self) -> Result<()> {
-        self.embedded
-            .close()
-            .await
-            .context("the log did not close cleanly")
+        self.kept.close().await
     }
 }
 

@@ -1,6 +1,6 @@
 //! SmartModule noise-filter: passes messages by class and score.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use telesift_schemas::Class;
 
 #[cfg(target_arch = "wasm32")]
@@ -66,12 +66,16 @@ impl NoiseFilter {
     }
 
     /// Whether the record with this value passes. What is no screened message passes too: a filter for noise must not
-    /// lose what it cannot judge.
+    /// lose what it cannot judge. A marker between messages says nothing to a reader and stays out.
     pub fn passes(&self, value: &[u8]) -> bool {
-        let Ok(Judged { screen }) = serde_json::from_slice::<Judged>(value) else {
-            return true;
-        };
-        self.classes[screen.class as usize] && screen.score >= self.min_score
+        match serde_json::from_slice::<Judged>(value) {
+            Ok(Judged {
+                screen: Some(screen),
+                ..
+            }) => self.classes[screen.class as usize] && screen.score >= self.min_score,
+            Ok(Judged { marker, .. }) => marker.is_none(),
+            Err(_) => true,
+        }
     }
 }
 
@@ -85,7 +89,10 @@ fn parse_class(name: &str) -> Result<Class, ParamError> {
 /// All of a message that counts here.
 #[derive(Deserialize)]
 struct Judged {
-    screen: Verdict,
+    #[serde(default)]
+    screen: Option<Verdict>,
+    #[serde(default)]
+    marker: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -139,6 +146,16 @@ mod tests {
         assert_eq!(
             passing(Some("noise"), Some("0.3")),
             ["weak_signal", "signal"]
+        );
+    }
+
+    #[test]
+    fn markers_between_messages_stay_out() {
+        let marker = br#"{"v":1,"marker":"screened","origin":{"topic":"telegram-raw","partition":0,"offset":7}}"#;
+        assert!(
+            !NoiseFilter::from_params(Some("noise"), None)
+                .unwrap()
+                .passes(marker)
         );
     }
 

@@ -24,6 +24,11 @@ pub(crate) const CHECK: &str = "
     SELECT token FROM leases, database_clock
     WHERE name = $1 AND token = $2 AND expires_at > now_us";
 
+/// Changes the lease's row, and so keeps others from taking it until the end of the transaction, if it is held.
+pub(crate) const HOLD: &str = "
+    UPDATE leases SET token = token
+    WHERE name = $1 AND token = $2 AND expires_at > (SELECT now_us FROM database_clock)";
+
 pub(crate) const HELD: &str = "
     SELECT name, owner, token, since FROM leases, database_clock
     WHERE expires_at > now_us ORDER BY name";

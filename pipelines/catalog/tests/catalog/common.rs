@@ -2,7 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use telesift_catalog::SqlCatalog;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
+use telesift_catalog::{CatalogConfig, SqlCatalog};
 use telesift_ports::{
     Catalog,
     catalog::{Error, KeyRow, Scope},
@@ -12,6 +13,8 @@ use telesift_ports::{
 };
 use telesift_schemas::{Offset, PartitionId, Timestamp, Topic, TopicPartition};
 use tokio::{sync::Barrier, task::JoinSet};
+
+use crate::server::Server;
 
 pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_767_600_000 + second).unwrap()
@@ -161,5 +164,28 @@ pub(crate) async fn notes_the_last_use_to_the_minute(catalog: &SqlCatalog) {
         catalog.touch_key("used", at(second)).await.unwrap();
         let row = catalog.key_by_hash(&[9; 32]).await.unwrap().unwrap();
         assert_eq!(row.last_used_at, Some(at(noted)), "used at {second}");
+    }
+}
+
+impl Server {
+    /// A configuration for the database `name`, made if it is not there.
+    pub(crate) async fn config(&self, name: &str) -> CatalogConfig {
+        let admin: sqlx::postgres::PgConnectOptions = self.url("postgres").parse().unwrap();
+        let mut admin = admin.connect().await.unwrap();
+        let there: Option<i32> = sqlx::query_scalar("SELECT 1 FROM pg_database WHERE datname = $1")
+            .bind(name)
+            .fetch_optional(&mut admin)
+            .await
+            .unwrap();
+        if there.is_none() {
+            let create = format!("CREATE DATABASE \"{name}\"");
+            admin.execute(AssertSqlSafe(create)).await.unwrap();
+        }
+        admin.close().await.unwrap();
+        CatalogConfig::new(self.url(name).parse().unwrap())
+    }
+
+    pub(crate) async fn open(&self, name: &str) -> SqlCatalog {
+        SqlCatalog::open(self.config(name).await).await.unwrap()
     }
 }

@@ -1,6 +1,6 @@
 //! The catalog in Postgres, against a server the tests start themselves.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use telesift_catalog::{CatalogConfig, KeySource, SecretKey, SqlCatalog};
 use telesift_ports::{Catalog, Leases, catalog::Error, contract, leases::Fence};
@@ -33,6 +33,10 @@ async fn keeps_the_contract_of_a_catalog() {
     })
     .await;
 
+    for (n, check) in contract::state_store::ALL.into_iter().enumerate() {
+        let store = server.open(&format!("state-{n}")).await;
+        check(Arc::new(store)).await;
+    }
     let key = SecretKey::from_hex(&"ab".repeat(32)).unwrap();
     contract::bots::run(async || {
         n_opened.set(n_opened.get() + 1);
@@ -41,6 +45,8 @@ async fn keeps_the_contract_of_a_catalog() {
         SqlCatalog::open(config).await.unwrap()
     })
     .await;
+
+    contract::leases::a_stale_owner_changes_no_state(&server.open("fenced").await).await;
 
     let catalog = server.open("more").await;
     common::refuses_what_is_there_already(&catalog).await;

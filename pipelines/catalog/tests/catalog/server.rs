@@ -9,9 +9,6 @@ use std::{
     process::{Command, Stdio},
 };
 
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
-use telesift_catalog::{CatalogConfig, SqlCatalog};
-
 /// A running server; stopped when dropped.
 pub(crate) struct Server {
     binaries: PathBuf,
@@ -139,27 +136,6 @@ impl Server {
             "pg_ctl",
             ["stop", "-w", "-m", "immediate", "-D", &self.data()],
         );
-    }
-
-    /// A configuration for the database `name`, made if it is not there.
-    pub(crate) async fn config(&self, name: &str) -> CatalogConfig {
-        let admin: sqlx::postgres::PgConnectOptions = self.url("postgres").parse().unwrap();
-        let mut admin = admin.connect().await.unwrap();
-        let there: Option<i32> = sqlx::query_scalar("SELECT 1 FROM pg_database WHERE datname = $1")
-            .bind(name)
-            .fetch_optional(&mut admin)
-            .await
-            .unwrap();
-        if there.is_none() {
-            let create = format!("CREATE DATABASE \"{name}\"");
-            admin.execute(AssertSqlSafe(create)).await.unwrap();
-        }
-        admin.close().await.unwrap();
-        CatalogConfig::new(self.url(name).parse().unwrap())
-    }
-
-    pub(crate) async fn open(&self, name: &str) -> SqlCatalog {
-        SqlCatalog::open(self.config(name).await).await.unwrap()
     }
 
     pub(crate) fn url(&self, name: &str) -> String {

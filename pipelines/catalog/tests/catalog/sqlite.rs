@@ -1,9 +1,9 @@
 //! The catalog in an SQLite file: the contract, what survives a restart, and what a broken file says.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use telesift_catalog::{CatalogConfig, KeySource, Location, SqlCatalog};
-use telesift_ports::{BotCatalog, Catalog, catalog::Error, contract, leases::Fence};
+use telesift_ports::{BotCatalog, Catalog, StateStore, catalog::Error, contract, leases::Fence};
 use telesift_schemas::Offset;
 
 use crate::common::{self, at, key, request, stage, state};
@@ -115,6 +115,23 @@ async fn keeps_the_contract_of_a_catalog_of_replays() {
         open(&dir.path().join(format!("{}.db", n_opened.get()))).await
     })
     .await;
+}
+
+async fn fresh_state() -> (Arc<dyn StateStore>, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(&dir.path().join("catalog.db")).await;
+    (Arc::new(catalog), dir)
+}
+
+mod state_contract {
+    telesift_ports::state_store_contract!(super::fresh_state);
+}
+
+#[tokio::test]
+async fn a_stale_owner_changes_no_state_of_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(&dir.path().join("catalog.db")).await;
+    contract::leases::a_stale_owner_changes_no_state(&catalog).await;
 }
 
 #[tokio::test]

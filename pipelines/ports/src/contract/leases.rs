@@ -2,12 +2,15 @@
 
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
+use bytes::Bytes;
 use telesift_schemas::{Offset, PartitionId, Topic, TopicPartition};
 
 use crate::{
+    StateStore,
     catalog::{Catalog, Error, Result},
     leases::{Fence, Lease, Leases},
     ledger::{StageKey, StageState},
+    state_store,
 };
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -17,7 +20,7 @@ const SHORT: Duration = Duration::from_millis(1);
 ///
 /// # Panics
 /// When the catalog breaks the contract.
-pub(super) async fn run<C, F, Fut>(fresh: F)
+pub async fn run<C, F, Fut>(fresh: F)
 where
     C: Catalog,
     F: Fn() -> Fut,
@@ -30,6 +33,45 @@ where
     held_leases_are_listed(&fresh().await).await;
     a_stale_owner_commits_no_position(&fresh().await).await;
     workers_are_listed_while_they_live(&fresh().await).await;
+}
+
+/// The same of the state of a log that a catalog keeps.
+///
+/// # Panics
+/// When a stale owner changes it.
+pub async fn a_stale_owner_changes_no_state(catalog: &(impl Catalog + StateStore)) {
+    let old = taken(catalog, "screen/0", "a", LONG).await.fence();
+    let write = |value: &'static str| [("stage/screen".to_owned(), Some(Bytes::from(value)))];
+    let change = async |value, fence: &Fence| {
+        catalog
+            .compare_and_set_under(&[], &write(value), fence)
+            .await
+    };
+    change("a", &old).await.expect("it holds the lease");
+    let held = catalog.acquire("screen/0", "a", LONG).await.must();
+    catalog.release(&held.expect("still")).await.must();
+    let new = taken(catalog, "screen/0", "b", LONG).await.fence();
+    for refused in [
+        change("late", &old).await,
+        catalog.compare_and_set_under(&[], &[], &old).await,
+    ] {
+        let name = match &refused {
+            Err(state_store::Error::LeaseLost { name }) => name,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(name, "screen/0");
+    }
+    let stored = catalog.get("stage/screen").await.expect("an answer");
+    assert_eq!(stored, Some(Bytes::from("a")));
+    change("b", &new).await.expect("it holds the lease");
+    let wrong = [("stage/screen".to_owned(), None)];
+    let wrong = catalog
+        .compare_and_set_under(&wrong, &write("c"), &new)
+        .await;
+    assert!(
+        matches!(wrong, Err(state_store::Error::GuardFailed { .. })),
+        "{wrong:?}"
+    );
 }
 
 /// Asks until the lease is free: the short leases of this suite end by the keeper's own clock.

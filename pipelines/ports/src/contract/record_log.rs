@@ -158,13 +158,23 @@ fn is_pending<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> bool {
     matches!(future.as_mut().poll(&mut context), Poll::Pending)
 }
 
-/// Runs every check against a fresh log, each as a test of its own: `record_log_contract!(make)`, where `make` is an
-/// `async fn() -> Harness`.
+/// A check of the contract.
+pub type Check = fn(Harness) -> Pin<Box<dyn Future<Output = ()>>>;
+
+/// The checks that hold for every log, for those whose tests share something dear, such as a cluster.
+pub const ALWAYS: &[(&str, Check)] = crate::record_log_checks!(always: record_log_list;);
+
+/// What a log of state beside the log promises in the place of transactions.
+pub const WITHOUT_TRANSACTIONS: &[(&str, Check)] =
+    crate::record_log_checks!(without_transactions: record_log_list;);
+
+/// The names of the checks, in groups, given to a macro of this crate.
 #[macro_export]
-macro_rules! record_log_contract {
-    ($make:path) => {
-        $crate::record_log_contract!(@each $make:
-            creating_a_topic_again_changes_its_retention_only,
+#[doc(hidden)]
+macro_rules! record_log_checks {
+    (always: $then:ident; $($with:tt)*) => {
+        $crate::$then! { $($with)*
+            creating_a_topic_again_keeps_its_records,
             another_partition_count_is_refused,
             unknown_topics_and_partitions_are_errors,
             offsets_ascend_by_one_from_zero_per_partition,
@@ -183,7 +193,6 @@ macro_rules! record_log_contract {
             state_can_be_removed,
             state_is_listed_by_prefix_in_order,
             a_bad_partition_fails_the_whole_transaction,
-            concurrent_guarded_commits_let_one_win,
             a_failing_transaction_leaves_its_neighbours_alone,
             reads_stop_at_limits_and_go_on,
             one_record_is_read_whatever_its_size,
@@ -195,20 +204,66 @@ macro_rules! record_log_contract {
             waiting_beyond_the_end_is_an_error,
             followers_see_every_record_once_in_order,
             a_record_is_readable_once_its_commit_answers,
+        }
+    };
+    (transactional: $then:ident; $($with:tt)*) => {
+        $crate::$then! { $($with)*
+            concurrent_guarded_commits_let_one_win,
+        }
+    };
+    (without_transactions: $then:ident; $($with:tt)*) => {
+        $crate::$then! { $($with)*
+            of_concurrent_guarded_commits_one_is_told_it_won,
+        }
+    };
+    (retention: $then:ident; $($with:tt)*) => {
+        $crate::$then! { $($with)*
+            creating_a_topic_again_changes_its_retention_only,
             retention_by_age_evicts_the_oldest,
             retention_by_size_keeps_the_newest,
             offsets_go_on_after_everything_was_evicted,
             without_retention_nothing_is_evicted,
             evicted_records_stay_known_as_duplicates,
-        );
+        }
     };
-    (@each $make:path: $($check:ident),* $(,)?) => {
+}
+
+/// The checks as a list.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! record_log_list {
+    ($($check:ident),* $(,)?) => {
+        &[$((stringify!($check), (|harness| Box::pin($check(harness))) as Check)),*]
+    };
+}
+
+/// The checks as tests.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! record_log_tests {
+    ($make:path; $($check:ident),* $(,)?) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $check() {
                 $crate::contract::record_log::$check($make().await).await;
             }
         )*
+    };
+}
+
+/// Runs every check against a fresh log, each as a test of its own: `record_log_contract!(make)`, where `make` is an
+/// `async fn() -> Harness`; `record_log_contract!(without transactions: make)` for a log that has none.
+#[macro_export]
+macro_rules! record_log_contract {
+    (without transactions: $make:path) => {
+        $crate::record_log_checks!(always: record_log_tests; $make;);
+        $crate::record_log_checks!(without_transactions: record_log_tests; $make;);
+        $crate::record_log_checks!(retention: record_log_tests; $make;);
+    };
+    ($make:path) => {
+        $crate::record_log_checks!(always: record_log_tests; $make;);
+        $crate::record_log_checks!(transactional: record_log_tests; $make;);
+        $crate::record_log_checks!(retention: record_log_tests; $make;);
     };
 }
 

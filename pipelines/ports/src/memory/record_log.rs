@@ -1,5 +1,7 @@
 //! A log that keeps everything in memory: the same promises as on disk, but for durability.
 
+mod faults;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,6 +21,9 @@ use crate::{
     },
 };
 
+pub use faults::Fault;
+use faults::Faults;
+
 /// The largest record a [`MemoryLog`] takes, in bytes of key and value; that of the embedded log.
 pub const MAX_RECORD_BYTES: usize = 16 << 20;
 
@@ -31,6 +36,8 @@ pub struct MemoryLog {
     pub commits: Script<Error>,
     /// Counts commits, so that followers wake.
     n_commits: watch::Sender<u64>,
+    /// Present in a log without transactions.
+    faults: Option<Mutex<Faults>>,
 }
 
 #[derive(Default)]
@@ -70,6 +77,7 @@ impl MemoryLog {
             inner: Mutex::default(),
             commits: Script::default(),
             n_commits: watch::Sender::new(0),
+            faults: None,
         }
     }
 
@@ -344,6 +352,9 @@ impl RecordLog for MemoryLog {
             inner.check_guards(&guards)?;
             let outcomes = inner.stage(&appends, self.clock.now())?;
             let writes = finish(&outcomes);
+            if let Some(fault) = self.next_fault() {
+                return self.fail(fault, inner, appends, writes);
+            }
             inner.apply(appends, &outcomes);
             inner.write_state(writes);
             drop(inner);
@@ -354,7 +365,7 @@ impl RecordLog for MemoryLog {
     }
 
     fn is_transactional(&self) -> bool {
-        true
+        self.faults.is_none()
     }
 
     async fn read(&self, at: &TopicPartition, from: Offset, limits: ReadLimits) -> Result<Batch> {

@@ -66,7 +66,9 @@ impl Screen {
                 let transaction = self.ended(retry, None, Fate::Refused, Some(&refusal));
                 self.commit_and_load(transaction).await?;
             }
-            committed => committed?,
+            committed => {
+                committed?;
+            }
         }
         Ok(Tried::Committed)
     }

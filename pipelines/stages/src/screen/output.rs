@@ -101,6 +101,14 @@ fn broken(message: String) -> Screened {
     }
 }
 
+/// The identity of a record of `messages`; `None` for what is no message.
+pub(super) fn identity(value: &[u8]) -> Option<UniqueKey> {
+    match read(value) {
+        Screened::Message { identity } => Some(identity),
+        _ => None,
+    }
+}
+
 /// Adds `origin`, and the number of the retry that brought it where there is one, as the last fields of the message object,
 /// without parsing and writing it again.
 pub(super) fn with_origin(

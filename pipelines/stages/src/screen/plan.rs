@@ -1,13 +1,13 @@
 //! What the chain gave for records comes in, the appends and counters of one commit leave.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use telesift_ports::{
     chain::ChainOutcome,
     ledger::Counters,
-    record_log::{NewRecord, Outcome, StoredRecord},
+    record_log::{NewRecord, Outcome, StoredRecord, UniqueKey},
 };
-use telesift_schemas::{DeadLetterCode, Topic, TopicPartition};
+use telesift_schemas::{DeadLetterCode, Offset, Topic, TopicPartition};
 
 use super::output::{self, Screened};
 use crate::dead_letter::Refusal;
@@ -17,14 +17,20 @@ pub(super) struct Plan {
     pub(super) appends: Vec<(TopicPartition, NewRecord)>,
     pub(super) kinds: Vec<Kind>,
     pub(super) counters: Counters,
+    /// Of its messages, where the log refuses no duplicates.
+    pub(super) identities: HashSet<UniqueKey>,
+    /// What goes to the output there: origin, and the identity of a message.
+    pub(super) written: Vec<(Offset, Option<UniqueKey>)>,
 }
 
 /// What an append is, in the order of [`Plan::appends`].
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Message,
     Reactions,
     DeadLetter,
+    /// Where a log without transactions is long since written to.
+    Marker,
 }
 
 impl Plan {
@@ -34,6 +40,8 @@ impl Plan {
             appends: Vec::new(),
             kinds: Vec::new(),
             counters: missing,
+            identities: HashSet::new(),
+            written: Vec::new(),
         }
     }
 
@@ -70,9 +78,18 @@ pub(super) fn count(counters: &mut Counters, kinds: &[Kind], outcomes: &[Outcome
             (Kind::Message, Outcome::Duplicate) => counters.skip(DUPLICATE),
             // What is emitted are messages, so that the stages behind can be held against it.
             (Kind::Reactions, _) => counters.skip(REACTIONS),
-            (Kind::DeadLetter, _) => {}
+            (Kind::DeadLetter | Kind::Marker, _) => {}
         }
     }
+}
+
+/// The offsets at which messages and markers were appended, in order.
+pub(super) fn written_to_output(kinds: &[Kind], outcomes: &[Outcome]) -> Vec<Offset> {
+    let appended = kinds.iter().zip(outcomes).filter_map(|pair| match pair {
+        (Kind::Message | Kind::Marker, Outcome::Appended { offset, .. }) => Some(*offset),
+        _ => None,
+    });
+    appended.collect()
 }
 
 /// Why a message seen before is skipped.

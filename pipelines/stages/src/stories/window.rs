@@ -5,11 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use telesift_ports::record_log::UniqueKey;
 use telesift_schemas::{ChatId, MessageKey, Origin, StoryAssigned, StoryLink, Timestamp};
 use telesift_text::signature::Sketch;
 
 use super::{StoriesConfig, arrival::Arrival};
+use crate::identities;
 
 mod lists;
 mod matching;
@@ -169,7 +169,7 @@ impl Window {
         if let Some(story) = &known.story {
             return Some((story.clone(), None));
         }
-        let name = UniqueKey::new("story", &[&key.to_string()]);
+        let name = identities::of_story(key);
         let id = name
             .0
             .iter()

@@ -32,7 +32,17 @@ pub(crate) struct Flow {
 impl Flow {
     pub(crate) async fn new() -> Self {
         let clock = Arc::new(ManualClock::new("2026-01-05T10:00:00Z".parse().unwrap()));
-        let log = Arc::new(MemoryLog::with_clock(clock.clone()));
+        Self::on(MemoryLog::with_clock(clock.clone()), clock).await
+    }
+
+    /// The same on a log that has no transactions.
+    pub(crate) async fn without_transactions() -> Self {
+        let clock = Arc::new(ManualClock::new("2026-01-05T10:00:00Z".parse().unwrap()));
+        Self::on(MemoryLog::without_transactions(clock.clone()), clock).await
+    }
+
+    async fn on(log: MemoryLog, clock: Arc<ManualClock>) -> Self {
+        let log = Arc::new(log);
         for (topic, _) in Topic::ALL {
             let config = TopicConfig {
                 partitions: 1,

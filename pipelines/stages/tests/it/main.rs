@@ -17,4 +17,5 @@ mod rules;
 mod screen;
 mod stories;
 mod updates;
+mod without_transactions;
 mod workers;

@@ -9,7 +9,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use telesift_ports::{
     record_log::UniqueKey,
-    source::{RawUpdate, message_identity},
+    source::{RawUpdate, message_identity, update_identity},
 };
 use telesift_schemas::{AssumedTimes, ChatId, ExportChat, RawRecord, Source, edit_from_export};
 
@@ -89,10 +89,7 @@ impl EntryReader {
     pub(super) fn read(&self, chat: ChatId, header: &ExportChat, raw: &RawValue) -> RawUpdate {
         let head: Option<Head<'_>> = serde_json::from_str(raw.get()).ok();
         let assumed = head.as_ref().and_then(|h| self.assume(h));
-        let unique = match &head {
-            Some(head) => message_identity(chat, head.id, head.edit(assumed.as_ref())),
-            None => UniqueKey::new("entry", &[&chat.to_string(), raw.get()]),
-        };
+        let unique = identity(chat, raw, assumed.as_ref());
         RawUpdate {
             chat,
             value: self.envelope(header, assumed, raw),
@@ -133,5 +130,67 @@ impl EntryReader {
             date: head.date.as_ref()?.local_seconds(&self.tz)?,
             edited: edited.filter(|&e| edit_from_export(e) > 0),
         })
+    }
+}
+
+/// The identities of a record of `telegram-raw`, as far as the record says: those under which it was appended.
+pub fn raw_identities(value: &[u8]) -> Vec<UniqueKey> {
+    let Ok(record) = serde_json::from_slice::<RawRecord<'_>>(value) else {
+        return Vec::new();
+    };
+    match &record.source {
+        Source::Export { assumed, .. } => {
+            let Some((chat, _)) = record.chat.as_ref().and_then(ExportChat::identify) else {
+                return Vec::new();
+            };
+            vec![identity(chat, record.payload, assumed.as_ref())]
+        }
+        Source::Webhook { bot } | Source::Polling { bot } => {
+            let update: Option<Update> = serde_json::from_str(record.payload.get()).ok();
+            let update = update.map(|update| update_identity(bot, update.update_id));
+            update.into_iter().collect()
+        }
+        Source::Mtproto { .. } => Vec::new(),
+    }
+}
+
+#[derive(Deserialize)]
+struct Update {
+    update_id: i64,
+}
+
+/// A message version, or where its head is unreadable its bytes.
+fn identity(chat: ChatId, raw: &RawValue, assumed: Option<&AssumedTimes>) -> UniqueKey {
+    match serde_json::from_str::<Head<'_>>(raw.get()) {
+        Ok(head) => message_identity(chat, head.id, head.edit(assumed)),
+        Err(_) => UniqueKey::new("entry", &[&chat.to_string(), raw.get()]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_known_by_what_it_was_appended_under() {
+        let header = ExportChat {
+            id: 2_100_000_001,
+            kind: "public_supergroup".to_owned(),
+            name: None,
+        };
+        let (chat, _) = header.identify().unwrap();
+        let reader = EntryReader::new("i1", TimeZone::UTC);
+        for entry in [
+            r#"{"id":7,"type":"message","date":"2026-01-05T10:00:00","date_unixtime":"1767607200","text":"a"}"#,
+            r#"{"id":8,"type":"message","date":"2026-01-05T10:00:00","edited":"2026-01-05T11:00:00","text":"a"}"#,
+            r#"{"text":"no id"}"#,
+        ] {
+            let raw: &RawValue = serde_json::from_str(entry).unwrap();
+            let update = reader.read(chat, &header, raw);
+            assert_eq!(raw_identities(&update.value), update.unique, "{entry}");
+        }
+        let webhook = br#"{"v":1,"source":{"kind":"webhook","bot":"news"},"chat":null,"payload":{"update_id":9}}"#;
+        assert_eq!(raw_identities(webhook), [update_identity("news", 9)]);
+        assert!(raw_identities(b"no record").is_empty());
     }
 }

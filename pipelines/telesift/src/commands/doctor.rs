@@ -1,15 +1,22 @@
 //! `telesift doctor`: checks the installation and the running server, and says what to do.
 
+mod log;
+
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use serde_json::Value;
 
 use super::{block_on, print};
-use crate::{cli::Connection, client::Client, config};
+use crate::{
+    cli::{ConfigArgs, Connection},
+    client::Client,
+    config,
+};
 
-pub(crate) fn run(connection: Connection) -> Result<()> {
+pub(crate) fn run(connection: Connection, args: ConfigArgs) -> Result<()> {
     let mut checks = vec![data_dir(&connection)];
+    checks.extend(log::checks(&args));
     match Client::find(&connection) {
         Ok(client) => checks.extend(block_on(async { Ok(server(&client).await) })?),
         Err(error) => checks.push(Check::failed("server", format!("{error:#}"))),
@@ -18,12 +25,18 @@ pub(crate) fn run(connection: Connection) -> Result<()> {
     for check in &checks {
         if connection.json {
             print::json(
-                &serde_json::json!({"check": check.name, "ok": check.is_ok, "detail": check.detail}),
+                &serde_json::json!({"check": check.name, "ok": check.is_ok, "warning": check.is_warning, "detail": check.detail}),
             )?;
         } else {
             print::line(format!(
                 "{} {:<14} {}",
-                if check.is_ok { "ok  " } else { "FAIL" },
+                match check {
+                    Check { is_ok: false, .. } => "FAIL",
+                    Check {
+                        is_warning: true, ..
+                    } => "WARN",
+                    _ => "ok  ",
+                },
                 check.name,
                 check.detail
             ))?;
@@ -38,6 +51,7 @@ pub(crate) fn run(connection: Connection) -> Result<()> {
 struct Check {
     name: &'static str,
     is_ok: bool,
+    is_warning: bool,
     detail: String,
 }
 
@@ -46,7 +60,16 @@ impl Check {
         Check {
             name,
             is_ok: true,
+            is_warning: false,
             detail: detail.into(),
+        }
+    }
+
+    /// It works, but not as one may think.
+    fn warning(name: &'static str, detail: impl Into<String>) -> Self {
+        Check {
+            is_warning: true,
+            ..Check::ok(name, detail)
         }
     }
 
@@ -54,6 +77,7 @@ impl Check {
         Check {
             name,
             is_ok: false,
+            is_warning: false,
             detail: detail.into(),
         }
     }

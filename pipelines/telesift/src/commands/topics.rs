@@ -1,15 +1,20 @@
 //! `telesift topics`: what the log holds, and single records of it.
 
+mod apply;
+
 use anyhow::Result;
 use serde_json::Value;
 
 use super::{block_on, print};
 use crate::{
-    cli::{Connection, TopicsArgs},
+    cli::{Connection, TopicsAction, TopicsArgs},
     client::Client,
 };
 
 pub(crate) fn run(connection: Connection, args: TopicsArgs) -> Result<()> {
+    if let Some(TopicsAction::Apply(args)) = &args.action {
+        return apply::run(&connection, args);
+    }
     let client = Client::find(&connection)?;
     match &args.topic {
         None => list(&connection, &client),

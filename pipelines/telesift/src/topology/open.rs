@@ -5,22 +5,11 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context, Result};
 use telesift_catalog::{CatalogConfig, KeySource, Location, SecretKey, SqlCatalog};
 use telesift_engine::{ChainSpec, EngineChain, ModuleSpec};
-use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
-use telesift_ports::{Embedder, RecordLog, SmartModuleChain, record_log::TopicConfig};
-use telesift_schemas::Topic;
+use telesift_ports::{Embedder, SmartModuleChain};
 use telesift_stages::screen::ChainFactory;
 use telesift_store_lance::{LanceStore, LanceStoreConfig, S3Config};
 
 use crate::{config::Config, exit};
-
-pub(super) async fn log(config: &Config, data_dir: &Path) -> Result<EmbeddedLog> {
-    let mut log = EmbeddedLogConfig::new(data_dir.join("log"));
-    log.block_cache_bytes = config.log.cache_mib << 20;
-    log.write_buffer_bytes = config.log.write_buffer_mib << 20;
-    log.min_free_bytes = config.log.min_free_mib.saturating_mul(1 << 20);
-    let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(log)).await?;
-    opened.context("cannot open the log")
-}
 
 pub(super) async fn catalog(config: &Config, data_dir: &Path) -> Result<SqlCatalog> {
     let location = match config.catalog.url.as_str() {
@@ -67,25 +56,6 @@ pub(super) async fn store(
     LanceStore::open(store)
         .await
         .context("cannot open the message store; it is filled again from the log: stop every server, move its folder away, start again")
-}
-
-pub(super) async fn topics(config: &Config, log: &dyn RecordLog) -> Result<()> {
-    for (topic, partitions) in Topic::ALL {
-        let retention = config
-            .log
-            .retention
-            .get(topic.as_str())
-            .copied()
-            .unwrap_or_default();
-        let spec = TopicConfig {
-            partitions: partitions.unwrap_or(config.log.partitions),
-            retention: retention.into(),
-        };
-        log.create_topic(&topic, spec)
-            .await
-            .with_context(|| format!("cannot create the topic `{topic}`"))?;
-    }
-    Ok(())
 }
 
 /// The canonical chain, from the `.wasm` this binary carries: `normalize`, then `signal-score` with the rules, which it has

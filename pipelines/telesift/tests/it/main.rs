@@ -6,6 +6,7 @@
 )]
 
 mod bots;
+mod cluster;
 mod commands;
 mod crash;
 mod demo;
@@ -24,3 +25,4 @@ mod shared;
 mod stories;
 mod tail;
 mod tail_kills;
+mod workers;

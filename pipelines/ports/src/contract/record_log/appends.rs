@@ -19,6 +19,19 @@ pub async fn creating_a_topic_again_changes_its_retention_only(h: Harness) {
     assert_eq!(h.values(&at(&topic, 0)).await, ["a"]);
 }
 
+/// Every start of a process does.
+pub async fn creating_a_topic_again_keeps_its_records(h: Harness) {
+    let topic = h.topic().await;
+    h.append(vec![(at(&topic, 0), record("a"))]).await;
+    h.create(&topic, 2, Retention::default()).await;
+    assert_eq!(h.values(&at(&topic, 0)).await, ["a"]);
+    let topics = ok(h.log.topics().await);
+    assert_eq!(topics.len(), 1);
+    assert_eq!(topics[0].topic, topic);
+    assert_eq!(topics[0].retention, Retention::default());
+    assert_eq!(topics[0].partitions.len(), 2);
+}
+
 /// The partition count is fixed for the life of a topic.
 pub async fn another_partition_count_is_refused(h: Harness) {
     let topic = h.topic().await;

@@ -15,7 +15,7 @@ use telesift_ports::{
 use telesift_schemas::{Decision, DecisionKind, Offset};
 
 use super::{RulesBook, decisions, positions, projection};
-use crate::screen::ChainFactory;
+use crate::{identities, screen::ChainFactory};
 
 /// How long an activation waits for the batches in flight; a batch takes a second or so.
 const WAIT_FOR_BATCHES: Duration = Duration::from_secs(10);
@@ -191,7 +191,7 @@ impl Parts {
                 note: new.note,
             },
         );
-        let unique = vec![UniqueKey::new("rules", &[&set.version])];
+        let unique = vec![identities::of_rules(&set.version)];
         pages.is_stale = true;
         self.decide(&decision, unique, Vec::new()).await?;
         self.book.catch_up(&mut pages).await?;

@@ -1,0 +1,270 @@
+//! What the controller of the cluster (SC) knows: topics, who leads each partition, where that SPU listens.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Display,
+    future::Future,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use fluvio::{
+    FluvioAdmin,
+    metadata::{
+        objects::Metadata, partition::PartitionSpec, smartmodule::SmartModuleSpec, spu::SpuSpec,
+        topic::TopicSpec,
+    },
+};
+use telesift_ports::record_log::{Error, Result};
+use telesift_schemas::{Topic, TopicPartition};
+use tokio::{sync::Mutex, time::timeout};
+
+use crate::{
+    FluvioLogConfig,
+    error::{Failure, unavailable},
+    retry::Retry,
+    telemetry,
+};
+
+/// What is known is asked for again only after this, whatever fails meanwhile.
+const MIN_AGE: Duration = Duration::from_millis(100);
+
+/// The cluster as the controller describes it, and the connection to that.
+pub(crate) struct Cluster {
+    config: FluvioLogConfig,
+    admin: Mutex<Option<Arc<FluvioAdmin>>>,
+    known: RwLock<Arc<Known>>,
+    /// Held while asking, so that many who miss something ask once.
+    asking: Mutex<()>,
+}
+
+/// An answer of the controller.
+#[derive(Default)]
+struct Known {
+    at: Option<Instant>,
+    topics: BTreeMap<String, TopicSpec>,
+    /// By topic and partition.
+    partitions: HashMap<(String, u32), PartitionSpec>,
+    spus: HashMap<i32, Spu>,
+}
+
+/// Where an SPU is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Spu {
+    pub(crate) id: i32,
+    /// Its name, part of the name in its certificate.
+    pub(crate) key: String,
+    pub(crate) address: String,
+}
+
+impl Cluster {
+    pub(crate) fn new(config: FluvioLogConfig) -> Self {
+        Cluster {
+            config,
+            admin: Mutex::default(),
+            known: RwLock::default(),
+            asking: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn config(&self) -> &FluvioLogConfig {
+        &self.config
+    }
+
+    /// The SPU that leads `at`.
+    pub(crate) async fn leader(&self, at: &TopicPartition) -> std::result::Result<Spu, Failure> {
+        let name = self.config.name_of(&at.topic);
+        let mut known = self.known();
+        if !known.topics.contains_key(&name) {
+            known = self.ask(known.at).await?;
+        }
+        let Some(spec) = known.topics.get(&name) else {
+            return Err(Failure::Final(Error::TopicNotFound(at.topic.clone())));
+        };
+        if at.partition.0 >= spec.partitions() {
+            return Err(Failure::Final(Error::PartitionNotFound(at.clone())));
+        }
+        let leader = known.partitions.get(&(name, at.partition.0));
+        match leader.and_then(|p| known.spus.get(&p.leader)) {
+            Some(spu) => Ok(spu.clone()),
+            None => {
+                self.ask(known.at).await?;
+                Err(Failure::broken(format_args!("`{at}` has no leader yet")))
+            }
+        }
+    }
+
+    /// Asks again who leads: what was known led nowhere.
+    pub(crate) async fn look_again(&self) {
+        let since = self.known().at;
+        if let Err(e) = self.ask(since).await {
+            // What is known may still do: the controller is not needed for reading and writing.
+            tracing::debug!(error = %e, "the controller of the cluster does not answer");
+        }
+    }
+
+    /// The topics of this log by their names on the cluster, as they stand now.
+    pub(crate) async fn topics(&self) -> Result<BTreeMap<String, TopicSpec>> {
+        let topics = self
+            .call(
+                "topics",
+                |admin| async move { admin.all::<TopicSpec>().await },
+            )
+            .await?;
+        let ours = topics
+            .into_iter()
+            .filter(|t| !t.spec.is_system() && t.name.starts_with(&self.config.prefix));
+        Ok(ours.map(|t| (t.name, t.spec)).collect())
+    }
+
+    /// The specification of a topic, if there is one; what is known will do.
+    pub(crate) async fn topic(&self, topic: &Topic) -> Result<TopicSpec> {
+        let name = self.config.name_of(topic);
+        let mut known = self.known();
+        if !known.topics.contains_key(&name) {
+            known = self.ask(known.at).await.map_err(unavailable)?;
+        }
+        let spec = known.topics.get(&name).cloned();
+        spec.ok_or_else(|| Error::TopicNotFound(topic.clone()))
+    }
+
+    /// Creates a topic.
+    pub(crate) async fn create_topic(&self, topic: &Topic, spec: &TopicSpec) -> Result<()> {
+        let name = self.config.name_of(topic);
+        self.call("create-topic", |admin| {
+            let (name, spec) = (name.clone(), spec.clone());
+            async move { admin.create(name, false, spec).await }
+        })
+        .await?;
+        self.look_again().await;
+        Ok(())
+    }
+
+    /// The SmartModules of the cluster, with their code.
+    pub(crate) async fn smartmodules(&self) -> Result<Vec<Metadata<SmartModuleSpec>>> {
+        self.call("smartmodules", |admin| async move {
+            admin.all::<SmartModuleSpec>().await
+        })
+        .await
+    }
+
+    pub(crate) async fn put_smartmodule(&self, name: &str, spec: &SmartModuleSpec) -> Result<()> {
+        self.call("create-smartmodule", |admin| {
+            let (name, spec) = (name.to_owned(), spec.clone());
+            async move { admin.create(name, false, spec).await }
+        })
+        .await
+    }
+
+    fn known(&self) -> Arc<Known> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.clone()
+    }
+
+    /// What the controller says now, unless somebody asked after `since`, or a moment ago.
+    async fn ask(&self, since: Option<Instant>) -> std::result::Result<Arc<Known>, Failure> {
+        let _asking = self.asking.lock().await;
+        let known = self.known();
+        let is_fresh = known.at.is_some_and(|at| at.elapsed() < MIN_AGE);
+        if known.at > since || is_fresh {
+            return Ok(known);
+        }
+        let (topics, partitions, spus) = self
+            .try_call(|admin| async move {
+                futures::try_join!(
+                    admin.all::<TopicSpec>(),
+                    admin.all::<PartitionSpec>(),
+                    admin.all::<SpuSpec>(),
+                )
+            })
+            .await?;
+        let known = Arc::new(Known {
+            at: Some(Instant::now()),
+            topics: topics.into_iter().map(|t| (t.name, t.spec)).collect(),
+            partitions: partitions.into_iter().filter_map(partition).collect(),
+            spus: spus.into_iter().map(spu).collect(),
+        });
+        let mut stored = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        *stored = known.clone();
+        Ok(known)
+    }
+
+    /// Asks the controller, again if it does not answer.
+    async fn call<T, E: Display, F>(
+        &self,
+        what: &'static str,
+        ask: impl Fn(Arc<FluvioAdmin>) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = std::result::Result<T, E>>,
+    {
+        // A connection that broke unnoticed costs a whole time limit before the next one is tried.
+        let patience = self.config.request_timeout + self.config.retry_for;
+        let mut retry = Retry::new(what, patience);
+        loop {
+            match self.try_call(&ask).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => retry.pause(failure).await.map_err(unavailable)?,
+            }
+        }
+    }
+
+    async fn try_call<T, E: Display, F>(
+        &self,
+        ask: impl Fn(Arc<FluvioAdmin>) -> F,
+    ) -> std::result::Result<T, Failure>
+    where
+        F: Future<Output = std::result::Result<T, E>>,
+    {
+        let admin = self.admin().await?;
+        let answer = timeout(self.config.request_timeout, ask(admin.clone())).await;
+        let failure = match answer {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(e)) => Failure::broken(e),
+            Err(_) => self.no_answer(),
+        };
+        let mut current = self.admin.lock().await;
+        if current.as_ref().is_some_and(|a| Arc::ptr_eq(a, &admin)) {
+            *current = None;
+        }
+        Err(failure)
+    }
+
+    async fn admin(&self) -> std::result::Result<Arc<FluvioAdmin>, Failure> {
+        let mut admin = self.admin.lock().await;
+        if let Some(admin) = &*admin {
+            return Ok(admin.clone());
+        }
+        let cluster = self.config.cluster();
+        let connecting = FluvioAdmin::connect_with_config(&cluster);
+        let connected = match timeout(self.config.request_timeout, connecting).await {
+            Ok(connected) => connected.map_err(Failure::broken)?,
+            Err(_) => return Err(self.no_answer()),
+        };
+        telemetry::connected("controller");
+        Ok(admin.insert(Arc::new(connected)).clone())
+    }
+
+    fn no_answer(&self) -> Failure {
+        Failure::broken(format_args!(
+            "the cluster at `{}` did not answer within {:?}",
+            self.config.endpoint, self.config.request_timeout
+        ))
+    }
+}
+
+/// Named `<topic>-<partition>`.
+fn partition(found: Metadata<PartitionSpec>) -> Option<((String, u32), PartitionSpec)> {
+    let (topic, partition) = found.name.rsplit_once('-')?;
+    Some(((topic.to_owned(), partition.parse().ok()?), found.spec))
+}
+
+fn spu(found: Metadata<SpuSpec>) -> (i32, Spu) {
+    let id = found.spec.id;
+    let spu = Spu {
+        id,
+        key: found.name,
+        address: found.spec.public_endpoint.addr(),
+    };
+    (id, spu)
+}

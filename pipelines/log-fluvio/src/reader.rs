@@ -1,0 +1,280 @@
+//! Reading any stretch of a partition: true offsets, nothing at or above the high watermark.
+
+use std::{cmp::Ordering, sync::Arc};
+
+use fluvio::{
+    Isolation,
+    dataplane::{
+        link::ErrorCode,
+        record::{RawRecords, RecordSet},
+    },
+};
+use fluvio_spu_schema::{
+    fetch::{FetchPartition, FetchRequest, FetchablePartitionResponse, FetchableTopic},
+    server::fetch_offset::{FetchOffsetPartitionResponse, FetchOffsetsRequest},
+};
+use telesift_ports::record_log::{Batch, Bounds, Error, ReadLimits, Result, StoredRecord};
+use telesift_schemas::{Offset, Timestamp, TopicPartition};
+
+use crate::{
+    batch,
+    connection::Connections,
+    error::{Failure, offset, unavailable},
+    retry::Retry,
+    telemetry,
+};
+
+/// What a batch may be on disk, and a little more.
+const MIN_FETCH_BYTES: usize = 2 << 20;
+const MAX_FETCH_BYTES: usize = 32 << 20;
+
+/// An answer to a fetch.
+type Fetched = FetchablePartitionResponse<RecordSet<RawRecords>>;
+
+/// Reads partitions, each request from its leader.
+pub(crate) struct Reader {
+    connections: Arc<Connections>,
+}
+
+impl Reader {
+    pub(crate) fn new(connections: Arc<Connections>) -> Self {
+        Reader { connections }
+    }
+
+    /// The readable range of `at`.
+    pub(crate) async fn bounds(&self, at: &TopicPartition) -> Result<Bounds> {
+        let mut retry = self.patience("bounds");
+        loop {
+            match self.try_bounds(at).await {
+                Ok(bounds) => return Ok(bounds),
+                Err(failure) => self.again(&mut retry, failure).await?,
+            }
+        }
+    }
+
+    pub(crate) async fn try_bounds(
+        &self,
+        at: &TopicPartition,
+    ) -> std::result::Result<Bounds, Failure> {
+        let name = self.connections.cluster().config().name_of(&at.topic);
+        let connection = self.connections.shared(at).await?;
+        let request = FetchOffsetsRequest::new(name, at.partition.0);
+        let response = connection.call(request).await?;
+        let mut partitions = response.topics.into_iter().flat_map(|t| t.partitions);
+        let found: FetchOffsetPartitionResponse = partitions
+            .next()
+            .ok_or_else(|| Failure::broken("an answer without the partition"))?;
+        match found.error_code {
+            ErrorCode::None => Ok(Bounds {
+                start: offset(found.start_offset),
+                end: offset(found.last_stable_offset),
+            }),
+            code => Err(Failure::Code(code)),
+        }
+    }
+
+    /// Records from `from` on, as [`RecordLog::read`](telesift_ports::RecordLog::read).
+    pub(crate) async fn read(
+        &self,
+        at: &TopicPartition,
+        from: Offset,
+        limits: ReadLimits,
+    ) -> Result<Batch> {
+        let mut max_bytes = limits.max_bytes.clamp(MIN_FETCH_BYTES, MAX_FETCH_BYTES);
+        let mut all = Batch {
+            records: Vec::new(),
+            gaps: Vec::new(),
+            next: from,
+            end: from,
+        };
+        let mut left = limits;
+        let mut retry = self.patience("read");
+        loop {
+            let (end, records) = match self.try_read(at, all.next, max_bytes).await {
+                Ok(Some(fetched)) => fetched,
+                // Nothing there: the end, or beyond it.
+                Ok(None) => {
+                    let bounds = self.bounds(at).await?;
+                    return self.at_the_end(at, from, all, bounds);
+                }
+                Err(failure) => {
+                    self.again(&mut retry, failure).await?;
+                    continue;
+                }
+            };
+            all.end = end;
+            if records.is_empty() {
+                if max_bytes >= MAX_FETCH_BYTES {
+                    return Err(unavailable(format_args!(
+                        "the batch at offset {} of `{at}` cannot be read",
+                        all.next
+                    )));
+                }
+                max_bytes *= 2;
+                continue;
+            }
+            let is_done = take(&mut all, records, &mut left);
+            if is_done || all.next >= all.end {
+                let n_bytes = all.records.iter().map(|r| r.key.len() + r.value.len());
+                telemetry::read(all.records.len(), n_bytes.sum());
+                return Ok(all);
+            }
+        }
+    }
+
+    fn at_the_end(
+        &self,
+        at: &TopicPartition,
+        from: Offset,
+        all: Batch,
+        bounds: Bounds,
+    ) -> Result<Batch> {
+        match from.cmp(&bounds.end) {
+            Ordering::Greater => Err(Error::BeyondEnd {
+                at: at.clone(),
+                from,
+                end: bounds.end,
+            }),
+            _ if from < bounds.start => Err(Error::Evicted {
+                at: at.clone(),
+                from,
+                first: bounds.start,
+            }),
+            Ordering::Less if all.records.is_empty() => Err(unavailable(format_args!(
+                "`{at}` has no record at offset {from}, which lies before its end"
+            ))),
+            _ => Ok(Batch {
+                end: bounds.end,
+                ..all
+            }),
+        }
+    }
+
+    /// The end and the records from `from` on that fit into `max_bytes`; none if there is nothing at `from`.
+    async fn try_read(
+        &self,
+        at: &TopicPartition,
+        from: Offset,
+        max_bytes: usize,
+    ) -> std::result::Result<Option<(Offset, Vec<StoredRecord>)>, Failure> {
+        let fetched = match self
+            .fetch(at, from, max_bytes, Isolation::ReadCommitted)
+            .await
+        {
+            Ok(fetched) => fetched,
+            // An SPU has no code of its own for what lies beyond its end.
+            Err(Failure::Code(ErrorCode::Other(_) | ErrorCode::OffsetOutOfRange)) => {
+                return Ok(None);
+            }
+            Err(failure) => {
+                return Err(failure.of_read(at, from).map_or_else(|f| f, Failure::Final));
+            }
+        };
+        let end = offset(fetched.high_watermark);
+        if from >= end {
+            return Ok(None);
+        }
+        let mut records = Vec::new();
+        for batch in &fetched.records.batches {
+            records.extend(batch::decode(batch)?);
+        }
+        // An answer starts with the batch that holds `from`, and may end with one that is not committed yet.
+        records.retain(|r| r.offset >= from && r.offset < end);
+        Ok(Some((end, records)))
+    }
+
+    pub(crate) async fn fetch(
+        &self,
+        at: &TopicPartition,
+        from: Offset,
+        max_bytes: usize,
+        isolation: Isolation,
+    ) -> std::result::Result<Fetched, Failure> {
+        let connection = self.connections.shared(at).await?;
+        let max_bytes = i32::try_from(max_bytes).unwrap_or(i32::MAX);
+        let fetch_offset = i64::try_from(from.0).unwrap_or(i64::MAX);
+        let request: FetchRequest<RecordSet<RawRecords>> = FetchRequest {
+            max_bytes,
+            isolation_level: isolation,
+            topics: vec![FetchableTopic {
+                name: self.connections.cluster().config().name_of(&at.topic),
+                fetch_partitions: vec![FetchPartition {
+                    partition_index: at.partition.0,
+                    fetch_offset,
+                    max_bytes,
+                    ..FetchPartition::default()
+                }],
+            }],
+            ..FetchRequest::default()
+        };
+        let response = connection.call(request).await?;
+        let mut partitions = response.topics.into_iter().flat_map(|t| t.partitions);
+        let found = partitions
+            .next()
+            .ok_or_else(|| Failure::broken("an answer without the partition"))?;
+        match found.error_code {
+            ErrorCode::None => Ok(found),
+            code => Err(Failure::Code(code)),
+        }
+    }
+
+    /// The first record at or after `time`, by bisection; the end if there is none.
+    pub(crate) async fn offset_at(&self, at: &TopicPartition, time: Timestamp) -> Result<Offset> {
+        let one = ReadLimits {
+            max_records: 1,
+            max_bytes: 0,
+        };
+        let bounds = self.bounds(at).await?;
+        let (mut low, mut high) = (bounds.start, bounds.end);
+        while low < high {
+            let middle = Offset(low.0 + (high.0 - low.0) / 2);
+            let found = match self.read(at, middle, one).await {
+                Ok(batch) => batch.records.first().map(|r| r.appended_at),
+                // Retention runs meanwhile.
+                Err(Error::Evicted { first, .. }) => {
+                    low = first.min(high);
+                    continue;
+                }
+                Err(e) => return Err(e),
+            };
+            match found {
+                Some(appended_at) if appended_at < time => low = middle.next(),
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
+    fn patience(&self, call: &'static str) -> Retry {
+        Retry::new(call, self.connections.cluster().config().retry_for)
+    }
+
+    /// Waits before the next try, and asks for the leader anew; or says that there is to be none.
+    async fn again(&self, retry: &mut Retry, failure: Failure) -> Result<()> {
+        if let Failure::Final(error) = failure {
+            return Err(error);
+        }
+        let is_about_leader = failure.is_about_leader();
+        retry.pause(failure).await.map_err(unavailable)?;
+        if is_about_leader {
+            self.connections.cluster().look_again().await;
+        }
+        Ok(())
+    }
+}
+
+/// Adds what the limits allow; whether they are reached.
+fn take(all: &mut Batch, records: Vec<StoredRecord>, left: &mut ReadLimits) -> bool {
+    for record in records {
+        let n_bytes = record.key.len() + record.value.len();
+        let is_full = left.max_records == 0 || n_bytes > left.max_bytes;
+        if is_full && !all.records.is_empty() {
+            return true;
+        }
+        left.max_records = left.max_records.saturating_sub(1);
+        left.max_bytes = left.max_bytes.saturating_sub(n_bytes);
+        all.next = record.offset.next();
+        all.records.push(record);
+    }
+    left.max_records == 0 || left.max_bytes == 0
+}

@@ -1,0 +1,293 @@
+//! A Fluvio cluster for tests: started by them from the binaries that `TELESIFT_TEST_FLUVIO_BIN` names, on free ports of
+//! this machine, and stopped with them. Its processes can be killed, frozen and started again.
+
+use std::{
+    env, fs, io,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use fluvio::{
+    FluvioAdmin, FluvioClusterConfig,
+    metadata::{customspu::CustomSpuSpec, spu::SpuSpec},
+};
+use tempfile::TempDir;
+
+/// The folder with `fluvio` and `fluvio-run`.
+const BIN: &str = "TELESIFT_TEST_FLUVIO_BIN";
+/// `host:port` of a running cluster, for tests that kill nothing.
+const RUNNING: &str = "TELESIFT_TEST_FLUVIO";
+const PATIENCE: Duration = Duration::from_secs(60);
+const FIRST_SPU: i32 = 5001;
+
+/// A cluster of one controller and some SPUs.
+pub struct TestCluster {
+    directory: TempDir,
+    bin: PathBuf,
+    public: u16,
+    private: u16,
+    controller: Option<Child>,
+    spus: Vec<TestSpu>,
+}
+
+struct TestSpu {
+    id: i32,
+    public: u16,
+    private: u16,
+    process: Option<Child>,
+}
+
+/// The running cluster, or one started for this test; `None`, said aloud, where neither is named.
+pub async fn any_cluster() -> Option<(String, Option<TestCluster>)> {
+    match env::var(RUNNING) {
+        Ok(endpoint) if !endpoint.is_empty() => Some((endpoint, None)),
+        _ => {
+            let cluster = TestCluster::start(1).await?;
+            Some((cluster.endpoint(), Some(cluster)))
+        }
+    }
+}
+
+impl TestCluster {
+    /// Starts a cluster of `n_spus`; `None`, said aloud, where the binaries are not named.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub async fn start(n_spus: usize) -> Option<Self> {
+        let Some(bin) = env::var_os(BIN).filter(|bin| !bin.is_empty()) else {
+            eprintln!("skipped: {BIN} names no folder with the binaries of Fluvio");
+            return None;
+        };
+        let bin = fs::canonicalize(bin).expect("the folder that the variable names exists");
+        let mut cluster = TestCluster {
+            directory: tempfile::tempdir().expect("a temporary directory"),
+            bin,
+            public: free_port(),
+            private: free_port(),
+            controller: None,
+            spus: Vec::new(),
+        };
+        cluster.start_controller();
+        let admin = cluster.admin().await;
+        for i in 0..n_spus {
+            let spu = TestSpu {
+                id: FIRST_SPU + i as i32,
+                public: free_port(),
+                private: free_port(),
+                process: None,
+            };
+            register(&admin, &spu).await;
+            cluster.spus.push(spu);
+            cluster.start_spu(i);
+        }
+        for i in 0..n_spus {
+            cluster.wait_for_spu(i).await;
+        }
+        Some(cluster)
+    }
+
+    /// `host:port` of its controller.
+    pub fn endpoint(&self) -> String {
+        format!("127.0.0.1:{}", self.public)
+    }
+
+    /// Starts the controller.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_controller(&mut self) {
+        let metadata = self.directory.path().join("metadata");
+        let mut command = self.command("fluvio-run", "controller");
+        command
+            .arg("sc")
+            .arg("--local")
+            .arg(metadata)
+            .arg("--bind-public")
+            .arg(self.endpoint())
+            .arg("--bind-private")
+            .arg(format!("127.0.0.1:{}", self.private));
+        self.controller = Some(command.spawn().expect("the controller starts"));
+    }
+
+    /// Kills the controller, as `kill -9` does.
+    pub fn kill_controller(&mut self) {
+        kill(&mut self.controller);
+    }
+
+    /// Starts an SPU, by its number from 0.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_spu(&mut self, i: usize) {
+        let spu = &self.spus[i];
+        let data = self.directory.path().join(format!("spu-{}", spu.id));
+        let mut command = self.command("fluvio-run", &format!("spu-{}", spu.id));
+        command
+            .arg("spu")
+            .arg("--id")
+            .arg(spu.id.to_string())
+            .arg("--public-server")
+            .arg(format!("127.0.0.1:{}", spu.public))
+            .arg("--private-server")
+            .arg(format!("127.0.0.1:{}", spu.private))
+            .arg("--sc-addr")
+            .arg(format!("127.0.0.1:{}", self.private))
+            .arg("--log-base-dir")
+            .arg(data);
+        self.spus[i].process = Some(command.spawn().expect("the SPU starts"));
+    }
+
+    /// Kills an SPU, as `kill -9` does.
+    pub fn kill_spu(&mut self, i: usize) {
+        kill(&mut self.spus[i].process);
+    }
+
+    /// Stops an SPU where it stands, without a word to anybody, or lets it go on.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn freeze_spu(&self, i: usize, frozen: bool) {
+        let process = self.spus[i].process.as_ref().expect("the SPU runs");
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let status = Command::new("kill")
+            .arg(signal)
+            .arg(process.id().to_string())
+            .status();
+        assert!(status.is_ok_and(|s| s.success()), "the SPU takes a signal");
+    }
+
+    /// Waits until an SPU is online.
+    ///
+    /// # Panics
+    /// If it is not within a minute.
+    pub async fn wait_for_spu(&self, i: usize) {
+        let id = self.spus[i].id;
+        let since = Instant::now();
+        loop {
+            let admin = self.admin().await;
+            let spus = admin.all::<SpuSpec>().await.unwrap_or_default();
+            let spu = spus.iter().find(|s| s.spec.id == id);
+            if spu.is_some_and(|s| s.status.is_online()) {
+                return;
+            }
+            assert!(since.elapsed() < PATIENCE, "SPU {id} is not online");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Runs Fluvio's own command line on this cluster, `stdin` on its standard input.
+    ///
+    /// # Errors
+    /// If it cannot be run.
+    pub fn fluvio(&self, arguments: &[&str]) -> io::Result<Output> {
+        fluvio_cli(
+            &self.bin,
+            self.directory.path(),
+            &self.endpoint(),
+            arguments,
+        )
+    }
+
+    fn command(&self, program: &str, name: &str) -> Command {
+        let log = self.directory.path().join(format!("{name}.log"));
+        let log = fs::OpenOptions::new().create(true).append(true).open(log);
+        let log = log.expect("a log file");
+        let mut command = Command::new(self.bin.join(program));
+        command
+            .env("HOME", self.directory.path())
+            .env("RUST_LOG", "warn")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log);
+        command
+    }
+
+    async fn admin(&self) -> FluvioAdmin {
+        let config = FluvioClusterConfig::new(self.endpoint());
+        let since = Instant::now();
+        loop {
+            match FluvioAdmin::connect_with_config(&config).await {
+                Ok(admin) => return admin,
+                Err(e) => assert!(since.elapsed() < PATIENCE, "no controller: {e}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for TestCluster {
+    fn drop(&mut self) {
+        for spu in &mut self.spus {
+            kill(&mut spu.process);
+        }
+        kill(&mut self.controller);
+        if std::thread::panicking() {
+            self.show_logs();
+        }
+    }
+}
+
+impl TestCluster {
+    fn show_logs(&self) {
+        let Ok(entries) = fs::read_dir(self.directory.path()) else {
+            return;
+        };
+        for path in entries.flatten().map(|e| e.path()) {
+            if path.extension().is_some_and(|e| e == "log") {
+                let text = fs::read_to_string(&path).unwrap_or_default();
+                let lines: Vec<&str> = text.lines().collect();
+                let last = &lines[lines.len().saturating_sub(20)..];
+                eprintln!("--- {}\n{}", path.display(), last.join("\n"));
+            }
+        }
+    }
+}
+
+/// Runs Fluvio's own command line on the cluster at `endpoint`, with `home` for its profile.
+///
+/// # Errors
+/// If it cannot be run.
+pub fn fluvio_cli(
+    bin: &Path,
+    home: &Path,
+    endpoint: &str,
+    arguments: &[&str],
+) -> io::Result<Output> {
+    Command::new(bin.join("fluvio"))
+        .env("HOME", home)
+        .arg("--cluster")
+        .arg(endpoint)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+}
+
+async fn register(admin: &FluvioAdmin, spu: &TestSpu) {
+    // The types of its parts have no public names: built as the JSON they are read from.
+    let mut json = serde_json::to_value(CustomSpuSpec::default()).expect("JSON");
+    json["id"] = spu.id.into();
+    json["publicEndpoint"]["port"] = spu.public.into();
+    json["publicEndpoint"]["ingress"] = serde_json::json!([{"hostname": "127.0.0.1"}]);
+    json["privateEndpoint"]["port"] = spu.private.into();
+    json["privateEndpoint"]["host"] = "127.0.0.1".into();
+    let spec: CustomSpuSpec = serde_json::from_value(json).expect("a specification");
+    let name = format!("custom-spu-{}", spu.id);
+    let created = admin.create(name, false, spec).await;
+    created.expect("the SPU is registered");
+}
+
+/// A process that was started here, by its own handle.
+fn kill(process: &mut Option<Child>) {
+    if let Some(mut process) = process.take() {
+        let _ = process.kill();
+        let _ = process.wait();
+    }
+}
+
+/// A port nobody listens on now.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound address").port()
+}

@@ -1,0 +1,71 @@
+//! What an acknowledgement of the configured log is worth, and whether its cluster is as it should be.
+
+use anyhow::Result;
+
+use super::Check;
+use crate::{
+    cli::ConfigArgs,
+    commands::{block_on_cluster, cluster_log, smartmodules},
+    config::{Config, Log, LogKind},
+};
+
+pub(super) fn checks(args: &ConfigArgs) -> Vec<Check> {
+    let config = match Config::load(args.config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => return vec![Check::failed("configuration", format!("{error:#}"))],
+    };
+    match config.log.kind {
+        LogKind::Embedded => vec![Check::ok(
+            "log",
+            "embedded: what is acknowledged is synced to this machine's disk",
+        )],
+        LogKind::Fluvio => block_on_cluster(cluster(&config.log))
+            .unwrap_or_else(|error| vec![Check::failed("log", format!("{error:#}"))]),
+    }
+}
+
+async fn cluster(config: &Log) -> Result<Vec<Check>> {
+    let log = cluster_log::open(config).await?;
+    let replication = log.replication().await?;
+    let topics = telesift_schemas::Topic::ALL;
+    let lowest = topics
+        .iter()
+        .filter_map(|(topic, _)| replication.get(topic).map(|n| (*n, topic)))
+        .min();
+    let endpoint = &config.fluvio.endpoint;
+    let durability = match lowest {
+        None => Check::warning(
+            "log",
+            format!(
+                "Fluvio at `{endpoint}`: it has no topics yet; `telesift topics apply` or `serve` makes them"
+            ),
+        ),
+        Some((1, topic)) => Check::warning(
+            "log",
+            format!(
+                "Fluvio at `{endpoint}`: `{topic}` is kept on one SPU; what is acknowledged is in its page cache and lost with it. Give deploy/topics.toml a replication of 2 or 3"
+            ),
+        ),
+        Some((n, _)) => Check::ok(
+            "log",
+            format!(
+                "Fluvio at `{endpoint}`: what is acknowledged is in the page cache of {n} SPUs or more"
+            ),
+        ),
+    };
+    let modules = smartmodules::compare(&log.smartmodules().await?);
+    let n_off = modules
+        .iter()
+        .filter(|(_, state)| *state != smartmodules::State::Same)
+        .count();
+    let modules = match n_off {
+        0 => Check::ok("smartmodules", "the cluster has those of this binary"),
+        n => Check::warning(
+            "smartmodules",
+            format!(
+                "{n} of the cluster are not those of this binary; reads with Fluvio's own tools differ until `telesift smartmodules push`"
+            ),
+        ),
+    };
+    Ok(vec![durability, modules])
+}

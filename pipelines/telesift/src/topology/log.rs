@@ -1,0 +1,109 @@
+//! The log of the configuration: embedded, or a Fluvio cluster.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context, Result};
+use telesift_catalog::SqlCatalog;
+use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
+use telesift_ports::{RecordLog, record_log::TopicConfig};
+use telesift_schemas::Topic;
+
+use crate::{
+    cluster,
+    config::{Config, LogKind},
+    server::Tasks,
+};
+
+/// What must be closed, or held, as long as the log is used.
+pub(super) enum Kept {
+    Embedded(Arc<EmbeddedLog>),
+    /// Held so that no second server uses the data directory.
+    Fluvio(#[expect(dead_code, reason = "held, not read")] std::fs::File),
+}
+
+impl Kept {
+    /// A log that fails for good ends the process; a cluster is waited for.
+    pub(super) fn watch(&self, tasks: &mut Tasks) {
+        let Kept::Embedded(log) = self else { return };
+        let watched = log.clone();
+        tasks.spawn("log", move |stop| async move {
+            match stop.run_until_cancelled(watched.failed()).await {
+                Some(failure) => Err(failure.into()),
+                None => Ok(()),
+            }
+        });
+    }
+
+    /// Closes the log: what was taken is synced, the data directory is free again.
+    pub(super) async fn close(self) -> Result<()> {
+        match self {
+            Kept::Embedded(log) => log.close().await.context("the log did not close cleanly"),
+            // What was acknowledged is with the cluster.
+            Kept::Fluvio(_) => Ok(()),
+        }
+    }
+}
+
+/// The log of the configuration, with every topic of the flow.
+pub(super) async fn open(
+    config: &Config,
+    data_dir: &Path,
+    state: &Arc<SqlCatalog>,
+) -> Result<(Arc<dyn RecordLog>, Kept)> {
+    match config.log.kind {
+        LogKind::Embedded => {
+            let log = Arc::new(open_embedded(config, data_dir).await?);
+            create_topics(config, &*log).await?;
+            let shared: Arc<dyn RecordLog> = log.clone();
+            Ok((shared, Kept::Embedded(log)))
+        }
+        LogKind::Fluvio => {
+            let lock = lock(data_dir)?;
+            let log = cluster::open_patiently(&config.log, state.clone()).await?;
+            cluster::create_topics(&config.log, &log).await?;
+            Ok((Arc::new(log), Kept::Fluvio(lock)))
+        }
+    }
+}
+
+async fn open_embedded(config: &Config, data_dir: &Path) -> Result<EmbeddedLog> {
+    let mut log = EmbeddedLogConfig::new(data_dir.join("log"));
+    log.block_cache_bytes = config.log.cache_mib << 20;
+    log.write_buffer_bytes = config.log.write_buffer_mib << 20;
+    log.min_free_bytes = config.log.min_free_mib.saturating_mul(1 << 20);
+    let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(log)).await?;
+    opened.context("cannot open the log")
+}
+
+/// Takes the data directory for this process: the embedded log does so itself.
+fn lock(data_dir: &Path) -> Result<std::fs::File> {
+    let path = data_dir.join("lock");
+    let file = std::fs::File::create(&path).context("cannot create the lock file")?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => anyhow::bail!(
+            "the data directory {} is in use by another server; stop it first, or choose another data directory",
+            data_dir.display()
+        ),
+        Err(std::fs::TryLockError::Error(e)) => Err(e).context("cannot lock the data directory"),
+    }
+}
+
+async fn create_topics(config: &Config, log: &dyn RecordLog) -> Result<()> {
+    for (topic, partitions) in Topic::ALL {
+        let retention = config
+            .log
+            .retention
+            .get(topic.as_str())
+            .copied()
+            .unwrap_or_default();
+        let spec = TopicConfig {
+            partitions: partitions.unwrap_or(config.log.partitions),
+            retention: retention.into(),
+        };
+        log.create_topic(&topic, spec)
+            .await
+            .with_context(|| format!("cannot create the topic `{topic}`"))?;
+    }
+    Ok(())
+}
