@@ -47,7 +47,7 @@ fn roles(config: &Config, asked: &[Role]) -> Result<Roles> {
         return Ok(Roles::of(asked));
     }
     Err(anyhow::Error::new(Usage(
-        "roles other than `all` share work between processes, which needs Fluvio and Postgres instead of the as the log and SQLitePostgres as the catalog: set `[log] kind = \"fluvio\"` and `[catalog] url = \"postgres://...\"` for every worker (see docs/operations.md)"
+        "roles other than `all` share work between processes, which needs Fluvio as the log and Postgres as the catalog: set `[log] kind = \"fluvio\"` and `[catalog] url = \"postgres://...\"` for every worker (see docs/operations.md)"
             .to_owned(),
     )))
 }
