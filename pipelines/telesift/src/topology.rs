@@ -146,8 +146,8 @@ impl Flow {
         }
 
         // telegram-raw ─► dry runs, which write nothing but their own progress.
-        let kept = KeptRules::new(keeper.clone(), book, reader);
-        let replays = replays::runner(&parts, database.clone(), Arc::new(kept));
+        let known = KeptRules::new(keeper.clone(), book, reader);
+        let replays = replays::runner(&parts, database.clone(), Arc::new(known));
         let runner = replays.clone();
         crew.add("screen", replay::STAGE, replay::STAGE, move |held| {
             let runner = runner.clone();

@@ -94,11 +94,7 @@ impl Model {
     pub(crate) fn added(&self, sums: &Sums, rest: f64) -> (f64, usize) {
         let matters = rest + self.logit(sums, MATTERS);
         let signal = rest + self.logit(sums, SIGNAL) - self.gap;
-        let column = if signal > -0.5 {
-            SIGNAL
-        } else {
-            MATTERS
-        };
+        let column = if signal > -0.5 { SIGNAL } else { MATTERS };
         (joined(matters, signal) - rest, column)
     }
 
