@@ -98,7 +98,7 @@ async fn produce(log: &Arc<FluvioLog>, at: &TopicPartition, n_records: usize) {
         tokio::spawn(async move { log.commit(Transaction::appends(appends)).await.unwrap() })
     };
     let started = Instant::now();
-    let mut flying = FuturesUnordered::new();
+    let mut flying: FuturesUnordered<tokio::task::JoinHandle<_>> = FuturesUnordered::new();
     for _ in 0..n_records / COMMIT {
         if flying.len() >= IN_FLIGHT {
             flying.next().await.unwrap().unwrap();
