@@ -141,6 +141,23 @@ pub enum StageError {
 }
 
 impl StageError {
+    /// Whether another worker goes on with this: the lease is lost, or he committed already. The one who finds that out
+    /// stops; whoever holds the lease then starts from what is stored.
+    pub fn is_handover(&self) -> bool {
+        match self {
+            StageError::Log(e) => matches!(
+                e,
+                record_log::Error::LeaseLost { .. } | record_log::Error::GuardFailed { .. }
+            ),
+            StageError::Catalog(e) => matches!(
+                e,
+                catalog::Error::LeaseLost { .. } | catalog::Error::Conflict { .. }
+            ),
+            StageError::Store(e) => matches!(e, message_store::Error::LeaseLost { .. }),
+            _ => false,
+        }
+    }
+
     /// Whether the same batch may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -281,9 +298,16 @@ impl Consumer {
     ) -> Result<Option<Vec<Input>>, StageError> {
         let mut inputs = Vec::new();
         let mut delays = delays();
+        let limits = ReadLimits {
+            max_bytes: self
+                .limits
+                .max_bytes
+                .min(MAX_READ_BYTES / self.inputs.len().max(1)),
+            ..self.limits
+        };
         for (at, from) in self.inputs.iter().zip(next.iter()) {
             let batch = loop {
-                match self.log.read(at, *from, self.limits).await {
+                match self.log.read(at, *from, limits).await {
                     Ok(batch) => break batch,
                     Err(record_log::Error::Evicted { first, .. }) => break evicted(*from, first),
                     Err(e) if e.is_retryable() => {
@@ -362,6 +386,9 @@ fn evicted(from: Offset, first: Offset) -> Batch {
 }
 
 const MAX_DELAY: Duration = Duration::from_secs(10);
+
+/// Bytes of keys and values one round reads over all partitions, about: what a stage holds in memory however many it owns.
+const MAX_READ_BYTES: usize = 32 << 20;
 
 pub(crate) fn delays() -> impl Iterator<Item = Duration> + Send {
     ExponentialBuilder::default()

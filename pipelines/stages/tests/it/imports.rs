@@ -1,18 +1,31 @@
 //! Imports: counts that survive an interruption, at every entry.
 
-use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use telesift_ports::{
     Clock, ExportReader, Imports, RecordLog,
     imports::{ImportError, ImportRequest, ImportState, ImportStatus},
+    leases::Fence,
+    ledger::{Counters, StageState},
+    memory::Fault,
+    record_log,
     source::{ExportEntry, ExportSink, ExportSummary, RawUpdate, message_identity},
 };
 use telesift_schemas::{ChatId, Topic};
 use telesift_stages::ingest::{ImportConfig, ImportRunner};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::flow::{Flow, at};
+use crate::flow::{Flow, at, conserved};
 
 /// An export of `n` messages, the last of which repeats the first, with one entry skipped in the middle. Stops the
 /// import after `cut` entries.
@@ -99,7 +112,7 @@ async fn run_until_done(runner: &ImportRunner, id: &str) -> ImportStatus {
     let wait = tokio::time::timeout(Duration::from_secs(60), wait);
     tokio::select! {
         status = wait => status.expect("the import ends and its file goes"),
-        ended = runner.run(stop.clone()) => panic!("the runner ended: {ended:?}"),
+        ended = runner.run(Fence::open(), stop.clone()) => panic!("the runner ended: {ended:?}"),
     }
 }
 
@@ -126,7 +139,7 @@ async fn an_import_cut_at_any_entry_ends_with_the_counts_of_an_undisturbed_one()
             file,
         };
         let id = first.submit(request).await.unwrap().id;
-        first.run(stop).await.unwrap();
+        first.run(Fence::open(), stop).await.unwrap();
 
         let second = runner(&flow, dir.path().to_owned(), Numbers { n: 10, cut: None });
         let status = run_until_done(&second, &id).await;
@@ -137,6 +150,10 @@ async fn an_import_cut_at_any_entry_ends_with_the_counts_of_an_undisturbed_one()
             "cut at {cut}"
         );
         assert_eq!(p.skipped["chat_not_selected"], 1, "cut at {cut}");
+        let ledger = ledger(&flow).await;
+        assert_eq!((ledger.received, ledger.emitted), (12, 10), "cut at {cut}");
+        assert_eq!(ledger.skipped["duplicate"], 1, "cut at {cut}");
+        assert!(conserved(&ledger), "cut at {cut}");
         assert_eq!(
             flow.log
                 .bounds(&at(Topic::TELEGRAM_RAW))
@@ -147,6 +164,112 @@ async fn an_import_cut_at_any_entry_ends_with_the_counts_of_an_undisturbed_one()
             10
         );
     }
+}
+
+/// What became of the entries of all imports.
+async fn ledger(flow: &Flow) -> Counters {
+    let state = flow.log.state("stage/ingest/imports/0").await.unwrap();
+    let state: StageState = serde_json::from_slice(&state.unwrap()).unwrap();
+    state.counters
+}
+
+async fn queued(runner: &ImportRunner, file: PathBuf) -> String {
+    std::fs::write(&file, "0123456789").unwrap();
+    let request = ImportRequest {
+        name: "numbers".into(),
+        chats: Vec::new(),
+        tz: "UTC".into(),
+        file,
+    };
+    runner.submit(request).await.unwrap().id
+}
+
+#[tokio::test]
+async fn a_log_that_refuses_makes_an_import_wait_not_fail() {
+    let full = || {
+        Fault::Refuse(record_log::Error::NoSpace {
+            path: "/data".into(),
+        })
+    };
+    let away = || record_log::Error::Unavailable {
+        reason: "on purpose".into(),
+        ambiguous: true,
+    };
+    for at_batch in 0..4 {
+        let flow = Flow::new().await;
+        let dir = tempfile::tempdir().unwrap();
+        let runner = runner(&flow, dir.path().to_owned(), Numbers { n: 10, cut: None });
+        let id = queued(&runner, dir.path().join("upload")).await;
+        flow.log.commits.extend((0..at_batch).map(|_| Fault::Pass));
+        flow.log
+            .commits
+            .extend([full(), Fault::Lose(away()), Fault::Refuse(away())]);
+        let status = run_until_done(&runner, &id).await;
+        assert!(flow.log.commits.is_over());
+        assert_eq!(
+            status.progress.messages_new, 10,
+            "refused at batch {at_batch}"
+        );
+        assert_eq!(status.progress.messages_read, 12);
+        let end = flow.log.bounds(&at(Topic::TELEGRAM_RAW)).await.unwrap().end;
+        assert_eq!(end.0, 10);
+        assert!(conserved(&ledger(&flow).await));
+    }
+}
+
+/// Gives a thousand entries, and counts how many were asked for.
+struct Counted(Arc<AtomicUsize>);
+
+impl ExportReader for Counted {
+    fn validate(&self, _: &ImportRequest) -> Result<ExportSummary, ImportError> {
+        Ok(ExportSummary {
+            n_chats: 1,
+            n_entries: 1_000,
+        })
+    }
+
+    fn read(
+        &self,
+        _: &str,
+        _: &ImportRequest,
+        skip: u64,
+        sink: &mut ExportSink<'_>,
+    ) -> Result<(), ImportError> {
+        for i in skip..1_000 {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            if sink(ExportEntry::Skipped("chat_not_selected"), i) == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_stands_still_makes_the_reader_stand_still() {
+    let flow = Flow::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let n_read = Arc::new(AtomicUsize::new(0));
+    let config = ImportConfig {
+        batch_entries: 3,
+        ..ImportConfig::new(dir.path().to_owned())
+    };
+    let reader = Arc::new(Counted(n_read.clone()));
+    let (catalog, clock) = (flow.catalog.clone(), flow.clock.clone());
+    let runner = ImportRunner::new(flow.log.clone(), catalog, reader, clock, config);
+    let id = queued(&runner, dir.path().join("upload")).await;
+    let go = Arc::new(Notify::new());
+    flow.log.commits.extend([Fault::Hold(go.clone())]);
+    let release = async {
+        // One batch at the log, one that waits, one that cannot be handed on: the reader is stuck in its third.
+        while n_read.load(Ordering::SeqCst) < 9 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(n_read.load(Ordering::SeqCst), 9);
+        go.notify_one();
+    };
+    let (status, ()) = tokio::join!(run_until_done(&runner, &id), release);
+    assert_eq!(status.progress.messages_read, 1_000);
 }
 
 #[tokio::test]

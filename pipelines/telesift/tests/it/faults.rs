@@ -2,6 +2,7 @@
 //! that is gone. Each is said clearly, costs what it must, and is over once it is mended.
 
 mod disk;
+mod failed_write;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -127,6 +127,22 @@ impl Server {
         lines.filter(|line| line.starts_with("ready ")).count()
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until the process has ended; how it did.
+    pub(crate) async fn until_ended(&mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The answer to a GET, if there is one: the server may be down or starting.
     pub(crate) async fn try_get(&self, path: &str) -> Option<Value> {
         let response = self.request(Method::GET, path).send().await.ok()?;

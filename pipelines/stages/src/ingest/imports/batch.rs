@@ -3,18 +3,24 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
 use telesift_ports::{
     ExportReader, RecordLog,
     catalog::ImportRow,
     imports::{ImportError, ImportProgress},
-    record_log::{self, NewRecord, Outcome, Transaction},
+    leases::Fence,
+    ledger::{StageKey, StageState},
+    record_log::{self, NewRecord, Outcome, StateWrite, Transaction},
     source::ExportEntry,
 };
-use telesift_schemas::TopicPartition;
+use telesift_schemas::{PartitionId, Topic, TopicPartition};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::ImportConfig;
-use crate::telemetry;
+use crate::{ingest, telemetry};
+
+/// Entries of exports come from outside the log: the input in the ledger is named after their source.
+const LEDGER_INPUT: &str = "imports";
 
 /// Reads the entries after the first `skip`, as batches. Three of them are in memory at most: one being filled, one that
 /// waits, one being appended; so a log that stands still makes the reader stand still.
@@ -51,20 +57,30 @@ pub(super) fn read(
     (reading, batches)
 }
 
-/// An import's progress, as the log has it.
+/// An import's progress and the counters of all imports, as the log has them: both are committed with what they count.
 pub(super) struct Running {
     key: String,
     stored: Option<Bytes>,
+    fence: Fence,
     pub(super) progress: ImportProgress,
+    ledger_key: String,
+    ledger_stored: Option<Bytes>,
+    ledger: StageState,
 }
 
 impl Running {
-    /// The import `id`, nothing known of it yet.
-    pub(super) fn new(id: &str) -> Self {
+    /// The import `id`, nothing known of it yet, to be committed under `fence`.
+    pub(super) fn new(id: &str, fence: Fence) -> Self {
+        let input = TopicPartition::new(Topic::new(LEDGER_INPUT), PartitionId(0));
+        let stage = ingest::STAGE.to_owned();
         Running {
             key: state_key(id),
             stored: None,
+            fence,
             progress: ImportProgress::default(),
+            ledger_key: StageKey { stage, input }.state_key(),
+            ledger_stored: None,
+            ledger: StageState::default(),
         }
     }
 
@@ -76,11 +92,11 @@ impl Running {
     pub(super) async fn load(&mut self, log: &dyn RecordLog) -> record_log::Result<()> {
         self.stored = log.state(&self.key).await?;
         if let Some(bytes) = &self.stored {
-            let unreadable = |e: serde_json::Error| record_log::Error::Unavailable {
-                reason: format!("state `{}` is unreadable: {e}", self.key),
-                ambiguous: false,
-            };
-            self.progress = serde_json::from_slice(bytes).map_err(unreadable)?;
+            self.progress = parsed(&self.key, bytes)?;
+        }
+        self.ledger_stored = log.state(&self.ledger_key).await?;
+        if let Some(bytes) = &self.ledger_stored {
+            self.ledger = parsed(&self.ledger_key, bytes)?;
         }
         Ok(())
     }
@@ -88,29 +104,53 @@ impl Running {
     /// The append of `batch` together with the progress it makes.
     pub(super) fn transaction(&self, batch: &PendingBatch) -> Transaction {
         let (key, mut progress) = (self.key.clone(), self.progress.clone());
+        let (ledger_key, mut ledger) = (self.ledger_key.clone(), self.ledger.clone());
         let (n_entries, bytes_read, skipped) =
             (batch.n_entries, batch.bytes_read, batch.skipped.clone());
         Transaction {
             appends: batch.appends.clone(),
-            guards: vec![(self.key.clone(), self.stored.clone())],
+            guards: vec![
+                (self.key.clone(), self.stored.clone()),
+                (self.ledger_key.clone(), self.ledger_stored.clone()),
+            ],
+            fence: self.fence.clone(),
             finish: Box::new(move |outcomes| {
                 let n_new = outcomes
                     .iter()
                     .filter(|o| matches!(o, Outcome::Appended { .. }))
                     .count() as u64;
+                let n_duplicate = outcomes.len() as u64 - n_new;
                 progress.messages_read += n_entries;
                 progress.messages_new += n_new;
-                progress.messages_duplicate += outcomes.len() as u64 - n_new;
+                progress.messages_duplicate += n_duplicate;
                 progress.bytes_read = progress.bytes_read.max(bytes_read);
+                ledger.next.0 += n_entries;
+                ledger.counters.received += n_entries;
+                ledger.counters.emitted += n_new;
+                if n_duplicate > 0 {
+                    let skipped = &mut ledger.counters.skipped;
+                    *skipped.entry("duplicate".to_owned()).or_default() += n_duplicate;
+                }
                 for reason in skipped {
                     *progress.skipped.entry(reason.to_owned()).or_default() += 1;
+                    ledger.counters.skip(reason);
                 }
-                let value =
-                    serde_json::to_vec(&progress).expect("counters are numbers and strings");
-                vec![(key, Some(value.into()))]
+                vec![written(key, &progress), written(ledger_key, &ledger)]
             }),
         }
     }
+}
+
+fn parsed<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> record_log::Result<T> {
+    serde_json::from_slice(bytes).map_err(|e| record_log::Error::Unavailable {
+        reason: format!("state `{key}` is unreadable: {e}"),
+        ambiguous: false,
+    })
+}
+
+fn written(key: String, value: &impl Serialize) -> StateWrite {
+    let value = serde_json::to_vec(value).expect("counters are numbers and strings");
+    (key, Some(value.into()))
 }
 
 /// Entries read but not yet appended.

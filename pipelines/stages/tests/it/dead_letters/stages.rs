@@ -381,7 +381,12 @@ async fn take_over(flow: &Flow, other: &Flow, case: &Case) {
         }
     }
     flow.catalog
-        .put_stage_state(&key(case), None, &state)
+        .put_stage_state(
+            &key(case),
+            None,
+            &state,
+            &telesift_ports::leases::Fence::open(),
+        )
         .await
         .unwrap();
 }
@@ -433,4 +438,35 @@ async fn what_the_store_refused_goes_in_later() {
         ),
         (5, 0, 1)
     );
+}
+
+/// A store that hangs holds its own stage; the log, the screen and everybody else go on, and nothing is lost.
+#[tokio::test]
+async fn a_store_that_hangs_holds_its_stage_only() {
+    let flow = Flow::new().await;
+    let raw: Vec<String> = (0..5).map(|n| message(n, 0, "x")).collect();
+    flow.append(Topic::TELEGRAM_RAW, &raw).await;
+    let go = Arc::new(tokio::sync::Notify::new());
+    flow.store.batches.extend([Fault::Hold(go.clone())]);
+    let first: Vec<String> = (10..12).map(indexed).collect();
+    flow.append(Topic::MESSAGES, &first).await;
+    let work = async {
+        while !flow.store.batches.is_over() {
+            tokio::task::yield_now().await;
+        }
+        flow.screen(2, std::time::Duration::from_secs(600))
+            .await
+            .unwrap();
+        assert_eq!(flow.records(Topic::MESSAGES).await.len(), 7);
+        assert_eq!(
+            flow.state_of(&CASES[0]).await.next,
+            Offset::ZERO,
+            "the index waits"
+        );
+        go.notify_one();
+    };
+    let index = flow.index_until(async || flow.index_state().await.next == Offset(7));
+    tokio::join!(index, work);
+    assert_eq!(flow.effects(&CASES[0]).await, 5);
+    assert!(conserved(&flow.state_of(&CASES[0]).await.counters));
 }
