@@ -65,9 +65,9 @@ impl Flow {
 
         // The log, and its topics: as it is for its owners, and as readers see it.
         let database = Arc::new(open_catalog(config, data_dir).await?);
-        let (owned, kept) = log::open(config, data_dir, &database).await?;
+        let (owned, held) = log::open(config, data_dir, &database).await?;
         let log = OriginLog::over(owned.clone());
-        kept.watch(tasks);
+        held.watch(tasks);
 
         // The stores.
         let catalog: Arc<dyn Catalog> = database.clone();
@@ -246,7 +246,7 @@ impl Flow {
             rules: keeper,
             explainer: Arc::new(NativeExplainer::default()),
             clock,
-            kept,
+            kept: held,
         })
     }
 
