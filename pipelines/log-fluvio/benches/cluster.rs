@@ -95,10 +95,15 @@ async fn produce(log: &Arc<FluvioLog>, at: &TopicPartition, n_records: usize) {
         };
         let appends = vec![(at.clone(), record); COMMIT];
         let log = log.clone();
-        tokio::spawn(async move { log.commit(Transaction::appends(appends)).await.unwrap() })
+        tokio::spawn(async move {
+            log.commit(Transaction::appends(appends))
+                .await
+                .map(drop)
+                .unwrap()
+        })
     };
     let started = Instant::now();
-    let mut flying: FuturesUnordered<tokio::task::JoinHandle<_>> = FuturesUnordered::new();
+    let mut flying: FuturesUnordered<tokio::task::JoinHandle<_()>> = FuturesUnordered::new();
     for _ in 0..n_records / COMMIT {
         if flying.len() >= IN_FLIGHT {
             flying.next().await.unwrap().unwrap();

@@ -73,9 +73,9 @@ impl Flow {
 
         // The log, and its topics: as it is for its owners, and as readers see it.
         let database = Arc::new(open::catalog(config, data_dir).await?);
-        let (owned, kept) = log::open(config, data_dir, &database).await?;
+        let (owned, held) = log::open(config, data_dir, &database).await?;
         let log = OriginLog::over(owned.clone());
-        kept.watch(tasks);
+        held.watch(tasks);
 
         // The stores.
         let embedder = embed::open(config, data_dir).await?;
@@ -235,7 +235,7 @@ impl Flow {
             rules: keeper,
             explainer: Arc::new(NativeExplainer::default()),
             clock,
-            kept,
+            kept: held,
         })
     }
 

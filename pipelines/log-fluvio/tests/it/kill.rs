@@ -137,7 +137,7 @@ async fn a_killed_spu_loses_and_repeats_nothing() {
     }
     let followed = follower.await.unwrap();
     let read = read_all(&*log, &at(&topic)).await;
-    println!(
+    eprintln!(
         "{} acknowledged, {} in the log",
         acknowledged.len(),
         read.len()
