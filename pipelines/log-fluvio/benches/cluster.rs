@@ -103,7 +103,7 @@ async fn produce(log: &Arc<FluvioLog>, at: &TopicPartition, n_records: usize) {
         })
     };
     let started = Instant::now();
-    let mut flying: FuturesUnordered<tokio::task::JoinHandle<_()>> = FuturesUnordered::new();
+    let mut flying: FuturesUnordered<tokio::task::JoinHandle<()>> = FuturesUnordered::new();
     for _ in 0..n_records / COMMIT {
         if flying.len() >= IN_FLIGHT {
             flying.next().await.unwrap().unwrap();
