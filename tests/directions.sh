@@ -25,6 +25,7 @@ forbid wasmtime $pure $rules $middle telesift-log-embedded telesift-catalog tele
 forbid fjall $pure $rules $middle telesift-engine telesift-catalog telesift-store-lance
 forbid fluvio $pure $rules $middle telesift-engine telesift-log-embedded telesift-catalog telesift-store-lance
 forbid sqlx $pure $rules $middle telesift-engine telesift-log-embedded telesift-store-lance
+forbid candle-core $pure $rules telesift-ports telesift-stages telesift-api telesift-telegram telesift-engine telesift-log-embedded telesift-log-fluvio telesift-catalog telesift-store-lance
 forbid axum $pure $rules telesift-ports telesift-stages telesift-telegram telesift-models telesift-engine telesift-catalog
 forbid tokio $pure $rules
 forbid telesift-ports $pure $rules
@@ -33,6 +34,7 @@ require telesift-store-lance lancedb
 require telesift-engine wasmtime
 require telesift-log-embedded fjall
 require telesift-log-fluvio fluvio
+require telesift-models candle-core
 require telesift-catalog sqlx
 require telesift-api axum
 require telesift tokio
