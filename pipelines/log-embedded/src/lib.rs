@@ -5,6 +5,7 @@
 //! disk beside it. Why fjall, and how it is set up: `docs/adr/0001-embedded-log-on-fjall.md`.
 
 mod codec;
+mod deletion;
 mod config;
 mod error;
 mod group;

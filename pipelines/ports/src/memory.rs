@@ -6,7 +6,7 @@ mod rules;
 mod story_catalog;
 
 pub use catalog::MemoryCatalog;
-pub use message_store::MemoryStore;
+pub use message_store::{MemoryStore, MemoryStores};
 pub use rules::MemoryRules;
 
 pub mod clock;
