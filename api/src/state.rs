@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use telesift_ports::{
-    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays, RuleSets,
+    Catalog, Clock, Embedder, Explainer, Generations, Imports, MessageStore, RecordLog, Replays,
+    RuleSets,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,8 @@ pub struct ApiState {
     pub imports: Arc<dyn Imports>,
     /// Runs replays.
     pub replays: Arc<dyn Replays>,
+    /// Which generation is live.
+    pub generations: Arc<Generations>,
     /// Makes the vector of a query; must be the model of the store's vectors.
     pub embedder: Arc<dyn Embedder>,
     /// Keeps rule sets, and what of the log each screens.
@@ -100,6 +103,7 @@ pub(crate) struct App {
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) imports: Arc<dyn Imports>,
     pub(crate) replays: Arc<dyn Replays>,
+    pub(crate) generations: Arc<Generations>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) rules: Arc<dyn RuleSets>,
     pub(crate) explainer: Arc<dyn Explainer>,
@@ -131,11 +135,12 @@ impl App {
             requests: Semaphore::new(config.max_requests.max(1)),
             uploads: Semaphore::new(config.max_uploads.max(1)),
             streams: Arc::new(Semaphore::new(tail.max_streams)),
-            log: Log::new(state.log),
+            log: Log::new(state.log, state.generations.clone()),
             store: Store::new(state.store),
             catalog: state.catalog,
             imports: state.imports,
             replays: state.replays,
+            generations: state.generations,
             embedder: state.embedder,
             rules: state.rules,
             explainer: state.explainer,

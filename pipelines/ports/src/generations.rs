@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use telesift_schemas::{Generation, Offset, PartitionId, Timestamp, Topic, TopicPartition};
 
 pub use keeper::{Generations, GenerationsError};
-pub use origins::{Consumed, consumed, first_at};
+pub use origins::{Consumed, consumed, first_at, moved};
 pub use register::{STATE_KEY, Register};
 
 /// What a generation is made of; each part is its own, or that of the generation it was made from.

@@ -212,6 +212,13 @@ pub struct ReplaySpec {
     pub rules: String,
     /// `name@version+hash` of the rules compared with, in order where there are several; empty where nothing is compared.
     pub base: String,
+    /// The new rules as the decisions hold them, for a replay that fills a generation: identity, and whether they ship.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules_kept: Option<(String, bool)>,
+    /// Of a replay of `screen` that fills a generation: the raw records that are screened anew. Those before are taken over,
+    /// and `ranges` holds them too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub screens: Vec<ReplayRange>,
     /// Whether stories are decided anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reassign: bool,

@@ -13,6 +13,7 @@ use telesift_ports::{
     RecordLog, catalog,
     chain::ChainError,
     embedder::EmbedError,
+    generations::GenerationsError,
     message_store,
     record_log::{self, Batch, Gap, GapReason, ReadLimits},
     rules::RulesError,
@@ -93,6 +94,9 @@ pub enum StageError {
         /// Why it cannot be used.
         reason: String,
     },
+    /// The list of generations cannot be read or changed.
+    #[error(transparent)]
+    Generations(#[from] GenerationsError),
     /// Stored state that this version cannot read.
     #[error("state `{key}` is unreadable: {reason}")]
     State {
@@ -112,6 +116,8 @@ impl StageError {
             StageError::Store(e) => e.is_retryable(),
             StageError::Embed(e) => e.is_retryable(),
             StageError::Rules { .. } => true,
+            StageError::Generations(GenerationsError::Log(e)) => e.is_retryable(),
+            StageError::Generations(GenerationsError::Unreadable(_)) => false,
             StageError::Chain(_) | StageError::Hung { .. } | StageError::State { .. } => false,
         }
     }

@@ -9,11 +9,14 @@ use telesift_ports::{
     message_store::{self, IndexedMessage},
     record_log::{StoredRecord, Transaction},
 };
-use telesift_schemas::{DeadLetterCode, Message, MessageKey, Offset, TopicPartition};
+use telesift_schemas::{
+    DeadLetterCode, Generation, Message, MessageKey, Offset, TopicPartition,
+};
 
 use crate::{
     consumer::{Input, Process, StageError},
     dead_letter::{self, Refusal},
+    generations::stage_name,
     labels,
     screen::gap_counters,
 };
@@ -31,6 +34,7 @@ pub struct Index {
     catalog: Arc<dyn Catalog>,
     embedder: Arc<dyn Embedder>,
     clock: Arc<dyn Clock>,
+    stage: &'static str,
     inputs: Vec<TopicPartition>,
     states: Vec<Option<StageState>>,
 }
@@ -51,14 +55,21 @@ impl Index {
             catalog,
             embedder,
             clock,
+            stage: STAGE,
             states: vec![None; inputs.len()],
             inputs,
         }
     }
 
+    /// The same for the store of `generation`: position and ledger are that generation's.
+    pub fn of(mut self, generation: Generation) -> Self {
+        self.stage = stage_name(STAGE, generation);
+        self
+    }
+
     fn key(&self, at: &TopicPartition) -> StageKey {
         StageKey {
-            stage: STAGE.into(),
+            stage: self.stage.into(),
             input: at.clone(),
         }
     }
@@ -75,7 +86,7 @@ impl Index {
         for (input, state) in self.inputs.iter().zip(&mut self.states) {
             let Some(lost) = state else { continue };
             let key = StageKey {
-                stage: STAGE.into(),
+                stage: self.stage.into(),
                 input: input.clone(),
             };
             let fresh = StageState::default();
@@ -170,7 +181,7 @@ impl Index {
         let now = self.clock.now();
         let appends = refused
             .iter()
-            .map(|r| dead_letter::append(STAGE, r.at, r.record, r.refusal.clone(), now))
+            .map(|r| dead_letter::append(self.stage, r.at, r.record, r.refusal.clone(), now))
             .collect();
         self.log.commit(Transaction::appends(appends)).await?;
         Ok(())

@@ -7,6 +7,7 @@
 pub mod consumer;
 pub mod dead_letter;
 pub mod decisions;
+pub mod generations;
 pub mod index;
 pub mod ingest;
 pub mod labels;

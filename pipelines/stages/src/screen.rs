@@ -2,7 +2,7 @@
 //! message, one counted skip or one dead letter, exactly once.
 
 mod chains;
-mod output;
+pub(crate) mod output;
 mod suspects;
 
 use std::{sync::Arc, time::Duration};
@@ -12,16 +12,18 @@ use bytes::Bytes;
 use telesift_ports::{
     Clock, RecordLog, SmartModuleChain,
     chain::{ChainError, ChainInput, ChainOutcome},
+    generations::{Stretch, messages_of},
     ledger::{Counters, StageKey, StageState},
     record_log::{Gap, GapReason, NewRecord, Outcome, StateWrite, StoredRecord, Transaction},
     rules::{RuleSet, RulesInfo},
 };
-use telesift_schemas::{DeadLetterCode, Offset, Topic, TopicPartition};
+use telesift_schemas::{DeadLetterCode, Generation, Offset, Topic, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},
     dead_letter::{self, Refusal},
     decisions::rules::RulesBook,
+    generations::stage_name,
 };
 use chains::Chains;
 use output::Screened;
@@ -47,6 +49,10 @@ pub struct Screen {
     clock: Arc<dyn Clock>,
     chains: Chains,
     rules: Arc<RulesBook>,
+    generation: Generation,
+    stage: &'static str,
+    /// What was, or is to be, screened by other rules than the book says.
+    stretches: Vec<Stretch>,
     input: TopicPartition,
     output: TopicPartition,
     watchdog: Duration,
@@ -66,8 +72,11 @@ impl Screen {
         watchdog: Duration,
     ) -> Self {
         let output = TopicPartition::new(Topic::MESSAGES, input.partition);
-        let suspects = Suspects::new(&input);
+        let suspects = Suspects::new(STAGE, &input);
         Screen {
+            generation: Generation::FIRST,
+            stage: STAGE,
+            stretches: Vec::new(),
             log,
             clock,
             chains: Chains::new(chains),
@@ -81,9 +90,20 @@ impl Screen {
         }
     }
 
+    /// The same for the messages of `generation`, whose `stretches` go by rules of their own. Position, ledger and identities
+    /// are that generation's.
+    pub fn of(mut self, generation: Generation, stretches: Vec<Stretch>) -> Self {
+        self.generation = generation;
+        self.stage = stage_name(STAGE, generation);
+        self.output = messages_of(generation, self.input.partition);
+        self.suspects = Suspects::new(self.stage, &self.input);
+        self.stretches = stretches;
+        self
+    }
+
     fn state_key(&self) -> String {
         StageKey {
-            stage: STAGE.into(),
+            stage: self.stage.into(),
             input: self.input.clone(),
         }
         .state_key()
@@ -185,7 +205,7 @@ impl Screen {
                 message: format!("{module}: {message}"),
                 attempts: 1,
             },
-            ChainOutcome::Value(value) => match output::read(&value) {
+            ChainOutcome::Value(value) => match output::read(self.generation, &value) {
                 Screened::Skip(reason) => return plan.counters.skip(&reason),
                 Screened::Fail { code, message } => Refusal {
                     code,
@@ -212,7 +232,7 @@ impl Screen {
     fn refuse(&self, plan: &mut Plan, record: &StoredRecord, refusal: Refusal) {
         plan.counters.dead_lettered += 1;
         plan.appends.push(dead_letter::append(
-            STAGE,
+            self.stage,
             &self.input,
             record,
             refusal,
@@ -277,7 +297,7 @@ impl Process for Screen {
         let n_done = records.partition_point(|r| r.offset < self.state.next);
         let mut rest = &records[n_done..];
         while let Some(first) = rest.first() {
-            let section = rules.section(self.input.partition, first.offset);
+            let section = rules.section_in(&self.stretches, self.input.partition, first.offset);
             let (now, later) = rest.split_at(self.n_together(rest, section.until));
             let next = later.first().map_or(input.batch.next, |r| r.offset);
             let missing = gaps_between(input, self.state.next, next);

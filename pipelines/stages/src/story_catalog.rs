@@ -8,11 +8,12 @@ use telesift_ports::{
     ledger::{Counters, StageKey, StageState},
     record_log::Transaction,
 };
-use telesift_schemas::{DeadLetterCode, Offset, StoryAssigned, TopicPartition};
+use telesift_schemas::{DeadLetterCode, Generation, Offset, StoryAssigned, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},
     dead_letter::{self, Refusal},
+    generations::stage_name,
     screen::gap_counters,
 };
 
@@ -25,6 +26,8 @@ pub struct StoryCatalog {
     log: Arc<dyn RecordLog>,
     catalog: Arc<dyn Catalog>,
     clock: Arc<dyn Clock>,
+    generation: Generation,
+    stage: &'static str,
     input: TopicPartition,
     state: Option<StageState>,
 }
@@ -41,14 +44,23 @@ impl StoryCatalog {
             log,
             catalog,
             clock,
+            generation: Generation::FIRST,
+            stage: STAGE,
             input,
             state: None,
         }
     }
 
+    /// The same for the stories of `generation`.
+    pub fn of(mut self, generation: Generation) -> Self {
+        self.generation = generation;
+        self.stage = stage_name(STAGE, generation);
+        self
+    }
+
     fn key(&self) -> StageKey {
         StageKey {
-            stage: STAGE.into(),
+            stage: self.stage.into(),
             input: self.input.clone(),
         }
     }
@@ -66,7 +78,9 @@ impl StoryCatalog {
                         attempts: 1,
                     };
                     let now = self.clock.now();
-                    letters.push(dead_letter::append(STAGE, &input.at, record, refusal, now));
+                    letters.push(dead_letter::append(
+                        self.stage, &input.at, record, refusal, now,
+                    ));
                 }
             }
         }
@@ -92,7 +106,9 @@ impl Process for StoryCatalog {
             return Ok(()); // committed by an earlier try of this batch
         }
         let members = self.read(input).await?;
-        self.catalog.add_story_members(&members).await?;
+        self.catalog
+            .add_story_members(self.generation, &members)
+            .await?;
         let n = input.batch.records.len() as u64;
         let emitted = members.len() as u64;
         state.counters += &gap_counters(input);

@@ -16,8 +16,10 @@ mod read;
 mod rows;
 mod schema;
 mod search;
+mod sets;
 mod store;
 mod write;
 
 pub use config::LanceStoreConfig;
+pub use sets::LanceStores;
 pub use store::LanceStore;

@@ -12,8 +12,6 @@ use lancedb::{
     table::NewColumnTransform,
 };
 use telesift_ports::message_store::{Error, Result};
-use telesift_schemas::Generation;
-
 use crate::{
     config::LanceStoreConfig,
     error::{Attempt, Fault},
@@ -31,18 +29,14 @@ impl LanceStore {
     /// the storage cannot be reached.
     pub async fn open(config: LanceStoreConfig) -> Result<Self> {
         let connection = connect(&config).await?;
-        let suffix = match config.generation {
-            Generation::FIRST => String::new(),
-            Generation(n) => format!("-g{n}"),
-        };
         let schema = schema::messages(config.model.as_ref());
-        let messages = open_table(&connection, &format!("messages{suffix}"), schema).await?;
+        let messages = open_table(&connection, &config.generation.name(MESSAGES), schema).await?;
         let found = messages.schema().await.map_err(Fault::from)?;
         check_identity(&config, &found)?;
         add_label_columns(&messages, &found).await?;
         make_indexes(&messages, message_indexes()).await?;
 
-        let name = format!("message_versions{suffix}");
+        let name = config.generation.name(VERSIONS);
         let versions = open_table(&connection, &name, schema::versions()).await?;
         make_indexes(&versions, version_indexes()).await?;
         Ok(LanceStore {
@@ -56,6 +50,25 @@ impl LanceStore {
             span: std::sync::Mutex::default(),
         })
     }
+}
+
+/// The tables of a set, as the first generation calls them.
+const MESSAGES: &str = "messages";
+const VERSIONS: &str = "message_versions";
+
+/// Removes the tables of `config.generation`.
+pub(crate) async fn remove(config: &LanceStoreConfig) -> Attempt<()> {
+    let connection = connect(config).await?;
+    for name in [MESSAGES, VERSIONS] {
+        match connection
+            .drop_table(config.generation.name(name), &[])
+            .await
+        {
+            Ok(()) | Err(lancedb::Error::TableNotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 async fn connect(config: &LanceStoreConfig) -> Attempt<Connection> {

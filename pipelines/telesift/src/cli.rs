@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs};
+pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs, StartArgs};
 pub(crate) use rules::{LearnArgs, RulesAction, RulesArgs};
 
 /// Sifts Telegram: imports, screens, indexes, searches and follows many chats.

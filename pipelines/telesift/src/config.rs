@@ -25,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) catalog: Catalog,
     pub(crate) index: Index,
     pub(crate) import: Import,
+    pub(crate) replay: Replay,
     pub(crate) telemetry: Telemetry,
 }
 
@@ -125,6 +126,13 @@ pub(crate) struct Import {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Replay {
+    pub(crate) cpu_share: f64,
+    pub(crate) keep_days: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Telemetry {
     pub(crate) log: String,
     pub(crate) format: LogFormat,
@@ -190,6 +198,10 @@ impl Config {
         anyhow::ensure!(
             self.index.batch_records >= 1,
             "index.batch_records must be at least 1"
+        );
+        anyhow::ensure!(
+            self.replay.cpu_share > 0.0 && self.replay.cpu_share <= 1.0,
+            "replay.cpu_share must be above 0 and at most 1"
         );
         anyhow::ensure!(
             self.screen.watchdog_s >= 1,

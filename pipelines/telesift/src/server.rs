@@ -61,6 +61,7 @@ impl Server {
             catalog: flow.catalog.clone(),
             imports: flow.imports.clone(),
             replays: flow.replays.clone(),
+            generations: flow.generations.clone(),
             embedder: flow.embedder.clone(),
             rules: flow.rules.clone(),
             explainer: flow.explainer.clone(),

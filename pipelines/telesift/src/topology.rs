@@ -1,5 +1,6 @@
 //! The whole flow, wired from top to bottom: sources, log, screen, messages, index, store.
 
+mod generations;
 mod replays;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -10,23 +11,23 @@ use telesift_engine::{ChainSpec, EngineChain, ModuleSpec, NativeExplainer, Nativ
 use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
 use telesift_models::HashEmbedder;
 use telesift_ports::{
-    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays, RuleReader,
-    RuleSets, SmartModuleChain, SystemClock,
-    record_log::{ReadLimits, TopicConfig},
+    Catalog, Clock, Embedder, Explainer, Generations, Imports, MessageStore, RecordLog, Replays,
+    RuleReader, RuleSets, SmartModuleChain, SystemClock,
+    generations::{Part, Register},
+    record_log::ReadLimits,
 };
-use telesift_schemas::{Topic, TopicPartition};
+use telesift_schemas::{Generation, Topic, TopicPartition};
 use telesift_stages::{
     Consumer,
     decisions::rules::{self, RulesBook, RulesKeeper, RulesProjection},
-    index::{self, Index},
+    generations::{Line, LineParts, LiveStore},
+    index,
     ingest::{ImportConfig, ImportRunner},
     labels::{self, LabelProjection},
     replay::KeptRules,
-    screen::{self, ChainFactory, Screen},
-    stories::{self, Stories},
-    story_catalog::{self, StoryCatalog},
+    screen::{self, ChainFactory},
+    stories,
 };
-use telesift_store_lance::{LanceStore, LanceStoreConfig};
 use telesift_telegram::DesktopExport;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +40,7 @@ pub(crate) struct Flow {
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) imports: Arc<dyn Imports>,
     pub(crate) replays: Arc<dyn Replays>,
+    pub(crate) generations: Arc<Generations>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) rules: Arc<dyn RuleSets>,
     pub(crate) explainer: Arc<dyn Explainer>,
@@ -54,20 +56,23 @@ impl Flow {
     ///                              ▲                                └─► stories ─► stories ─► story-catalog ─► catalog
     ///           rules ─► decisions (from which offset on)
     /// ```
+    ///
+    /// From `screen` on, each generation has stages of its own; readers see the live one.
     pub(crate) async fn start(config: &Config, data_dir: &Path, tasks: &mut Tasks) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
         // The log, and its topics.
         let embedded = Arc::new(open_log(config, data_dir).await?);
         let log: Arc<dyn RecordLog> = embedded.clone();
-        create_topics(config, &*log).await?;
+        let generations = generations::load(log.clone()).await?;
+        generations::create_topics(config, &*log, &generations.now()).await?;
 
         // The stores.
         let database = Arc::new(open_catalog(config, data_dir).await?);
         let catalog: Arc<dyn Catalog> = database.clone();
         let embedder: Arc<dyn Embedder> = Arc::new(HashEmbedder::default());
-        let store: Arc<dyn MessageStore> =
-            Arc::new(open_store(config, data_dir, &*embedder).await?);
+        let stores = generations::open_stores(config, data_dir, &*embedder, &generations).await?;
+        let store: Arc<dyn MessageStore> = Arc::new(LiveStore::new(stores.clone()));
 
         // Sources ─► telegram-raw.
         let spool_dir = data_dir.join("spool");
@@ -115,67 +120,29 @@ impl Flow {
             Ok(consumer.run(projection, stop).await?)
         });
 
-        // telegram-raw ─► screen ─► messages: one screen per partition.
-        for input in partitions(&*log, Topic::TELEGRAM_RAW).await? {
-            let watchdog = Duration::from_secs(config.screen.watchdog_s);
-            let screen = Screen::new(
-                log.clone(),
-                clock.clone(),
-                chains.clone(),
-                book.clone(),
-                input.clone(),
-                watchdog,
-            );
-            let consumer = Consumer {
-                log: log.clone(),
-                stage: screen::STAGE,
-                inputs: vec![input],
-                limits: ReadLimits {
-                    max_records: config.screen.batch_records,
-                    ..ReadLimits::default()
-                },
-                min_interval: Duration::ZERO,
-            };
-            tasks.spawn(screen::STAGE, move |stop| async move {
-                Ok(consumer.run(screen, stop).await?)
-            });
-        }
-
-        // telegram-raw ─► dry runs, which write nothing but their own progress.
-        let kept = KeptRules::new(keeper.clone(), book, reader);
-        let replays = replays::start(
-            config,
-            log.clone(),
-            database,
-            Arc::new(kept),
-            catalog.clone(),
-            clock.clone(),
-            tasks,
-        );
-
-        // messages ─► index ─► store: one writer over all partitions.
-        let inputs = partitions(&*log, Topic::MESSAGES).await?;
-        let index = Index::new(
-            log.clone(),
-            store.clone(),
-            catalog.clone(),
-            embedder.clone(),
-            clock.clone(),
-            inputs.clone(),
-        );
-        let consumer = Consumer {
+        let parts = LineParts {
             log: log.clone(),
-            stage: index::STAGE,
-            inputs,
-            limits: ReadLimits {
-                max_records: config.index.batch_records,
-                ..ReadLimits::default()
-            },
-            min_interval: Duration::from_millis(config.index.min_interval_ms),
+            catalog: catalog.clone(),
+            stores: stores.clone(),
+            generations: generations.clone(),
+            embedder: embedder.clone(),
+            chains: chains.clone(),
+            book: book.clone(),
+            clock: clock.clone(),
         };
-        tasks.spawn(index::STAGE, move |stop| async move {
-            Ok(consumer.run(index, stop).await?)
-        });
+        let line = Arc::new(Line::new(parts, generations::line_config(config)));
+
+        // telegram-raw ─► screen ─► messages: one screen per partition.
+        // messages ─► index ─► store: one writer over all partitions.
+        // messages ─► stories ─► `stories` ─► story-catalog ─► catalog: one owner over all partitions.
+        // In the first generation; a generation that a replay filled has the same stages of its own.
+        first_generation(&line, tasks);
+        generations::start(config, line.clone(), tasks);
+
+        // telegram-raw ─► replays: comparisons, which write nothing but their own progress, and generations.
+        let kept = KeptRules::new(keeper.clone(), book, reader, generations.clone());
+        let replays = replays::start(config, line, database, Arc::new(kept), tasks);
+
         // decisions ─► labels ─► catalog, store.
         for input in partitions(&*log, Topic::DECISIONS).await? {
             let projection = LabelProjection::new(
@@ -197,7 +164,6 @@ impl Flow {
             });
         }
 
-        start_stories(config, &log, &catalog, &clock, tasks).await?;
         let (maintained, every) = (
             store.clone(),
             Duration::from_secs(config.index.maintain_every_s.max(1)),
@@ -210,6 +176,7 @@ impl Flow {
             catalog,
             imports,
             replays,
+            generations,
             embedder,
             rules: keeper,
             explainer: Arc::new(NativeExplainer::default()),
@@ -227,44 +194,21 @@ impl Flow {
     }
 }
 
-/// messages ─► stories ─► `stories` ─► story-catalog ─► catalog: one owner over all partitions.
-async fn start_stories(
-    config: &Config,
-    log: &Arc<dyn RecordLog>,
-    catalog: &Arc<dyn Catalog>,
-    clock: &Arc<dyn Clock>,
-    tasks: &mut Tasks,
-) -> Result<()> {
-    let inputs = partitions(&**log, Topic::MESSAGES).await?;
-    let limits = ReadLimits {
-        max_records: config.stories.batch_records,
-        ..ReadLimits::default()
-    };
-    let consumer = |stage, inputs| Consumer {
-        log: log.clone(),
-        stage,
-        inputs,
-        limits,
-        min_interval: Duration::from_millis(config.stories.min_interval_ms),
-    };
-    let stage = Stories::new(
-        log.clone(),
-        clock.clone(),
-        inputs.clone(),
-        (&config.stories).into(),
-    );
-    let run = consumer(stories::STAGE, inputs);
-    tasks.spawn(stories::STAGE, move |stop| async move {
-        Ok(run.run(stage, stop).await?)
-    });
-    for input in partitions(&**log, Topic::STORIES).await? {
-        let stage = StoryCatalog::new(log.clone(), catalog.clone(), clock.clone(), input.clone());
-        let run = consumer(story_catalog::STAGE, vec![input]);
-        tasks.spawn(story_catalog::STAGE, move |stop| async move {
-            Ok(run.run(stage, stop).await?)
+/// The stages of the first generation, while anybody uses what they fill.
+fn first_generation(line: &Arc<Line>, tasks: &mut Tasks) {
+    let names = [
+        (Part::Messages, screen::STAGE),
+        (Part::Store, index::STAGE),
+        (Part::Stories, stories::STAGE),
+    ];
+    for (part, name) in names {
+        let line = line.clone();
+        tasks.spawn(name, move |stop| async move {
+            let first = Register::first().all.remove(0);
+            let run = |stop| line.run(&first, std::slice::from_ref(&part), None, stop);
+            Ok(line.while_used((part, Generation::FIRST), stop, run).await?)
         });
     }
-    Ok(())
 }
 
 async fn open_log(config: &Config, data_dir: &Path) -> Result<EmbeddedLog> {
@@ -282,39 +226,6 @@ async fn open_catalog(config: &Config, data_dir: &Path) -> Result<SqlCatalog> {
     SqlCatalog::open(CatalogConfig::new(location))
         .await
         .context("cannot open the catalog")
-}
-
-async fn open_store(
-    config: &Config,
-    data_dir: &Path,
-    embedder: &dyn Embedder,
-) -> Result<LanceStore> {
-    let uri = match config.store.uri.as_str() {
-        "" => data_dir.join("lance").display().to_string(),
-        uri => uri.to_owned(),
-    };
-    LanceStore::open(LanceStoreConfig::new(uri, Some(embedder.model().clone())))
-        .await
-        .context("cannot open the message store")
-}
-
-async fn create_topics(config: &Config, log: &dyn RecordLog) -> Result<()> {
-    for (topic, partitions) in Topic::ALL {
-        let retention = config
-            .log
-            .retention
-            .get(topic.as_str())
-            .copied()
-            .unwrap_or_default();
-        let spec = TopicConfig {
-            partitions: partitions.unwrap_or(config.log.partitions),
-            retention: retention.into(),
-        };
-        log.create_topic(&topic, spec)
-            .await
-            .with_context(|| format!("cannot create the topic `{topic}`"))?;
-    }
-    Ok(())
 }
 
 async fn partitions(log: &dyn RecordLog, topic: Topic) -> Result<Vec<TopicPartition>> {

@@ -60,6 +60,8 @@ fn replay(id: &str) -> ReplayStatus {
             ranges,
             rules: "нові@2+ab".to_owned(),
             base: "default@1+cd".to_owned(),
+            rules_kept: None,
+            screens: Vec::new(),
             reassign: false,
             base_generation: Some(Generation(3)),
         },

@@ -83,16 +83,18 @@ impl Register {
         used
     }
 
+    /// Whether a generation that is kept is made of that part.
+    pub fn is_used(&self, (part, of): (Part, Generation)) -> bool {
+        let mut kept = self.all.iter().filter(|e| e.is_kept());
+        kept.any(|e| e.parts.of(part) == of)
+    }
+
     /// Parts of retired generations that nobody uses and that are not removed yet.
     pub fn to_be_removed(&self) -> Vec<(Part, Generation)> {
-        let is_used = |part: Part, of: Generation| {
-            let mut kept = self.all.iter().filter(|e| e.is_kept());
-            kept.any(|e| e.parts.of(part) == of)
-        };
         let mut found = Vec::new();
         for entry in self.all.iter().filter(|e| !e.is_kept()) {
             for part in entry.own_parts() {
-                if !entry.removed.contains(&part) && !is_used(part, entry.generation) {
+                if !entry.removed.contains(&part) && !self.is_used((part, entry.generation)) {
                     found.push((part, entry.generation));
                 }
             }
@@ -122,26 +124,26 @@ impl Register {
         offset: Offset,
     ) -> (Option<&Stretch>, Option<Offset>) {
         let stretches = self.entry(messages).map_or(&[][..], |e| &e.stretches);
-        stretch_at(stretches, partition, offset)
+        Stretch::at(stretches, partition, offset)
     }
-}
-
-/// The stretch at `offset`, and where it ends; else where the next one begins.
-pub(super) fn stretch_at(
-    stretches: &[Stretch],
-    partition: PartitionId,
-    offset: Offset,
-) -> (Option<&Stretch>, Option<Offset>) {
-    if let Some(here) = stretches.iter().find(|s| s.contains(partition, offset)) {
-        return (Some(here), Some(here.to));
-    }
-    let later = stretches
-        .iter()
-        .filter(|s| s.partition == partition && s.from > offset && s.from < s.to);
-    (None, later.map(|s| s.from).min())
 }
 
 impl Stretch {
+    /// The stretch at `offset`, and where it ends; else where the next one begins.
+    pub fn at(
+        stretches: &[Stretch],
+        partition: PartitionId,
+        offset: Offset,
+    ) -> (Option<&Stretch>, Option<Offset>) {
+        if let Some(here) = stretches.iter().find(|s| s.contains(partition, offset)) {
+            return (Some(here), Some(here.to));
+        }
+        let later = stretches
+            .iter()
+            .filter(|s| s.partition == partition && s.from > offset && s.from < s.to);
+        (None, later.map(|s| s.from).min())
+    }
+
     /// What `stretches` come to when `over` takes the place of all that lies within it.
     pub fn overlay(stretches: &[Stretch], over: &[Stretch]) -> Vec<Stretch> {
         let mut all: Vec<Stretch> = stretches.to_vec();
@@ -199,11 +201,11 @@ mod tests {
     fn a_place_has_a_stretch_or_the_next_one() {
         let all = [stretch(5, 10, "a")];
         let at = |offset| {
-            let (found, until) = stretch_at(&all, PartitionId(0), Offset(offset));
+            let (found, until) = Stretch::at(&all, PartitionId(0), Offset(offset));
             (found.map(|s| s.rules.as_str()), until.map(|o| o.0))
         };
         assert_eq!([at(0), at(5), at(10)], [(None, Some(5)), (Some("a"), Some(10)), (None, None)]);
-        assert_eq!(stretch_at(&all, PartitionId(1), Offset(7)), (None, None));
+        assert_eq!(Stretch::at(&all, PartitionId(1), Offset(7)), (None, None));
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde::Deserialize;
 use telesift_ports::record_log::UniqueKey;
-use telesift_schemas::{Class, DeadLetterCode, MessageKey, Offset, Origin, TopicPartition};
+use telesift_schemas::{
+    Class, DeadLetterCode, Generation, MessageKey, Offset, Origin, TopicPartition,
+};
 
 /// A value that left the chain.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,7 +49,8 @@ struct ScreenHead {
     class: Class,
 }
 
-pub(super) fn read(value: &[u8]) -> Screened {
+/// Reads a value that is to become a message of `generation`.
+pub(super) fn read(generation: Generation, value: &[u8]) -> Screened {
     let head: Head<'_> = match serde_json::from_slice(value) {
         Ok(head) => head,
         Err(e) => return broken(format!("not the JSON of a message: {e}")),
@@ -66,10 +69,15 @@ pub(super) fn read(value: &[u8]) -> Screened {
             screen: Some(_),
             ..
         } => Screened::Message {
-            identity: UniqueKey::new("screened", &[&id.to_string(), &edit.to_string()]),
+            identity: identity(generation, &id, edit),
         },
         Head { .. } => broken("a message without id, edit or screen".to_owned()),
     }
+}
+
+/// What refuses a second record of a message version in a generation.
+pub(crate) fn identity(generation: Generation, id: &MessageKey, edit: i64) -> UniqueKey {
+    UniqueKey::of_generation(generation, "screened", &[&id.to_string(), &edit.to_string()])
 }
 
 fn broken(message: String) -> Screened {
@@ -125,7 +133,7 @@ mod tests {
             br#"{"id":"x","edit":0,"screen":{"class":"noise"}}"#,
         ] {
             assert!(matches!(
-                read(value),
+                read(Generation::FIRST, value),
                 Screened::Fail {
                     code: DeadLetterCode::GuestOutput,
                     ..

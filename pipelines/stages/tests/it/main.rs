@@ -6,6 +6,7 @@
 )]
 
 mod flow;
+mod generations;
 mod imports;
 mod index;
 mod labels;
@@ -13,3 +14,4 @@ mod replay;
 mod rules;
 mod screen;
 mod stories;
+mod works;

@@ -1,14 +1,16 @@
-//! Replays, wired beside the flow: they read the log, and write to nothing but their own rows of the catalog.
+//! Replays, wired beside the flow: comparisons write to nothing but their own rows of the catalog, all others to a generation
+//! of their own.
 
 use std::{sync::Arc, time::Duration};
 
 use telesift_engine::{ChainSpec, EngineChain, ModuleSpec};
 use telesift_ports::{
-    Catalog, Clock, RecordLog, Replays, SmartModuleChain,
+    Replays, SmartModuleChain,
     replays::{ReplayCatalog, RulesSource},
 };
-use telesift_stages::replay::{
-    self, KeptLabels, ReplayConfig, ReplayParts, ReplayRunner, RuleChains,
+use telesift_stages::{
+    generations::Line,
+    replay::{self, KeptLabels, ReplayConfig, ReplayParts, ReplayRunner, RuleChains},
 };
 
 use crate::{config::Config, server::Tasks};
@@ -16,25 +18,26 @@ use crate::{config::Config, server::Tasks};
 /// Starts the runner as a task of `tasks`.
 pub(super) fn start(
     config: &Config,
-    log: Arc<dyn RecordLog>,
+    line: Arc<Line>,
     rows: Arc<dyn ReplayCatalog>,
     rules: Arc<dyn RulesSource>,
-    catalog: Arc<dyn Catalog>,
-    clock: Arc<dyn Clock>,
     tasks: &mut Tasks,
 ) -> Arc<dyn Replays> {
+    let on = line.parts();
     let parts = ReplayParts {
-        log,
+        log: on.log.clone(),
         catalog: rows,
         rules,
-        labels: Arc::new(KeptLabels::new(catalog)),
+        labels: Arc::new(KeptLabels::new(on.catalog.clone())),
         chains: chains(config),
-        clock,
+        clock: on.clock.clone(),
+        line,
     };
     let replays = Arc::new(ReplayRunner::new(
         parts,
         ReplayConfig {
             watchdog: Duration::from_secs(config.screen.watchdog_s),
+            cpu_share: config.replay.cpu_share,
             ..ReplayConfig::default()
         },
     ));
