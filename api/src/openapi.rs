@@ -25,7 +25,7 @@ use crate::problem::Code;
         (name = "live", description = "The live tail, with exact resume"),
         (name = "log", description = "Topics and records, byte for byte"),
         (name = "imports", description = "Telegram Desktop exports"),
-        (name = "replays", description = "A stretch of history under other rules"),
+        (name = "replays", description = "History under other rules, compared, or in a generation beside the live one"),
         (name = "stats", description = "The ledger and the classes"),
         (name = "dead letters", description = "What stages could not process"),
         (name = "rules", description = "Rule sets: added, activated from an offset on, rolled back"),

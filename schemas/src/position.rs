@@ -246,7 +246,14 @@ mod tests {
             [of("messages"), of("messages-g1"), of("messages-g12")],
             [Some(1), Some(1), Some(12)]
         );
-        for full in ["messages-", "messages-g", "messages-g01", "messages-g+2", "stories", "messages-gx"] {
+        for full in [
+            "messages-",
+            "messages-g",
+            "messages-g01",
+            "messages-g+2",
+            "stories",
+            "messages-gx",
+        ] {
             assert_eq!(of(full), None, "{full}");
         }
     }

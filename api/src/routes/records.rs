@@ -145,12 +145,7 @@ async fn at_cursor(
     }
 }
 
-fn answer(
-    batch: &Batch,
-    next: &Cursor,
-    partition: PartitionId,
-    start: Offset,
-) -> Result<Vec<u8>> {
+fn answer(batch: &Batch, next: &Cursor, partition: PartitionId, start: Offset) -> Result<Vec<u8>> {
     let n_bytes: usize = batch.records.iter().map(|r| r.value.len() + 128).sum();
     let mut body = Vec::with_capacity(n_bytes + 128);
     body.extend_from_slice(b"{\"items\":[");

@@ -183,7 +183,9 @@ pub(crate) async fn list(
     let found = app.replays.list(after.as_deref(), limit + 1).await?;
     let page = Page::cut(found, limit, LIST, |last| last.id.clone())?;
     let register = app.generations.now();
-    Ok(Json(page.map(|replay| ReplayView::in_list(replay, &register))))
+    Ok(Json(
+        page.map(|replay| ReplayView::in_list(replay, &register)),
+    ))
 }
 
 /// Get a replay
@@ -219,7 +221,12 @@ pub(crate) async fn pause(
     params: Params,
 ) -> Result<Json<ReplayView>> {
     params.finish()?;
-    found((&app, &viewer), app.replays.steer(&id, Order::Pause).await, &id).await
+    found(
+        (&app, &viewer),
+        app.replays.steer(&id, Order::Pause).await,
+        &id,
+    )
+    .await
 }
 
 /// Resume a replay
@@ -237,7 +244,12 @@ pub(crate) async fn resume(
     params: Params,
 ) -> Result<Json<ReplayView>> {
     params.finish()?;
-    found((&app, &viewer), app.replays.steer(&id, Order::Resume).await, &id).await
+    found(
+        (&app, &viewer),
+        app.replays.steer(&id, Order::Resume).await,
+        &id,
+    )
+    .await
 }
 
 /// Cancel a replay
@@ -256,7 +268,12 @@ pub(crate) async fn cancel(
     params: Params,
 ) -> Result<Json<ReplayView>> {
     params.finish()?;
-    found((&app, &viewer), app.replays.steer(&id, Order::Cancel).await, &id).await
+    found(
+        (&app, &viewer),
+        app.replays.steer(&id, Order::Cancel).await,
+        &id,
+    )
+    .await
 }
 
 /// Switch to a replay's generation
@@ -309,6 +326,11 @@ async fn found(
     id: &str,
 ) -> Result<Json<ReplayView>> {
     let mut replay = replay?.ok_or_else(|| Problem::not_found("replay", id))?;
-    let samples = samples::with_texts((app, viewer), std::mem::take(&mut replay.progress.samples)).await?;
-    Ok(Json(ReplayView::whole(replay, samples, &app.generations.now())))
+    let samples =
+        samples::with_texts((app, viewer), std::mem::take(&mut replay.progress.samples)).await?;
+    Ok(Json(ReplayView::whole(
+        replay,
+        samples,
+        &app.generations.now(),
+    )))
 }

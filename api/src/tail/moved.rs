@@ -79,7 +79,10 @@ impl Follow {
         };
         Ok(Some(Moved {
             generation: named.generation,
-            places: starts.into_iter().map(|(p, start)| (p, start, end(p))).collect(),
+            places: starts
+                .into_iter()
+                .map(|(p, start)| (p, start, end(p)))
+                .collect(),
             feed: app.hub.feed(&named.stored, &bounds),
         }))
     }

@@ -229,15 +229,18 @@ impl Session {
         // What was read of the old generation and not given is read again from the new one.
         self.ready.clear();
         self.generation = moved.generation;
-        let new = moved.places.into_iter().filter_map(|(partition, start, head)| {
-            Some(Lane {
-                partition,
-                recent: moved.feed.partition(partition)?.clone(),
-                given: start,
-                read: start,
-                head,
-            })
-        });
+        let new = moved
+            .places
+            .into_iter()
+            .filter_map(|(partition, start, head)| {
+                Some(Lane {
+                    partition,
+                    recent: moved.feed.partition(partition)?.clone(),
+                    given: start,
+                    read: start,
+                    head,
+                })
+            });
         self.lanes = new.collect();
         self.changes = moved.feed.changes();
         self.feed = moved.feed;
@@ -249,7 +252,8 @@ impl Session {
                 to: lane.given,
                 reason: GapReason::Switched,
             };
-            self.switched.push_back(Frame::gap(partition, &gap, &cursor));
+            self.switched
+                .push_back(Frame::gap(partition, &gap, &cursor));
         }
         Ok(true)
     }

@@ -18,7 +18,10 @@ pub(crate) struct Named {
 
 impl Named {
     pub(super) fn new(name: Topic, live: &Parts) -> Self {
-        for (base, of) in [(Topic::MESSAGES, live.messages), (Topic::STORIES, live.stories)] {
+        for (base, of) in [
+            (Topic::MESSAGES, live.messages),
+            (Topic::STORIES, live.stories),
+        ] {
             if name == base {
                 return Named {
                     stored: base.of(of),
@@ -46,7 +49,10 @@ impl Named {
 
     /// What a stored topic is called: the live ones by their plain name, others by their generation's.
     pub(crate) fn of_stored(stored: &Topic, live: &Parts) -> (String, Option<Generation>) {
-        for (base, of_live) in [(Topic::MESSAGES, live.messages), (Topic::STORIES, live.stories)] {
+        for (base, of_live) in [
+            (Topic::MESSAGES, live.messages),
+            (Topic::STORIES, live.stories),
+        ] {
             if let Some(of) = Generation::of_name(base.as_str(), stored.as_str()) {
                 let name = match of {
                     of if of == of_live => base.to_string(),
@@ -89,8 +95,14 @@ mod tests {
         let name = |stored: &'static str, live_messages| {
             Named::of_stored(&Topic::new(stored), &live(live_messages)).0
         };
-        assert_eq!([name("messages", 1), name("messages-g2", 1)], ["messages", "messages-g2"]);
-        assert_eq!([name("messages", 2), name("messages-g2", 2)], ["messages-g1", "messages"]);
+        assert_eq!(
+            [name("messages", 1), name("messages-g2", 1)],
+            ["messages", "messages-g2"]
+        );
+        assert_eq!(
+            [name("messages", 2), name("messages-g2", 2)],
+            ["messages-g1", "messages"]
+        );
         assert_eq!(name("telegram-raw", 2), "telegram-raw");
     }
 }

@@ -23,7 +23,9 @@ pub(crate) struct FakeReplays(Mutex<Vec<ReplayStatus>>);
 impl Replays for FakeReplays {
     async fn start(&self, request: ReplayRequest) -> Result<ReplayStatus, ReplayError> {
         if request.stage.own_parts().is_none() {
-            return Err(ReplayError::NotSupported("there is no such stage yet".to_owned()));
+            return Err(ReplayError::NotSupported(
+                "there is no such stage yet".to_owned(),
+            ));
         }
         let rules = request.rules.as_ref().map(|rules| version("rules", rules));
         let rules = rules.transpose()?.unwrap_or_default();

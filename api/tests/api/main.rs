@@ -12,6 +12,7 @@ mod documents;
 mod errors;
 mod fake_replays;
 mod feedback;
+mod generations;
 mod hostile;
 mod imports;
 mod keys;

@@ -27,7 +27,10 @@ async fn told() -> Desk {
             event_time: taken.event_time,
             origin: taken.origin.unwrap(),
         };
-        desk.catalog.add_story_members(Generation::FIRST, &[assigned]).await.unwrap();
+        desk.catalog
+            .add_story_members(Generation::FIRST, &[assigned])
+            .await
+            .unwrap();
     }
     for chat in [NEWS, OPS] {
         desk.take_in(message(chat, 9, "signal", "окреме повідомлення"))

@@ -94,6 +94,7 @@ async fn a_limited_key_finds_nothing_of_other_chats_on_any_route() {
                 "/v1/keys",
                 "/v1/rules",
                 "/v1/replays",
+                "/v1/generations",
             ];
             if !open && spans_all.iter().any(|p| path.starts_with(p)) {
                 assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {path}");

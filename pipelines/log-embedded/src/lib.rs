@@ -5,8 +5,8 @@
 //! disk beside it. Why fjall, and how it is set up: `docs/adr/0001-embedded-log-on-fjall.md`.
 
 mod codec;
-mod deletion;
 mod config;
+mod deletion;
 mod error;
 mod group;
 mod journal;

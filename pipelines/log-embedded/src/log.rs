@@ -260,10 +260,7 @@ impl RecordLog for EmbeddedLog {
 
     async fn forget_generation(&self, generation: Generation) -> Result<()> {
         // A piece at a time, so that appends wait for one piece only.
-        while self
-            .ask(|reply| Job::Forget { generation, reply })
-            .await?
-        {}
+        while self.ask(|reply| Job::Forget { generation, reply }).await? {}
         Ok(())
     }
 

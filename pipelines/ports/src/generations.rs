@@ -10,7 +10,7 @@ use telesift_schemas::{Generation, Offset, PartitionId, Timestamp, Topic, TopicP
 
 pub use keeper::{Generations, GenerationsError};
 pub use origins::{Consumed, consumed, first_at, moved};
-pub use register::{STATE_KEY, Register};
+pub use register::{Register, STATE_KEY};
 
 /// What a generation is made of; each part is its own, or that of the generation it was made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

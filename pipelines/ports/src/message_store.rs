@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use telesift_schemas::{
-    ChatId, Class, Generation, Message, MessageKey, MessageKind, Timestamp,
-};
+use telesift_schemas::{ChatId, Class, Generation, Message, MessageKey, MessageKind, Timestamp};
 
 pub use labels::VersionLabel;
 pub use ranking::{Candidate, RRF_K, Ranked, leg_depth, rank};

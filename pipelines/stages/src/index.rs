@@ -9,9 +9,7 @@ use telesift_ports::{
     message_store::{self, IndexedMessage},
     record_log::{StoredRecord, Transaction},
 };
-use telesift_schemas::{
-    DeadLetterCode, Generation, Message, MessageKey, Offset, TopicPartition,
-};
+use telesift_schemas::{DeadLetterCode, Generation, Message, MessageKey, Offset, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},

@@ -256,14 +256,16 @@ impl ReplayRunner {
         is_its.is_some()
     }
 
-    /// Gives up the generation that a replay was filling, if it was.
+    /// Gives up the generation of a replay, if it has one that is not live.
     async fn discard(&self, id: &str) -> Result<(), GenerationsError> {
         let now = self.parts.clock.now();
         let give_up = |register: &mut Register| {
-            let building = register.all.iter_mut().filter(|e| {
-                e.state == GenerationState::Building && e.replay.as_deref() == Some(id)
-            });
-            building.for_each(|e| {
+            let live = register.live;
+            let its = register
+                .all
+                .iter_mut()
+                .filter(|e| e.is_kept() && e.generation != live && e.replay.as_deref() == Some(id));
+            its.for_each(|e| {
                 e.state = GenerationState::Retired;
                 e.idle_since = Some(now);
             });
@@ -276,7 +278,10 @@ impl ReplayRunner {
     /// Gives up generations whose replay is over, or gone: the last process ended in between.
     async fn sweep(&self) -> Result<(), StageError> {
         let register = self.parts.generations().refresh().await?;
-        let building = register.all.iter().filter(|e| e.state == GenerationState::Building);
+        let building = register
+            .all
+            .iter()
+            .filter(|e| e.state == GenerationState::Building);
         for id in building.filter_map(|e| e.replay.clone()) {
             let replay = self.parts.catalog.replay(&id).await?;
             if replay.is_none_or(|r| r.state.is_over()) {
@@ -365,8 +370,15 @@ impl ReplayRunner {
             End::Hung(error) => (ReplayState::Failed, Some(error.to_string()), Some(error)),
         };
         tracing::info!(replay = id, state = to.as_str(), error, "replay ended");
-        self.move_to(id, ReplayState::Running, to, error.as_deref())
+        let is_moved = self
+            .move_to(id, ReplayState::Running, to, error.as_deref())
             .await?;
+        if !is_moved {
+            let replay = self.parts.catalog.replay(id).await?;
+            if replay.is_none_or(|r| r.state == ReplayState::Cancelled) {
+                self.discard(id).await?; // cancelled in the last moment
+            }
+        }
         hung.map_or(Ok(()), Err)
     }
 

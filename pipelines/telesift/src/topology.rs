@@ -206,7 +206,9 @@ fn first_generation(line: &Arc<Line>, tasks: &mut Tasks) {
         tasks.spawn(name, move |stop| async move {
             let first = Register::first().all.remove(0);
             let run = |stop| line.run(&first, std::slice::from_ref(&part), None, stop);
-            Ok(line.while_used((part, Generation::FIRST), stop, run).await?)
+            Ok(line
+                .while_used((part, Generation::FIRST), stop, run)
+                .await?)
         });
     }
 }

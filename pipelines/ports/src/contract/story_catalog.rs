@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use telesift_schemas::{
-    ChatId, Generation, MessageKey, Offset, Origin, PartitionId, StoryAssigned, StoryLink, Timestamp, Topic,
+    ChatId, Generation, MessageKey, Offset, Origin, PartitionId, StoryAssigned, StoryLink,
+    Timestamp, Topic,
 };
 
 use crate::{

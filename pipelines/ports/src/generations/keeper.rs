@@ -169,6 +169,9 @@ mod tests {
         assert!(watching.has_changed().unwrap());
         let refused = here.change(|_| Err::<(), _>("no")).await.unwrap();
         assert_eq!(refused, Err("no"));
-        assert_eq!(Generations::load(log).await.unwrap().now().live, Generation(3));
+        assert_eq!(
+            Generations::load(log).await.unwrap().now().live,
+            Generation(3)
+        );
     }
 }

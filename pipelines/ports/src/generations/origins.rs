@@ -89,7 +89,9 @@ pub async fn moved(
     if self::screened(log, to, partition).await? < raw {
         return Ok(None);
     }
-    first_at(log, &messages_of(to, partition), raw).await.map(Some)
+    first_at(log, &messages_of(to, partition), raw)
+        .await
+        .map(Some)
 }
 
 /// The next raw offset that the screen of a generation takes.
@@ -261,7 +263,13 @@ mod tests {
         let old = with_origins(&log, "old", &[1, 2, 5, 9]).await;
         let new = with_origins(&log, "new", &[0, 2, 3, 5, 6, 9, 11]).await;
         // Having read n records of the old one, the reader goes on at this origin of the new one.
-        for (n, origin) in [(0, Some(0)), (1, Some(2)), (2, Some(3)), (3, Some(6)), (4, Some(11))] {
+        for (n, origin) in [
+            (0, Some(0)),
+            (1, Some(2)),
+            (2, Some(3)),
+            (3, Some(6)),
+            (4, Some(11)),
+        ] {
             let Consumed::Below(raw) = consumed(&log, &old, Offset(n)).await.unwrap() else {
                 panic!("known");
             };

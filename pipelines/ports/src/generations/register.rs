@@ -104,14 +104,16 @@ impl Register {
 
     /// Whether the messages of that number are there.
     pub fn has_messages(&self, of: Generation) -> bool {
-        self.entry(of).is_some_and(|e| {
-            e.parts.messages == of && !e.removed.contains(&Part::Messages)
-        })
+        self.entry(of)
+            .is_some_and(|e| e.parts.messages == of && !e.removed.contains(&Part::Messages))
     }
 
     /// The generations a part of which is to be read by `generation` while it is filled: none of them may go.
     pub fn is_base_of_building(&self, generation: Generation) -> bool {
-        let mut building = self.all.iter().filter(|e| e.state == GenerationState::Building);
+        let mut building = self
+            .all
+            .iter()
+            .filter(|e| e.state == GenerationState::Building);
         building.any(|e| e.base == Some(generation))
     }
 
@@ -160,7 +162,10 @@ impl Stretch {
                     from: old.from.max(new.to),
                     ..old
                 };
-                [before, after].into_iter().filter(|s| s.from < s.to).collect()
+                [before, after]
+                    .into_iter()
+                    .filter(|s| s.from < s.to)
+                    .collect()
             };
             all = all.into_iter().flat_map(cut).collect();
             all.push(new.clone());
@@ -189,7 +194,11 @@ mod tests {
         let old = [stretch(0, 10, "a"), stretch(20, 30, "b")];
         let over = [stretch(5, 25, "c")];
         let all = Stretch::overlay(&old, &over);
-        let expected = [stretch(0, 5, "a"), stretch(5, 25, "c"), stretch(25, 30, "b")];
+        let expected = [
+            stretch(0, 5, "a"),
+            stretch(5, 25, "c"),
+            stretch(25, 30, "b"),
+        ];
         assert_eq!(all, expected);
         let inside = Stretch::overlay(&[stretch(0, 10, "a")], &[stretch(3, 4, "c")]);
         let expected = [stretch(0, 3, "a"), stretch(3, 4, "c"), stretch(4, 10, "a")];
@@ -204,7 +213,10 @@ mod tests {
             let (found, until) = Stretch::at(&all, PartitionId(0), Offset(offset));
             (found.map(|s| s.rules.as_str()), until.map(|o| o.0))
         };
-        assert_eq!([at(0), at(5), at(10)], [(None, Some(5)), (Some("a"), Some(10)), (None, None)]);
+        assert_eq!(
+            [at(0), at(5), at(10)],
+            [(None, Some(5)), (Some("a"), Some(10)), (None, None)]
+        );
         assert_eq!(Stretch::at(&all, PartitionId(1), Offset(7)), (None, None));
     }
 
@@ -224,7 +236,11 @@ mod tests {
         assert!(register.has_messages(Generation::FIRST));
         assert_eq!(
             register.in_use(GenerationState::Ready),
-            [(Part::Messages, Generation::FIRST), (Part::Store, second), (Part::Stories, Generation::FIRST)]
+            [
+                (Part::Messages, Generation::FIRST),
+                (Part::Store, second),
+                (Part::Stories, Generation::FIRST)
+            ]
         );
     }
 }

@@ -25,12 +25,7 @@ impl StoryTable {
     }
 
     /// The messages of a story in `chats`, oldest first.
-    fn members(
-        &self,
-        of: Generation,
-        story: &str,
-        chats: Option<&[ChatId]>,
-    ) -> Vec<StoryMember> {
+    fn members(&self, of: Generation, story: &str, chats: Option<&[ChatId]>) -> Vec<StoryMember> {
         let table = self.lock();
         let mut members: Vec<StoryMember> = table
             .iter()
@@ -62,7 +57,9 @@ impl StoryCatalog for MemoryCatalog {
     }
 
     async fn remove_stories(&self, of: Generation) -> Result<()> {
-        self.stories.lock().retain(|(generation, _), _| *generation != of);
+        self.stories
+            .lock()
+            .retain(|(generation, _), _| *generation != of);
         Ok(())
     }
 

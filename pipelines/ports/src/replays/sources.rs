@@ -86,9 +86,7 @@ impl BaseRules {
 
     /// The index of the set at `offset`, and where it ends.
     pub fn at(&self, partition: PartitionId, offset: Offset) -> (usize, Option<Offset>) {
-        let here = |s: &&BaseSection| {
-            s.partition == partition && (s.from..s.to).contains(&offset)
-        };
+        let here = |s: &&BaseSection| s.partition == partition && (s.from..s.to).contains(&offset);
         match self.sections.iter().find(here) {
             Some(section) => (section.set, Some(section.to)),
             None => (0, None),

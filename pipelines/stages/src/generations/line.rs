@@ -166,7 +166,10 @@ impl Line {
             let alike = topics
                 .iter()
                 .filter(|t| Generation::of_name(base.as_str(), t.topic.as_str()).is_some());
-            alike.last().map(|t| t.retention.clone()).unwrap_or_default()
+            alike
+                .last()
+                .map(|t| t.retention.clone())
+                .unwrap_or_default()
         };
         for part in entry.own_parts() {
             let (base, partitions) = match part {
@@ -323,7 +326,8 @@ impl Line {
         )
         .of(entry.generation);
         let before = self.stories_before(entry);
-        let (stories, paced, token) = (consumer(stories::STAGE, inputs), pace.clone(), stop.clone());
+        let (stories, paced, token) =
+            (consumer(stories::STAGE, inputs), pace.clone(), stop.clone());
         running.spawn(async move {
             if let Some(mut before) = before
                 && !take_over::run(&mut before, paced.as_deref(), &token).await?
@@ -332,7 +336,10 @@ impl Line {
             }
             run(stories, stage, paced, token).await
         });
-        for input in self.partitions(&Topic::STORIES.of(entry.generation)).await? {
+        for input in self
+            .partitions(&Topic::STORIES.of(entry.generation))
+            .await?
+        {
             let stage = StoryCatalog::new(
                 parts.log.clone(),
                 parts.catalog.clone(),

@@ -12,13 +12,15 @@ use telesift_ports::{
     },
 };
 use telesift_schemas::{Generation, Message, MessageKey};
-use tokio::sync::RwLock;
+use tokio::sync::{Mutex, RwLock};
 
 /// Stores by the generation that made them; each is opened once.
 pub struct OpenStores {
     sets: Arc<dyn StoreSets>,
     generations: Arc<Generations>,
     open: RwLock<BTreeMap<Generation, Arc<dyn MessageStore>>>,
+    /// Held while one is opened or removed, which takes its time: readers of the others do not wait for it.
+    changing: Mutex<()>,
 }
 
 impl OpenStores {
@@ -28,6 +30,7 @@ impl OpenStores {
             sets,
             generations,
             open: RwLock::default(),
+            changing: Mutex::default(),
         }
     }
 
@@ -39,12 +42,12 @@ impl OpenStores {
         if let Some(store) = self.open.read().await.get(&generation) {
             return Ok(store.clone());
         }
-        let mut open = self.open.write().await;
-        if let Some(store) = open.get(&generation) {
+        let _alone = self.changing.lock().await;
+        if let Some(store) = self.open.read().await.get(&generation) {
             return Ok(store.clone());
         }
         let store = self.sets.open(generation).await?;
-        open.insert(generation, store.clone());
+        self.open.write().await.insert(generation, store.clone());
         Ok(store)
     }
 
@@ -53,8 +56,8 @@ impl OpenStores {
     /// # Errors
     /// If its tables cannot be removed; doing it again goes on.
     pub async fn remove(&self, generation: Generation) -> Result<()> {
-        let mut open = self.open.write().await;
-        open.remove(&generation);
+        let _alone = self.changing.lock().await;
+        self.open.write().await.remove(&generation);
         self.sets.remove(generation).await
     }
 

@@ -11,9 +11,7 @@ use telesift_schemas::{Generation, Timestamp, Topic};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Line, TAKE_OVER, positions::stages_of, stage_name, take_over::stories_state_key,
-};
+use super::{Line, TAKE_OVER, positions::stages_of, stage_name, take_over::stories_state_key};
 use crate::{StageError, consumer::pause};
 
 /// How long to wait before stages that could not be started are started again.
@@ -167,7 +165,8 @@ impl Upkeep {
         }
         for (part, of) in register.to_be_removed() {
             let given_up = register.entry(of).and_then(|e| e.idle_since);
-            let is_settled = given_up.is_none_or(|since| age(since, self.line.parts.clock.now()) >= self.config.settle);
+            let is_settled = given_up
+                .is_none_or(|since| age(since, self.line.parts.clock.now()) >= self.config.settle);
             let is_busy = self.running.contains_key(&(part, of)) || self.line.is_busy((part, of));
             if is_busy || !is_settled {
                 continue; // its stages are ending
@@ -206,7 +205,11 @@ impl Upkeep {
         }
         let mut keys = Vec::new();
         let mut stages: Vec<&'static str> = Vec::new();
-        stages.extend(stages_of(register, part, of).into_iter().map(|(stage, _)| stage));
+        stages.extend(
+            stages_of(register, part, of)
+                .into_iter()
+                .map(|(stage, _)| stage),
+        );
         match part {
             Part::Messages => stages.push(stage_name(TAKE_OVER, of)),
             Part::Stories => keys.push(stories_state_key(of)),
@@ -215,7 +218,10 @@ impl Upkeep {
         for stage in stages {
             parts.catalog.remove_stage_states(stage).await?;
             for prefix in [StageKey::STATE_PREFIX, "suspects/"] {
-                let found = parts.log.state_with_prefix(&format!("{prefix}{stage}/")).await?;
+                let found = parts
+                    .log
+                    .state_with_prefix(&format!("{prefix}{stage}/"))
+                    .await?;
                 keys.extend(found.into_iter().map(|(key, _)| key));
             }
         }

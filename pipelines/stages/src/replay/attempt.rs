@@ -201,7 +201,8 @@ impl<'a> Attempt<'a> {
         let partition = self.replay.spec.ranges[i].partition;
         let first = batch.records.first().map_or(batch.next, |r| r.offset);
         let judged = judges
-            .judge(set, &batch.records, self.config.watchdog).await;
+            .judge(set, &batch.records, self.config.watchdog)
+            .await;
         let at = TopicPartition::new(Topic::TELEGRAM_RAW, partition);
         let judgements = judged.map_err(|fault| self.faulty(fault, at, first))?;
         let mut labels = self.labels(&judgements).await?;

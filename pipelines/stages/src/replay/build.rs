@@ -65,7 +65,9 @@ impl<'a> Build<'a> {
     /// If log or catalog fail, or a SmartModule hangs: the next attempt goes on from where the stages stand.
     pub(super) async fn run(mut self, shutdown: &CancellationToken) -> Result<End, StageError> {
         let Some(entry) = self.entry().await? else {
-            return Ok(End::Failed("the generation it is made from is gone".to_owned()));
+            return Ok(End::Failed(
+                "the generation it is made from is gone".to_owned(),
+            ));
         };
         if entry.state == GenerationState::Ready {
             return Ok(End::Through); // the last process ended in between
@@ -280,7 +282,8 @@ impl<'a> Build<'a> {
         let spec = &self.replay.spec;
         let first = entry.own_parts().next().unwrap_or(Part::Messages);
         let register = self.parts.generations().now();
-        let mut next: BTreeMap<_, Offset> = spec.ranges.iter().map(|r| (r.partition, r.from)).collect();
+        let mut next: BTreeMap<_, Offset> =
+            spec.ranges.iter().map(|r| (r.partition, r.from)).collect();
         let mut counters = Counters::default();
         let stages = positions(
             &*self.parts.log,
@@ -304,12 +307,16 @@ impl<'a> Build<'a> {
         progress.next = ranges.map(|r| next[&r.partition].min(r.to)).collect();
         let passed = spec.ranges.iter().zip(&progress.next);
         let ledger = &mut progress.result.ledger;
-        ledger.received = passed.map(|(r, next)| next.0.saturating_sub(r.from.0)).sum();
+        ledger.received = passed
+            .map(|(r, next)| next.0.saturating_sub(r.from.0))
+            .sum();
         ledger.judged = counters.emitted;
         ledger.skipped = counters.skipped;
         ledger.failed = BTreeMap::new();
         if counters.dead_lettered > 0 {
-            ledger.failed.insert("dead_lettered".to_owned(), counters.dead_lettered);
+            ledger
+                .failed
+                .insert("dead_lettered".to_owned(), counters.dead_lettered);
         }
         Ok(progress)
     }

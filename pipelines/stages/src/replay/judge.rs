@@ -60,7 +60,10 @@ impl Judges {
         new: String,
     ) -> Result<Self, ChainError> {
         let build = move || {
-            let base = base.iter().map(|json| chains(json)).collect::<Result<_, _>>()?;
+            let base = base
+                .iter()
+                .map(|json| chains(json))
+                .collect::<Result<_, _>>()?;
             let new = chains(&new)?;
             Ok(Judges(Some(Chains { base, new })))
         };

@@ -47,7 +47,10 @@ pub(super) async fn prepare(
 
 async fn dry_run(parts: &ReplayParts, request: ReplayRequest) -> Result<Ordered, ReplayError> {
     let Some(rules) = &request.rules else {
-        return Err(refused("rules", "a dry run compares with new rules: name some"));
+        return Err(refused(
+            "rules",
+            "a dry run compares with new rules: name some",
+        ));
     };
     let new = resolve(parts, "rules", rules).await?;
     let ranges = range::resolve(&*parts.log, &request.from, &request.to).await?;
@@ -90,7 +93,11 @@ async fn screen(parts: &ReplayParts, request: ReplayRequest) -> Result<Ordered, 
         .map(|range| {
             let (from, to) = asked_of(range);
             let partition = range.partition;
-            ReplayRange { partition, from, to }
+            ReplayRange {
+                partition,
+                from,
+                to,
+            }
         })
         .collect();
     let ranges: Vec<ReplayRange> = screens
@@ -125,10 +132,14 @@ async fn rebuild(
         ("base", request.base.is_some()),
         ("from", request.from != Bound::Earliest),
         ("to", request.to != Bound::Latest),
-        ("reassign", request.reassign && !own.contains(&Part::Stories)),
+        (
+            "reassign",
+            request.reassign && !own.contains(&Part::Stories),
+        ),
     ] {
         if is_given {
-            let reason = format!("a replay of `{stage}` makes all of it anew, from `messages` as they are");
+            let reason =
+                format!("a replay of `{stage}` makes all of it anew, from `messages` as they are");
             return Err(refused(field, reason));
         }
     }

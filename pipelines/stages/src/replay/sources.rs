@@ -63,7 +63,12 @@ impl KeptRules {
                 let to = section.until.map_or(range.to, |until| until.min(range.to));
                 if from < to {
                     let partition = range.partition;
-                    sections.push(BaseSection { partition, from, to, set });
+                    sections.push(BaseSection {
+                        partition,
+                        from,
+                        to,
+                        set,
+                    });
                 }
                 from = to;
                 if from >= range.to {
@@ -135,13 +140,12 @@ impl RulesSource for KeptRules {
         };
         let info = info.map_err(|error| match (error, choice) {
             (RulesError::Invalid(invalid), _) => unusable(invalid),
-            (
-                RulesError::Unknown(_) | RulesError::Ambiguous { .. },
-                RulesChoice::Named(name),
-            ) => ReplayError::UnknownRules {
-                field: "rules",
-                name: name.clone(),
-            },
+            (RulesError::Unknown(_) | RulesError::Ambiguous { .. }, RulesChoice::Named(name)) => {
+                ReplayError::UnknownRules {
+                    field: "rules",
+                    name: name.clone(),
+                }
+            }
             (error, _) => ReplayError::Catalog(failed(error)),
         })?;
         Ok(KeptSet {

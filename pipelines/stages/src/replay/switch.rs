@@ -55,9 +55,14 @@ pub(super) async fn back(
             false => Err(refused(entry.generation, "is not the live one")),
         };
     }
-    let target = register.entry(before).filter(|e| e.state == GenerationState::Ready);
+    let target = register
+        .entry(before)
+        .filter(|e| e.state == GenerationState::Ready);
     let Some(target) = target else {
-        return Err(refused(before, "is retired: there is nothing to switch back to"));
+        return Err(refused(
+            before,
+            "is retired: there is nothing to switch back to",
+        ));
     };
     wait(parts, config, target).await?;
     change(parts, before, parts.clock.now(), |_, _| {}).await
@@ -113,7 +118,11 @@ async fn wanted(
     let mut wanted = Vec::new();
     for p in parts.log.partitions(&topic).await? {
         let next = match part {
-            Part::Messages => screened(&*parts.log, live.messages, p.partition).await?.next,
+            Part::Messages => {
+                screened(&*parts.log, live.messages, p.partition)
+                    .await?
+                    .next
+            }
             Part::Store | Part::Stories => p.bounds.end,
         };
         let input = TopicPartition::new(topic.clone(), p.partition);
@@ -130,12 +139,15 @@ async fn until_reached(
 ) -> Result<(), ReplayError> {
     loop {
         let catalog = &*parts.line.parts.catalog;
-        let missing = reached(&*parts.log, catalog, wanted).await.map_err(failed)?;
+        let missing = reached(&*parts.log, catalog, wanted)
+            .await
+            .map_err(failed)?;
         if missing.is_empty() {
             return Ok(());
         }
         if Instant::now() >= deadline {
-            let say = |(w, n): &(Wanted, u64)| format!("{} lacks {n} records of {}", w.stage, w.input);
+            let say =
+                |(w, n): &(Wanted, u64)| format!("{} lacks {n} records of {}", w.stage, w.input);
             return Err(ReplayError::NotCaughtUp {
                 generation: target.generation.0,
                 missing: missing.iter().map(say).collect(),
@@ -154,7 +166,9 @@ async fn change(
 ) -> Result<(), ReplayError> {
     let switch = |register: &mut Register| {
         let from = register.live;
-        let Some(entry) = register.entry_mut(to).filter(|e| e.state == GenerationState::Ready)
+        let Some(entry) = register
+            .entry_mut(to)
+            .filter(|e| e.state == GenerationState::Ready)
         else {
             return Err(refused(to, "was retired meanwhile"));
         };
@@ -203,18 +217,25 @@ pub(super) async fn retire(
     let now = parts.clock.now();
     let give_up = |register: &mut Register| {
         if register.live == generation {
-            return Err(refused(generation, "is the live one: switch to another first"));
+            return Err(refused(
+                generation,
+                "is the live one: switch to another first",
+            ));
         }
         if register.is_base_of_building(generation) {
-            return Err(refused(generation, "is being read by a replay: cancel that first"));
+            return Err(refused(
+                generation,
+                "is being read by a replay: cancel that first",
+            ));
         }
         let Some(entry) = register.entry_mut(generation) else {
             return Ok(false);
         };
         match entry.state {
-            GenerationState::Building => {
-                Err(refused(generation, "is being filled: cancel its replay instead"))
-            }
+            GenerationState::Building => Err(refused(
+                generation,
+                "is being filled: cancel its replay instead",
+            )),
             GenerationState::Ready => {
                 entry.state = GenerationState::Retired;
                 entry.idle_since = Some(now);

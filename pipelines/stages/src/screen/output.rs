@@ -77,7 +77,11 @@ pub(super) fn read(generation: Generation, value: &[u8]) -> Screened {
 
 /// What refuses a second record of a message version in a generation.
 pub(crate) fn identity(generation: Generation, id: &MessageKey, edit: i64) -> UniqueKey {
-    UniqueKey::of_generation(generation, "screened", &[&id.to_string(), &edit.to_string()])
+    UniqueKey::of_generation(
+        generation,
+        "screened",
+        &[&id.to_string(), &edit.to_string()],
+    )
 }
 
 fn broken(message: String) -> Screened {

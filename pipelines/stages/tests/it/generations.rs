@@ -34,7 +34,9 @@ async fn the_same_rules_again_change_nothing() {
     works.append_many(0..60).await;
     process.until_idle().await;
     // Rules changed in between: each record keeps those that screened it.
-    process.activate("name = \"later\"\nversion = 1\nsignal = 0.3\n").await;
+    process
+        .activate("name = \"later\"\nversion = 1\nsignal = 0.3\n")
+        .await;
     works.append_many(60..120).await;
     process.until_idle().await;
     let (states, shown) = (works.states("stage/").await, process.shown().await);
@@ -74,7 +76,10 @@ async fn other_rules_change_what_the_dry_run_predicted() {
     assert!(is_ready(&process, &done));
 
     let mut diff: BTreeMap<String, u64> = BTreeMap::new();
-    let (old, new) = (works.messages(Generation::FIRST).await, works.messages(SECOND).await);
+    let (old, new) = (
+        works.messages(Generation::FIRST).await,
+        works.messages(SECOND).await,
+    );
     assert_eq!(old.len(), new.len());
     for (old, new) in old.iter().zip(&new) {
         assert_eq!((old.id, &old.origin), (new.id, &new.origin));
@@ -122,7 +127,10 @@ async fn a_part_of_history_is_replayed_and_the_rest_is_there_too() {
         let origin = m.origin.as_ref().unwrap();
         origin.partition.0 == 0 && (10..20).contains(&origin.offset.0)
     };
-    let (old, new) = (works.messages(Generation::FIRST).await, works.messages(SECOND).await);
+    let (old, new) = (
+        works.messages(Generation::FIRST).await,
+        works.messages(SECOND).await,
+    );
     assert_eq!(old.len(), new.len());
     for (old, new) in old.iter().zip(&new) {
         match is_in(new) {
@@ -135,7 +143,10 @@ async fn a_part_of_history_is_replayed_and_the_rest_is_there_too() {
     process.until_idle().await;
     let followed = works.messages(SECOND).await;
     assert!(followed.len() > new.len());
-    assert_eq!(works.messages(Generation::FIRST).await.len(), followed.len());
+    assert_eq!(
+        works.messages(Generation::FIRST).await.len(),
+        followed.len()
+    );
     works.balanced().await;
 
     // And a dry run compares with what really screened each record: nothing changes under the same mixture.
@@ -148,10 +159,17 @@ async fn a_part_of_history_is_replayed_and_the_rest_is_there_too() {
     let compared = process.replay(&works, dry).await;
     let n_changed: u64 = compared.progress.result.diff.values().sum();
     let changed = followed.iter().zip(works.messages(Generation::FIRST).await);
-    let n_different = changed.filter(|(new, old)| class(new) != class(old)).count();
+    let n_different = changed
+        .filter(|(new, old)| class(new) != class(old))
+        .count();
     assert!(n_different > 0);
     assert_eq!(n_changed, n_different as u64);
-    assert_eq!(compared.spec.base.split(", ").count(), 2, "{}", compared.spec.base);
+    assert_eq!(
+        compared.spec.base.split(", ").count(),
+        2,
+        "{}",
+        compared.spec.base
+    );
     process.end().await;
 }
 
@@ -197,7 +215,10 @@ async fn a_store_is_made_anew_beside_the_live_one() {
     assert!(is_ready(&process, &done), "{done:?}");
     assert_eq!(works.sets.there_are(), [Generation::FIRST, SECOND]);
     let parts = process.generations.now().entry(SECOND).unwrap().parts;
-    assert_eq!((parts.messages, parts.store, parts.stories), (Generation::FIRST, SECOND, Generation::FIRST));
+    assert_eq!(
+        (parts.messages, parts.store, parts.stories),
+        (Generation::FIRST, SECOND, Generation::FIRST)
+    );
     let shown = process.shown().await;
     process.runner.switch(&done.id).await.unwrap();
     assert_eq!(process.shown().await, shown);
@@ -207,7 +228,10 @@ async fn a_store_is_made_anew_beside_the_live_one() {
     let done = process.replay(&works, stories).await;
     assert!(is_ready(&process, &done), "{done:?}");
     let third = process.generations.now().made_by(&done.id).unwrap().clone();
-    assert_eq!((third.parts.store, third.parts.stories), (SECOND, Generation(3)));
+    assert_eq!(
+        (third.parts.store, third.parts.stories),
+        (SECOND, Generation(3))
+    );
     let told = works.contents(&Topic::STORIES.of(Generation(3))).await;
     assert!(!told[0].is_empty());
     assert_eq!(told, works.contents(&Topic::STORIES).await);
@@ -215,7 +239,11 @@ async fn a_store_is_made_anew_beside_the_live_one() {
     process.until_idle().await;
     let live = process.runner.generations().await.unwrap();
     let stages: Vec<&str> = live[2].stages.iter().map(|s| s.stage.as_str()).collect();
-    assert!(stages.contains(&"screen") && stages.contains(&"index-g2") && stages.contains(&"stories-g3"));
+    assert!(
+        stages.contains(&"screen")
+            && stages.contains(&"index-g2")
+            && stages.contains(&"stories-g3")
+    );
     works.balanced().await;
     process.end().await;
 }
@@ -229,21 +257,38 @@ async fn what_makes_no_sense_is_refused_in_words() {
         change(&mut request);
         process.runner.start(request).await.unwrap_err()
     };
-    for stage in [ReplayStage::Embed, ReplayStage::Extract, ReplayStage::Alert, ReplayStage::Windows] {
+    for stage in [
+        ReplayStage::Embed,
+        ReplayStage::Extract,
+        ReplayStage::Alert,
+        ReplayStage::Windows,
+    ] {
         let refused = start(&|r| r.stage = stage).await;
         let text = refused.to_string();
         assert!(matches!(refused, ReplayError::NotSupported(_)));
-        assert!(text.contains(stage.as_str()) && text.contains("screen, index, stories"), "{text}");
+        assert!(
+            text.contains(stage.as_str()) && text.contains("screen, index, stories"),
+            "{text}"
+        );
     }
     let refused = start(&|r| (r.stage, r.dry_run) = (ReplayStage::Index, true)).await;
     assert!(matches!(refused, ReplayError::NotSupported(_)), "{refused}");
     let refused = start(&|r| r.dry_run = true).await;
-    assert!(matches!(refused, ReplayError::Range { field: "rules", .. }), "{refused}");
+    assert!(
+        matches!(refused, ReplayError::Range { field: "rules", .. }),
+        "{refused}"
+    );
     let refused = start(&|r| (r.stage, r.from) = (ReplayStage::Index, Bound::Latest)).await;
-    assert!(matches!(refused, ReplayError::Range { field: "from", .. }), "{refused}");
+    assert!(
+        matches!(refused, ReplayError::Range { field: "from", .. }),
+        "{refused}"
+    );
     let broken = RulesChoice::Inline(telesift_ports::replays::RuleText::Toml("nothing".into()));
     let refused = start(&|r| r.rules = Some(broken.clone())).await;
-    assert!(matches!(refused, ReplayError::Rules { field: "rules", .. }), "{refused}");
+    assert!(
+        matches!(refused, ReplayError::Rules { field: "rules", .. }),
+        "{refused}"
+    );
     assert!(process.runner.list(None, 9).await.unwrap().is_empty());
     assert!(process.runner.switch("nobody").await.unwrap().is_none());
     process.end().await;
@@ -255,8 +300,16 @@ async fn a_cancelled_replay_leaves_nothing_behind() {
     works.append_many(0..60).await;
     let process = works.process().await;
     process.until_idle().await;
-    let before = (works.states("").await, works.records(&Topic::MESSAGES).await);
-    let id = process.runner.start(Process::request(Some(STRICT))).await.unwrap().id;
+    let before = (
+        works.states("").await,
+        works.records(&Topic::MESSAGES).await,
+    );
+    let id = process
+        .runner
+        .start(Process::request(Some(STRICT)))
+        .await
+        .unwrap()
+        .id;
     until(async || process.generations.now().made_by(&id).map(|_| ())).await;
     let cancelled = process.runner.steer(&id, Order::Cancel).await;
     // It may have been faster.
@@ -273,18 +326,36 @@ async fn a_cancelled_replay_leaves_nothing_behind() {
     })
     .await;
     assert_eq!(works.sets.there_are(), [Generation::FIRST]);
-    let topics = telesift_ports::RecordLog::topics(&*works.log).await.unwrap();
-    assert!(topics.iter().all(|t| !t.topic.as_str().contains("-g")), "{topics:?}");
+    let topics = telesift_ports::RecordLog::topics(&*works.log)
+        .await
+        .unwrap();
+    assert!(
+        topics.iter().all(|t| !t.topic.as_str().contains("-g")),
+        "{topics:?}"
+    );
     let strays = |key: &str| key != "generations";
-    let left: Vec<_> = works.states("").await.into_iter().filter(|(k, _)| strays(k)).collect();
+    let left: Vec<_> = works
+        .states("")
+        .await
+        .into_iter()
+        .filter(|(k, _)| strays(k))
+        .collect();
     let had: Vec<_> = before.0.into_iter().filter(|(k, _)| strays(k)).collect();
     assert_eq!(left, had);
     assert_eq!(works.records(&Topic::MESSAGES).await, before.1);
     let refused = process.runner.switch(&id).await.unwrap_err();
-    assert!(matches!(refused, ReplayError::Generation { generation: 2, .. }), "{refused}");
+    assert!(
+        matches!(refused, ReplayError::Generation { generation: 2, .. }),
+        "{refused}"
+    );
     // Its number is not given again.
     let again = process.replay(&works, Process::request(Some(STRICT))).await;
-    let third = process.generations.now().made_by(&again.id).unwrap().generation;
+    let third = process
+        .generations
+        .now()
+        .made_by(&again.id)
+        .unwrap()
+        .generation;
     assert_eq!(third, Generation(3));
     process.end().await;
 }
@@ -295,11 +366,24 @@ async fn a_paused_replay_goes_on_where_it_stood() {
     works.append_many(0..40).await;
     let process = works.process().await;
     process.until_idle().await;
-    let id = process.runner.start(Process::request(None)).await.unwrap().id;
-    let paused = process.runner.steer(&id, Order::Pause).await.unwrap().unwrap();
+    let id = process
+        .runner
+        .start(Process::request(None))
+        .await
+        .unwrap()
+        .id;
+    let paused = process
+        .runner
+        .steer(&id, Order::Pause)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(paused.state, ReplayState::Paused);
     let refused = process.runner.switch(&id).await.unwrap_err();
-    assert!(matches!(refused, ReplayError::State(ReplayState::Paused)), "{refused}");
+    assert!(
+        matches!(refused, ReplayError::State(ReplayState::Paused)),
+        "{refused}"
+    );
     process.runner.steer(&id, Order::Resume).await.unwrap();
     let done = process.until_over(&works, &id).await;
     assert!(is_ready(&process, &done));
@@ -328,10 +412,19 @@ async fn old_generations_go_and_the_live_one_stays() {
     })
     .await;
     assert_eq!(works.sets.there_are(), [SECOND]);
-    let topics = telesift_ports::RecordLog::topics(&*works.log).await.unwrap();
-    assert!(topics.iter().all(|t| t.topic != Topic::MESSAGES && t.topic != Topic::STORIES));
+    let topics = telesift_ports::RecordLog::topics(&*works.log)
+        .await
+        .unwrap();
+    assert!(
+        topics
+            .iter()
+            .all(|t| t.topic != Topic::MESSAGES && t.topic != Topic::STORIES)
+    );
     let refused = process.runner.switch_back(&done.id).await.unwrap_err();
-    assert!(matches!(refused, ReplayError::Generation { generation: 1, .. }), "{refused}");
+    assert!(
+        matches!(refused, ReplayError::Generation { generation: 1, .. }),
+        "{refused}"
+    );
     // What is left goes on alone, in this process and the next.
     works.append_many(30..40).await;
     process.until_idle().await;
@@ -341,7 +434,15 @@ async fn old_generations_go_and_the_live_one_stays() {
     works.append_many(40..50).await;
     process.until_idle().await;
     assert!(process.shown().await.len() > n);
-    assert_eq!(works.balanced().await.iter().filter(|k| k.contains("/screen/")).count(), 0);
+    assert_eq!(
+        works
+            .balanced()
+            .await
+            .iter()
+            .filter(|k| k.contains("/screen/"))
+            .count(),
+        0
+    );
     process.end().await;
 }
 
@@ -356,8 +457,15 @@ async fn rules_count_from_what_no_generation_has_screened() {
     process.activate(STRICT).await;
     works.append_many(30..60).await;
     process.until_idle().await;
-    let (old, new) = (works.messages(Generation::FIRST).await, works.messages(SECOND).await);
-    let later = |all: Vec<Message>| all.into_iter().filter(|m| m.message_id >= 30).collect::<Vec<_>>();
+    let (old, new) = (
+        works.messages(Generation::FIRST).await,
+        works.messages(SECOND).await,
+    );
+    let later = |all: Vec<Message>| {
+        all.into_iter()
+            .filter(|m| m.message_id >= 30)
+            .collect::<Vec<_>>()
+    };
     assert!(new.iter().all(|m| rules(m).starts_with("strict@2+")));
     assert_eq!(later(old), later(new));
     process.end().await;

@@ -223,15 +223,20 @@ async fn a_restart_at_any_point_gives_the_same_result() {
     let n_batches = 4 * N_PARTITIONS as usize; // 25 records per partition, 7 at once
     for stop_after in 0..n_batches - 1 {
         for is_crash in [false, true] {
-            let queued = desk.runner(quick()).await.start(request.clone()).await.unwrap();
+            let queued = desk
+                .runner(quick())
+                .await
+                .start(request.clone())
+                .await
+                .unwrap();
             desk.run_batches(stop_after, is_crash).await;
             let half = desk.status(&queued.id).await;
             assert!(half.progress.result.ledger.is_conserved());
             assert!(is_crash || stop_after == 0 || half.progress.processed() > 0);
             assert_eq!(half.state, ReplayState::Running);
             let again = desk
-            .run_until_over(desk.runner(quick()).await, &queued.id)
-            .await;
+                .run_until_over(desk.runner(quick()).await, &queued.id)
+                .await;
             assert_eq!(again.progress, whole.progress, "stopped after {stop_after}");
             assert_eq!(again.started_at, half.started_at);
         }
@@ -265,8 +270,8 @@ async fn rules_that_judge_differently_since_fail_the_replay() {
     let queued = runner.start(desk.request(inline(0.2, 0.9))).await.unwrap();
     desk.revise_rules();
     let failed = desk
-            .run_until_over(desk.runner(quick()).await, &queued.id)
-            .await;
+        .run_until_over(desk.runner(quick()).await, &queued.id)
+        .await;
     assert_eq!(failed.state, ReplayState::Failed);
     assert!(failed.error.unwrap().contains("start it again"));
     assert_eq!(failed.progress.processed(), 0);

@@ -29,9 +29,7 @@ use telesift_schemas::{
 };
 use telesift_stages::{
     decisions::rules::{RulesBook, RulesKeeper},
-    generations::{
-        Line, LineConfig, LineParts, LiveStore, OpenStores, Upkeep, UpkeepConfig,
-    },
+    generations::{Line, LineConfig, LineParts, LiveStore, OpenStores, Upkeep, UpkeepConfig},
     replay::{KeptRules, ReplayConfig, ReplayParts, ReplayRunner},
     screen::ChainFactory,
 };
@@ -164,7 +162,8 @@ impl Works {
             rules: Arc::new(kept),
             labels: Arc::new(NoLabels),
             chains: Arc::new(move |json| {
-                let read = MemoryRules::default().read(telesift_ports::rules::RuleSource::Json(json));
+                let read =
+                    MemoryRules::default().read(telesift_ports::rules::RuleSource::Json(json));
                 chains(&read.unwrap())
             }),
             clock: self.clock.clone(),
@@ -229,7 +228,13 @@ impl Works {
         let mut all = Vec::new();
         for p in self.log.partitions(topic).await.unwrap() {
             let at = TopicPartition::new(topic.clone(), p.partition);
-            all.push(self.log.read(&at, p.bounds.start, limits).await.unwrap().records);
+            all.push(
+                self.log
+                    .read(&at, p.bounds.start, limits)
+                    .await
+                    .unwrap()
+                    .records,
+            );
         }
         all
     }
@@ -260,7 +265,8 @@ impl Works {
             let state: StageState = serde_json::from_slice(&value).unwrap();
             assert_eq!(state.counters.pending(), 0, "{key}: {state:?}");
             let counters = &state.counters;
-            let sum = counters.emitted + counters.skipped.values().sum::<u64>() + counters.dead_lettered;
+            let sum =
+                counters.emitted + counters.skipped.values().sum::<u64>() + counters.dead_lettered;
             assert_eq!(counters.received, sum, "{key}: {state:?}");
             stages.push(key);
         }
@@ -380,7 +386,10 @@ fn raw(chat: i64, id: i64, score: f64) -> String {
 
 fn message(chat: i64, id: i64, score: f64) -> Value {
     let text = match id % 3 {
-        0 => format!("the bridge over the river was closed at dawn, witnesses number {} say", id % 5),
+        0 => format!(
+            "the bridge over the river was closed at dawn, witnesses number {} say",
+            id % 5
+        ),
         _ => format!("message number {id} about nothing in particular and nobody at all"),
     };
     let signature = telesift_text::signature::signature(&text).map(|s| s.to_string());
@@ -424,7 +433,11 @@ impl Cutting {
             };
         };
         if let Some(score) = message["wants"].as_f64() {
-            let class = if score >= self.signal { "signal" } else { "noise" };
+            let class = if score >= self.signal {
+                "signal"
+            } else {
+                "noise"
+            };
             message["screen"] = json!({
                 "class": class, "score": score, "factors": {"cut": self.signal}, "flags": [], "rules": self.version,
             });

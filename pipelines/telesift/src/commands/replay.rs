@@ -60,7 +60,8 @@ async fn begin(connection: &Connection, client: &Client, args: &StartArgs) -> Re
 }
 
 fn body(args: &StartArgs) -> Result<Value> {
-    let mut body = json!({"stage": args.stage, "dry_run": args.dry_run, "from": args.from, "to": args.to});
+    let mut body =
+        json!({"stage": args.stage, "dry_run": args.dry_run, "from": args.from, "to": args.to});
     if args.reassign {
         body["reassign"] = true.into();
     }

@@ -20,7 +20,9 @@ const STAGE: &str = "generations";
 /// Which generations there are.
 pub(super) async fn load(log: Arc<dyn RecordLog>) -> Result<Arc<Generations>> {
     let loaded = Generations::load(log).await;
-    Ok(Arc::new(loaded.context("cannot read which generations there are")?))
+    Ok(Arc::new(
+        loaded.context("cannot read which generations there are")?,
+    ))
 }
 
 /// Makes the topics of the first generation, and of all; but not those that were given up with it.
@@ -92,5 +94,8 @@ pub(super) fn start(config: &Config, line: Arc<Line>, tasks: &mut Tasks) {
             ..UpkeepConfig::default()
         },
     );
-    tasks.spawn(STAGE, move |stop| async move { Ok(upkeep.run(stop).await?) });
+    tasks.spawn(
+        STAGE,
+        move |stop| async move { Ok(upkeep.run(stop).await?) },
+    );
 }

@@ -9,6 +9,7 @@ mod commands;
 mod crash;
 mod demo;
 mod feedback;
+mod generations;
 mod imports;
 mod provenance;
 mod replays;

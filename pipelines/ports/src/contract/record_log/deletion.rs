@@ -34,8 +34,11 @@ pub async fn a_deleted_topic_is_gone_and_its_name_free(h: Harness) {
 pub async fn a_deleted_topic_leaves_others_alone(h: Harness) {
     let (kept, gone) = (h.topic().await, Topic::new("gone"));
     h.create(&gone, 1, Retention::default()).await;
-    h.append(vec![(at(&kept, 1), record("kept")), (at(&gone, 0), record("gone"))])
-        .await;
+    h.append(vec![
+        (at(&kept, 1), record("kept")),
+        (at(&gone, 0), record("gone")),
+    ])
+    .await;
     let mut transaction = Transaction::appends(Vec::new());
     transaction.finish = Box::new(|_| vec![("k".to_owned(), bytes("v"))]);
     ok(h.log.commit(transaction).await);

@@ -11,7 +11,9 @@ use telesift_ports::{
     ledger::{Counters, StageKey, StageState},
     record_log::{NewRecord, StoredRecord, Transaction},
 };
-use telesift_schemas::{Generation, MessageKey, Offset, Origin, PartitionId, Topic, TopicPartition};
+use telesift_schemas::{
+    Generation, MessageKey, Offset, Origin, PartitionId, Topic, TopicPartition,
+};
 
 use super::{Step, Steps, TAKE_OVER, read, to_bytes};
 use crate::{
@@ -111,7 +113,10 @@ impl Steps for MessagesTakeOver {
             ..Counters::default()
         };
         copied.next = next;
-        let writes = keys.clone().into_iter().zip([to_bytes(&copied), to_bytes(&screen)]);
+        let writes = keys
+            .clone()
+            .into_iter()
+            .zip([to_bytes(&copied), to_bytes(&screen)]);
         let writes: Vec<_> = writes.map(|(key, value)| (key, Some(value))).collect();
         let transaction = Transaction {
             appends,

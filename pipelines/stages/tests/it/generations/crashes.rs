@@ -45,7 +45,12 @@ async fn finish(works: &Works, id: &str) -> End {
 /// Queues a replay without running it.
 async fn queued(works: &Works) -> String {
     let process = works.process().await;
-    let id = process.runner.start(Process::request(Some(STRICT))).await.unwrap().id;
+    let id = process
+        .runner
+        .start(Process::request(Some(STRICT)))
+        .await
+        .unwrap()
+        .id;
     process.kill().await;
     id
 }
@@ -102,10 +107,17 @@ async fn a_switch_that_dies_is_done_or_not() {
         let register = process.generations.now();
         let expected = if is_after { SECOND } else { Generation::FIRST };
         assert_eq!(register.live, expected);
-        assert!(register.all.iter().all(|e| e.state == GenerationState::Ready));
-        let is_strict = process.shown().await.iter().all(|m| {
-            m.screen.as_ref().unwrap().rules.starts_with("strict@2+")
-        });
+        assert!(
+            register
+                .all
+                .iter()
+                .all(|e| e.state == GenerationState::Ready)
+        );
+        let is_strict = process
+            .shown()
+            .await
+            .iter()
+            .all(|m| m.screen.as_ref().unwrap().rules.starts_with("strict@2+"));
         assert_eq!(is_strict, is_after);
         // Asking again does what is left to do.
         process.runner.switch(&done.id).await.unwrap();

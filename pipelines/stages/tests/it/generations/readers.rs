@@ -70,7 +70,10 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
 }
@@ -112,7 +115,9 @@ async fn through_switches(seed: u64) {
         .into_iter()
         .map(|m| m.origin.unwrap())
         .fold(BTreeMap::new(), |mut all, origin| {
-            all.entry(origin.partition).or_insert_with(Vec::new).push(origin.offset.0);
+            all.entry(origin.partition)
+                .or_insert_with(Vec::new)
+                .push(origin.offset.0);
             all
         });
     for reader in &mut readers {

@@ -264,15 +264,15 @@ impl Desk {
         let dead = Mutex::new(dead);
         let runner = self
             .runner_with(quick(), move |n_before| match is_crash {
-            true if n_before == n => {
-                crashed.notify_one();
-                // This batch never comes to an end within its process: an error says that the process is gone.
-                assert!(dead.lock().unwrap().recv().is_err());
-            }
-            false if n_before == n => stopped.cancel(),
-            _ => {}
-        })
-        .await;
+                true if n_before == n => {
+                    crashed.notify_one();
+                    // This batch never comes to an end within its process: an error says that the process is gone.
+                    assert!(dead.lock().unwrap().recv().is_err());
+                }
+                false if n_before == n => stopped.cancel(),
+                _ => {}
+            })
+            .await;
         tokio::select! {
             () = crash.notified() => {}
             ran = runner.run(stop) => ran.unwrap(),

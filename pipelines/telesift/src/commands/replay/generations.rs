@@ -4,11 +4,7 @@ use anyhow::Result;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{
-    cli::Connection,
-    client::Client,
-    commands::print,
-};
+use crate::{cli::Connection, client::Client, commands::print};
 
 const PATH: &str = "/v1/generations";
 
@@ -67,7 +63,8 @@ mod tests {
             "number": 2, "state": "ready", "live": false, "parts": {"messages": 2, "store": 2, "stories": 1},
             "replay": "r1", "stages": [{"lag": 3}, {"lag": 4}],
         });
-        let expected = "g2    ready     messages g2, store g2, stories g1  7 records behind  replay r1";
+        let expected =
+            "g2    ready     messages g2, store g2, stories g1  7 records behind  replay r1";
         assert_eq!(line(&generation), expected);
     }
 }

@@ -71,12 +71,20 @@ fn filled(replay: &Value) -> String {
         let _ = writeln!(page, "by {rules}");
     }
     let ledger = &replay["ledger"];
-    let _ = writeln!(page, "{} made; skipped: {}", count(&ledger["judged"]), lost(&ledger["skipped"]));
+    let _ = writeln!(
+        page,
+        "{} made; skipped: {}",
+        count(&ledger["judged"]),
+        lost(&ledger["skipped"])
+    );
     let id = text(&replay["id"]);
     let is_ready = replay["generation"]["state"] == "ready";
     match replay["generation"]["live"].as_bool() {
         Some(true) => {
-            let _ = write!(page, "it is live; `telesift replay switch-back {id}` undoes that");
+            let _ = write!(
+                page,
+                "it is live; `telesift replay switch-back {id}` undoes that"
+            );
         }
         Some(false) if is_ready => {
             let _ = write!(page, "`telesift replay switch {id}` makes it live");
@@ -92,7 +100,11 @@ fn generation(generation: &Value) -> String {
         None => "no generation yet".to_owned(),
         Some(number) => {
             let live = generation["live"] == Value::Bool(true);
-            let state = if live { "live" } else { text(&generation["state"]) };
+            let state = if live {
+                "live"
+            } else {
+                text(&generation["state"])
+            };
             format!("generation {number}, {state}")
         }
     }
