@@ -8,7 +8,7 @@ use axum::{
     http::StatusCode,
 };
 use serde::Serialize;
-use serde_json::json;
+
 use telesift_ports::replays::GenerationStatus;
 use telesift_schemas::{Generation, Timestamp};
 
@@ -30,7 +30,7 @@ pub(crate) struct GenerationView {
     /// Whether it is the live one.
     live: bool,
     /// By which generation each part was made.
-    parts: PartsView,
+    parts: GenerationParts,
     /// The replay that made it; `null` for the first.
     replay: Option<String>,
     /// The generation it was made from.
@@ -42,12 +42,12 @@ pub(crate) struct GenerationView {
     #[schema(value_type = Option<String>)]
     idle_since: Option<Timestamp>,
     /// How far the stages are that fill its parts, shared ones too.
-    stages: Vec<StageView>,
+    stages: Vec<GenerationStage>,
 }
 
 /// By which generation each part was made.
 #[derive(Serialize, utoipa::ToSchema)]
-pub(crate) struct PartsView {
+pub(crate) struct GenerationParts {
     /// The topic `messages`; cursors name this number.
     messages: u32,
     /// The message store.
@@ -58,7 +58,7 @@ pub(crate) struct PartsView {
 
 /// A stage on one partition.
 #[derive(Serialize, utoipa::ToSchema)]
-pub(crate) struct StageView {
+pub(crate) struct GenerationStage {
     /// The stage, such as `screen-g2`.
     stage: String,
     /// What it reads, as the log calls it.
@@ -77,7 +77,7 @@ impl From<GenerationStatus> for GenerationView {
             number: entry.generation.0,
             state: entry.state.as_str().to_owned(),
             live: status.is_live,
-            parts: PartsView {
+            parts: GenerationParts {
                 messages: entry.parts.messages.0,
                 store: entry.parts.store.0,
                 stories: entry.parts.stories.0,
@@ -89,7 +89,7 @@ impl From<GenerationStatus> for GenerationView {
             stages: status
                 .stages
                 .into_iter()
-                .map(|s| StageView {
+                .map(|s| GenerationStage {
                     lag: s.lag(),
                     stage: s.stage,
                     topic: s.input.topic.to_string(),

@@ -1,6 +1,7 @@
 //! What fills a generation and keeps it up to date: `telegram-raw -> screen -> messages -> index, stories`, once per
 //! generation, each part by stages of its own.
 
+mod busy;
 mod line;
 mod pace;
 mod positions;

@@ -1,15 +1,10 @@
 //! The stages of one part, wired: what a generation is filled and kept up to date by.
 
-use std::{
-    collections::HashMap,
-    future::Future,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use telesift_ports::{
     Catalog, Clock, Embedder, Generations, RecordLog,
-    generations::{Entry, Part, Register},
+    generations::{Entry, Part},
     record_log::{ReadLimits, Retention, TopicConfig},
 };
 use telesift_schemas::{Generation, PartitionId, Topic, TopicPartition};
@@ -18,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     OpenStores, Pace,
+    busy::Busy,
     pace::Paced,
     take_over::{self, MessagesTakeOver, StoriesTakeOver},
 };
@@ -90,8 +86,8 @@ impl Default for LineConfig {
 pub struct Line {
     pub(crate) parts: LineParts,
     config: LineConfig,
-    /// Parts whose stages run by [`Line::while_used`], and how many of them.
-    busy: Mutex<HashMap<(Part, Generation), usize>>,
+    /// Parts whose stages run by [`Line::while_used`].
+    pub(super) busy: Busy,
 }
 
 /// The stages of a part, while they run. Dropped, they end where they stand.
@@ -103,55 +99,13 @@ impl Line {
         Line {
             parts,
             config,
-            busy: Mutex::default(),
+            busy: Busy::default(),
         }
     }
 
     /// What its stages stand on.
     pub fn parts(&self) -> &LineParts {
         &self.parts
-    }
-
-    /// Runs stages of a part for as long as a generation uses it, and waits for `stop` otherwise: what is given up ends,
-    /// and nothing else does. `stages` is called each time they are to run.
-    ///
-    /// # Errors
-    /// Those of the stages.
-    pub async fn while_used<E, F>(
-        &self,
-        made: (Part, Generation),
-        stop: CancellationToken,
-        stages: impl Fn(CancellationToken) -> F,
-    ) -> Result<(), E>
-    where
-        F: Future<Output = Result<(), E>>,
-    {
-        let mut changes = self.parts.generations.watch();
-        loop {
-            let is_used = |register: &Arc<Register>| register.is_used(made);
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                used = changes.wait_for(is_used) => if used.is_err() {
-                    return Ok(());
-                },
-            }
-            let _busy = Busy::begin(&self.busy, made);
-            let ending = stop.child_token();
-            let stages = stages(ending.clone());
-            tokio::pin!(stages);
-            tokio::select! {
-                outcome = &mut stages => return outcome,
-                _ = changes.wait_for(|register| !register.is_used(made)) => {}
-            }
-            ending.cancel();
-            stages.await?;
-        }
-    }
-
-    /// Whether stages of that part run by [`Line::while_used`].
-    pub(super) fn is_busy(&self, made: (Part, Generation)) -> bool {
-        let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.get(&made).is_some_and(|n| *n > 0)
     }
 
     /// Makes the topics of a generation's own parts, as they are in the first one.
@@ -393,29 +347,6 @@ impl Line {
             .iter()
             .map(|p| TopicPartition::new(topic.clone(), p.partition))
             .collect())
-    }
-}
-
-/// Counts stages while they run.
-struct Busy<'a> {
-    all: &'a Mutex<HashMap<(Part, Generation), usize>>,
-    made: (Part, Generation),
-}
-
-impl<'a> Busy<'a> {
-    fn begin(all: &'a Mutex<HashMap<(Part, Generation), usize>>, made: (Part, Generation)) -> Self {
-        let mut busy = all.lock().unwrap_or_else(PoisonError::into_inner);
-        *busy.entry(made).or_default() += 1;
-        Busy { all, made }
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        let mut busy = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(n) = busy.get_mut(&self.made) {
-            *n = n.saturating_sub(1);
-        }
     }
 }
 

@@ -167,7 +167,7 @@ impl Upkeep {
             let given_up = register.entry(of).and_then(|e| e.idle_since);
             let is_settled = given_up
                 .is_none_or(|since| age(since, self.line.parts.clock.now()) >= self.config.settle);
-            let is_busy = self.running.contains_key(&(part, of)) || self.line.is_busy((part, of));
+            let is_busy = self.running.contains_key(&(part, of)) || self.line.busy.is((part, of));
             if is_busy || !is_settled {
                 continue; // its stages are ending
             }

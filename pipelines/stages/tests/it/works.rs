@@ -12,7 +12,7 @@ use telesift_ports::{
     SmartModuleChain,
     chain::{ChainError, ChainInput, ChainOutcome},
     embedder::{EmbedError, EmbeddingModel},
-    generations::GenerationState,
+    generations::{GenerationState, Part, Register},
     ledger::StageState,
     memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryRules, MemoryStores},
     message_store::{ListPosition, MessageFilter},
@@ -97,7 +97,7 @@ impl Works {
                 keep_for: None,
                 look_every: Duration::from_millis(5),
                 settle: Duration::ZERO,
-                runs_first: true,
+                runs_first: false,
             },
         }
     }
@@ -177,6 +177,16 @@ impl Works {
         };
         let runner = Arc::new(ReplayRunner::new(replays, config));
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        // As the binary does it: the stages of the first generation stand in the flow itself.
+        for part in Part::ALL {
+            let (line, token) = (line.clone(), stop.clone());
+            tasks.spawn(async move {
+                let first = Register::first().all.remove(0);
+                let run = |stop| line.run(&first, std::slice::from_ref(&part), None, stop);
+                let made = (part, Generation::FIRST);
+                line.while_used(made, token, run).await.unwrap();
+            });
+        }
         let upkeep = Upkeep::new(line, self.config);
         let token = stop.clone();
         tasks.spawn(async move {

@@ -14,9 +14,10 @@ pub(crate) struct ReplayArgs {
 /// What to replay.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StartArgs {
-    /// The stage to run again: screen (messages, store and stories), index (the store) or stories.
-    #[arg(long, default_value = "screen", value_name = "STAGE")]
-    pub(crate) stage: String,
+    /// The stage to run again: screen (messages, store and stories; where `--rules` is given, that is meant), index (the
+    /// store) or stories.
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) stage: Option<String>,
     /// First raw records: earliest, latest, a cursor of telegram-raw, or a time of append (RFC 3339). What lies before is
     /// taken over as it is.
     #[arg(long, default_value = "earliest", value_name = "WHERE")]

@@ -60,8 +60,18 @@ async fn begin(connection: &Connection, client: &Client, args: &StartArgs) -> Re
 }
 
 fn body(args: &StartArgs) -> Result<Value> {
+    let stage = match (&args.stage, &args.rules) {
+        (Some(stage), _) => stage,
+        (None, Some(_)) => "screen",
+        // Not everything, by a command somebody typed to see what it does.
+        (None, None) => {
+            let ask =
+                "say what to replay: `--stage`, or `--rules`; `telesift replay --help` tells more";
+            return Err(Usage(ask.to_owned()).into());
+        }
+    };
     let mut body =
-        json!({"stage": args.stage, "dry_run": args.dry_run, "from": args.from, "to": args.to});
+        json!({"stage": stage, "dry_run": args.dry_run, "from": args.from, "to": args.to});
     if args.reassign {
         body["reassign"] = true.into();
     }

@@ -84,8 +84,11 @@ async fn the_same_rules_give_the_same_bytes_and_others_what_was_predicted() {
     let server = Server::eager(&home);
     server.import("sample", sample()).await;
     server.settled().await;
-    let replay: Value =
-        serde_json::from_str(&said(&home, &["replay", "--wait", "--json"])).unwrap();
+    let replay: Value = serde_json::from_str(&said(
+        &home,
+        &["replay", "--stage", "screen", "--wait", "--json"],
+    ))
+    .unwrap();
     assert_eq!(replay["state"], "done", "{replay}");
     assert_eq!(
         replay["generation"],
