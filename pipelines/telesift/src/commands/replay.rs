@@ -61,7 +61,7 @@ async fn begin(connection: &Connection, client: &Client, args: &StartArgs) -> Re
 
 fn body(args: &StartArgs) -> Result<Value> {
     let stage = match (&args.stage, &args.rules) {
-        (Some(stage), _) => stage,
+        (Some(stage), _) => stage.as_str(),
         (None, Some(_)) => "screen",
         // Not everything, by a command somebody typed to see what it does.
         (None, None) => {
