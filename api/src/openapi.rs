@@ -1,12 +1,15 @@
 //! The OpenAPI document: made from the routes, with the record types' own schemas put in.
 
+mod bots;
+
 use serde_json::{Map, Value, json};
 use utoipa::{
     Modify, OpenApi, ToSchema,
-    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+    openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
 };
 
 use crate::problem::Code;
+pub(crate) use bots::{BotInfoBody, BotReportBody};
 
 /// The document without its paths.
 #[derive(OpenApi)]
@@ -25,11 +28,12 @@ use crate::problem::Code;
         (name = "live", description = "The live tail, with exact resume"),
         (name = "log", description = "Topics and records, byte for byte"),
         (name = "imports", description = "Telegram Desktop exports"),
+        (name = "bots", description = "Bots, and the door Telegram calls at"),
         (name = "replays", description = "History under other rules, compared, or in a generation beside the live one"),
         (name = "stats", description = "The ledger and the classes"),
         (name = "dead letters", description = "What stages could not process"),
         (name = "rules", description = "Rule sets: added, activated from an offset on, rolled back"),
-        (name = "keys", description = "API keys"),
+        (name = "keys", description = "API keys, and the record of who administered what"),
         (name = "operations", description = "Health and metrics"),
     )
 )]
@@ -43,6 +47,12 @@ impl Modify for KeyScheme {
         components.add_security_scheme(
             "key",
             SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
+        );
+        components.add_security_scheme(
+            "webhook",
+            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(
+                "X-Telegram-Bot-Api-Secret-Token",
+            ))),
         );
     }
 }
@@ -100,7 +110,7 @@ pub(crate) struct ImportStatusBody {
 #[derive(ToSchema)]
 #[expect(
     dead_code,
-    reason = "documents `DeadLetter` of the schemas, with what the API adds"
+    reason = "documents `DeadLetterView`, whose types are not this crate's"
 )]
 pub(crate) struct DeadLetterBody {
     /// `<stage>:<topic>:<partition>:<offset>`.
@@ -111,7 +121,9 @@ pub(crate) struct DeadLetterBody {
     /// The record it gave up on.
     #[schema(value_type = Object, example = json!({"topic": "telegram-raw", "partition": 0, "offset": 123}))]
     origin: String,
-    /// `unreadable`, `guest_error`, `guest_trap`, `guest_timeout`, `guest_output`, `store_rejected`.
+    /// `open`: given up on. `retrying`: being tried again. `solved`: a retry succeeded.
+    state: String,
+    /// `unreadable`, `guest_error`, `guest_trap`, `guest_timeout`, `guest_output`, `store_rejected`, `too_large`, `gone`.
     code: String,
     /// Why, in words.
     message: String,
@@ -120,12 +132,15 @@ pub(crate) struct DeadLetterBody {
     /// First failure.
     #[schema(format = DateTime)]
     first_at: String,
-    /// Last failure.
+    /// Last try.
     #[schema(format = DateTime)]
     last_at: String,
-    /// The input record's value: `{"text": …}` or `{"base64": …}`.
-    #[schema(value_type = Object)]
+    /// The input record's value: `{"text": …}` or `{"base64": …}`; its first 64 KiB if it is longer, `null` if this record
+    /// is gone. The whole one stands at `origin`.
+    #[schema(value_type = Option<Object>)]
     payload: String,
+    /// Bytes of the value, where `payload` is cut short.
+    payload_bytes: Option<u64>,
     /// What an operator can do about it.
     what_to_do: String,
 }
@@ -162,6 +177,7 @@ pub(crate) fn finish(document: utoipa::openapi::OpenApi) -> Value {
         }
     }
     add_default_problem(&mut document);
+    crate::access::describe(&mut document);
     document
 }
 

@@ -6,11 +6,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{state::App, tail};
 
+mod audit;
+mod bots;
 mod chats;
 mod console;
 mod dead_letters;
 mod explain;
 mod feedback;
+mod gaps;
 mod generations;
 mod imports;
 mod keys;
@@ -24,6 +27,7 @@ mod stats;
 mod stories;
 mod tickets;
 mod topics;
+mod webhook;
 
 pub(crate) use console::static_files;
 
@@ -47,6 +51,8 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(stats::screen))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::one))
+        .routes(routes!(dead_letters::retry))
+        .routes(routes!(dead_letters::retry_many))
         .routes(routes!(replays::list, replays::start))
         .routes(routes!(replays::one))
         .routes(routes!(replays::pause))
@@ -58,7 +64,12 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(generations::retire))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
+        .routes(routes!(audit::list))
         .routes(routes!(chats::list))
+        .routes(routes!(gaps::list))
+        .routes(routes!(bots::list, bots::add))
+        .routes(routes!(bots::one, bots::remove))
+        .routes(routes!(webhook::take))
         .routes(routes!(rules::list, rules::add))
         .routes(routes!(rules::active))
         .routes(routes!(rules::history))

@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod labels;
+mod letters;
 mod named;
 mod stories;
 mod trace;
@@ -124,6 +125,13 @@ impl VisibleStore<'_> {
                 ..query
             })
             .await
+    }
+
+    pub(crate) async fn message_ids(&self, chat: ChatId) -> Result<Vec<i64>> {
+        if !self.shows(chat) {
+            return Ok(Vec::new());
+        }
+        self.store.message_ids(chat).await
     }
 
     pub(crate) async fn chats(&self) -> Result<Vec<ChatSummary>> {

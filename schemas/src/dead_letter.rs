@@ -1,10 +1,10 @@
-//! `dead-letters`: what a stage could not process, with all that is needed to try again.
+//! `dead-letters`: what a stage could not process, with all that is needed to try again, and what became of it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Origin, Timestamp};
 
-/// A record of `dead-letters`.
+/// A record of `dead-letters`. A letter has several over time, of one id; the last says where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct DeadLetter {
@@ -26,8 +26,50 @@ pub struct DeadLetter {
     pub first_at: Timestamp,
     /// Last failure.
     pub last_at: Timestamp,
-    /// The input record's value, byte for byte.
-    pub payload: Payload,
+    /// Where it stands; left out while it is open.
+    #[serde(default, skip_serializing_if = "LetterState::is_open")]
+    pub state: LetterState,
+    /// The input record's value, byte for byte. In the first record of a letter only, and cut short if it is longer than
+    /// [`Payload::MAX_BYTES`]: the whole one stands at `origin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Payload>,
+    /// Bytes of the value, where `payload` is cut short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_bytes: Option<u64>,
+}
+
+/// Where a dead letter stands.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LetterState {
+    /// Given up on; may be tried again.
+    #[default]
+    Open,
+    /// Somebody asked for another try; its stage takes it up.
+    Retrying,
+    /// A retry succeeded: its stage has processed it as if it had never failed.
+    Solved,
+}
+
+impl LetterState {
+    /// Every state.
+    pub const ALL: [LetterState; 3] = [Self::Open, Self::Retrying, Self::Solved];
+
+    /// The name in JSON and in filters.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Retrying => "retrying",
+            Self::Solved => "solved",
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        *self == Self::Open
+    }
 }
 
 impl DeadLetter {
@@ -54,6 +96,11 @@ pub enum Payload {
     Base64(String),
 }
 
+impl Payload {
+    /// What is kept of a value, at most: the topic stays small, and no letter is larger than the log takes.
+    pub const MAX_BYTES: usize = 64 << 10;
+}
+
 /// Why a record became a dead letter; a closed list, explained in `docs/dead-letters.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
@@ -71,9 +118,27 @@ pub enum DeadLetterCode {
     GuestOutput,
     /// A store refused this record and would refuse it again.
     StoreRejected,
+    /// What became of it is larger than the log takes.
+    TooLarge,
+    /// It stands in its topic no more: evicted, erased or damaged before a retry.
+    Gone,
+    /// A model refused this text, though it takes others.
+    ModelRefused,
 }
 
 impl DeadLetterCode {
+    /// Every code.
+    pub const ALL: [DeadLetterCode; 8] = [
+        Self::Unreadable,
+        Self::GuestError,
+        Self::GuestTrap,
+        Self::GuestTimeout,
+        Self::GuestOutput,
+        Self::StoreRejected,
+        Self::TooLarge,
+        Self::Gone,
+    ];
+
     /// The code in JSON and in filters.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -83,6 +148,9 @@ impl DeadLetterCode {
             Self::GuestTimeout => "guest_timeout",
             Self::GuestOutput => "guest_output",
             Self::StoreRejected => "store_rejected",
+            Self::TooLarge => "too_large",
+            Self::Gone => "gone",
+            Self::ModelRefused => "model_refused",
         }
     }
 
@@ -90,19 +158,28 @@ impl DeadLetterCode {
     pub fn what_to_do(self) -> &'static str {
         match self {
             Self::Unreadable => {
-                "look at the payload: the source sent something this version cannot read; the raw record is kept for one that can"
+                "look at the payload: the source sent something this version cannot read; retry it after an update that can, the raw record is kept until then"
             }
             Self::GuestError | Self::GuestOutput => {
-                "look at the payload and the module's version: the module and this binary may not fit together"
+                "look at the payload and the module's version: the module and this binary may not fit together; install the modules that came with the binary (`telesift doctor`), then retry"
             }
             Self::GuestTrap => {
-                "the module panicked or ran out of its memory limit; report it with the payload"
+                "the module panicked or ran out of its memory limit: raise screen.memory_limit_mib if the payload is large, and retry; if it fails again, report it with the payload"
             }
             Self::GuestTimeout => {
-                "the module did not return within the watchdog's time; report it with the payload"
+                "the module did not return within screen.watchdog_s: report it with the payload, and retry after an update (a retry that hangs again restarts the process once)"
             }
             Self::StoreRejected => {
-                "the store refused this record alone; see the message for the cause"
+                "the store refused this record alone: mend what the message names, then retry"
+            }
+            Self::TooLarge => {
+                "what becomes of this record is larger than the log takes: look at what the source sent; retry only after an update or with a larger limit of the log"
+            }
+            Self::Gone => {
+                "the record is no longer in its topic (retention, erasure or damage), so nothing can be tried again: the payload is what is left; restore the topic from a backup, or let the source send it again"
+            }
+            Self::ModelRefused => {
+                "the message is found by its words, without a vector; see the message of the model for the cause"
             }
         }
     }

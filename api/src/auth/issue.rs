@@ -77,6 +77,14 @@ pub async fn issue_key(
     Ok(IssuedKey { row, secret })
 }
 
+/// Whether the catalog knows the key of this text, revoked and expired ones too.
+///
+/// # Errors
+/// If the catalog cannot say.
+pub async fn is_known_key(catalog: &dyn Catalog, secret: &str) -> catalog::Result<bool> {
+    Ok(catalog.key_by_hash(&hash(secret)).await?.is_some())
+}
+
 fn validated(request: KeyRequest, now: Timestamp) -> Result<KeyRow, IssueError> {
     let invalid = |field, reason| Err(IssueError::Invalid { field, reason });
     let name = request.name.trim();

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use telesift_ports::{catalog::Scope, message_store::SearchMode};
-use telesift_schemas::{Class, DeadLetterCode, MessageKind};
+use telesift_schemas::{Class, DeadLetterCode, LetterState, MessageKind};
 
 use crate::problem::{Code, Problem, Result};
 
@@ -47,14 +47,14 @@ impl Closed for Scope {
 }
 
 impl Closed for DeadLetterCode {
-    const VALUES: &'static [Self] = &[
-        DeadLetterCode::Unreadable,
-        DeadLetterCode::GuestError,
-        DeadLetterCode::GuestTrap,
-        DeadLetterCode::GuestTimeout,
-        DeadLetterCode::GuestOutput,
-        DeadLetterCode::StoreRejected,
-    ];
+    const VALUES: &'static [Self] = &DeadLetterCode::ALL;
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Closed for LetterState {
+    const VALUES: &'static [Self] = &LetterState::ALL;
     fn name(self) -> &'static str {
         self.as_str()
     }

@@ -1,37 +1,42 @@
-//! Dead letters: what stages could not process, newest first.
+//! Dead letters: what stages could not process, newest first, and another try of them.
 
 use std::sync::Arc;
 
 use axum::{
     Json,
     extract::{Path, State},
+    http::StatusCode,
 };
-use serde::Serialize;
-use telesift_ports::record_log::{self, ReadLimits};
-use telesift_schemas::{DeadLetter, DeadLetterCode, Offset, PartitionId, Topic};
+use serde::{Deserialize, Serialize};
+use telesift_ports::dead_letters::{self, LetterFilter, LetterRow};
+use telesift_schemas::{LetterState, Offset};
 
 use crate::{
-    auth::Auditor,
-    cursor::{self, Page},
-    params::{Params, nearest},
+    auth::{Admin, Auditor},
+    body::JsonObject,
+    cursor::Page,
+    params::{Params, nearest, parse_closed},
     problem::{Problem, Result},
     state::App,
 };
 
+mod view;
+
+pub(crate) use view::DeadLetterView;
+
 /// The list's tag in cursors.
 const LIST: &str = "dead-letters";
-/// The topic has one partition.
-const PARTITION: PartitionId = PartitionId(0);
-/// Records read at once.
-const CHUNK: u64 = 200;
-/// Records one request looks at, so that a rare filter does not read the whole topic: the cursor goes on.
-const MAX_SCANNED: u64 = 5_000;
+/// Letters one request may name.
+const MAX_NAMED: usize = 500;
+/// Letters one request asks to be tried again, at most; the rest is left to the next request.
+const MAX_AT_ONCE: usize = 5_000;
 /// Stages there are; a replay's carries its generation, as in `screen-g2`.
 const STAGES: &[&str] = &[
     "ingest",
     "screen",
     "index",
     "labels",
+    "rules",
     "stories",
     "story-catalog",
     "embed",
@@ -40,31 +45,13 @@ const STAGES: &[&str] = &[
     "windows",
 ];
 
-/// A dead letter, and what can be done about it.
-#[derive(Serialize)]
-pub(crate) struct DeadLetterView {
-    #[serde(flatten)]
-    letter: DeadLetter,
-    what_to_do: &'static str,
-}
-
-impl From<DeadLetter> for DeadLetterView {
-    fn from(letter: DeadLetter) -> Self {
-        DeadLetterView {
-            what_to_do: letter.code.what_to_do(),
-            letter,
-        }
-    }
-}
-
 /// List dead letters, newest first
-///
-/// With a filter a page may be short although there are more: go on while there is a `next_cursor`.
 #[utoipa::path(
     get, path = "/v1/dead-letters", tag = "dead letters",
     params(
         ("stage" = Option<Vec<String>>, Query, description = "Of this stage", example = json!(["screen"])),
         ("code" = Option<Vec<String>>, Query, description = "With this code, such as `guest_trap`"),
+        ("state" = Option<Vec<String>>, Query, description = "`open`, `retrying` or `solved`; all of them unless given"),
         ("limit" = Option<usize>, Query, description = "1..=500, 50 unless given"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the last page"),
     ),
@@ -75,37 +62,24 @@ pub(crate) async fn list(
     State(app): State<Arc<App>>,
     mut params: Params,
 ) -> Result<Json<Page<DeadLetterView>>> {
-    let stages = params.all("stage");
-    let codes: Vec<DeadLetterCode> = params.all_closed("code")?;
+    let filter = LetterFilter {
+        stages: params.all("stage"),
+        codes: params.all_closed("code")?,
+        states: params.all_closed("state")?,
+    };
     let limit = params.limit()?;
     let before: Option<u64> = params.after(LIST)?;
     params.finish()?;
-    for stage in &stages {
-        check_stage(stage)?;
-    }
-
-    let topic = app.log.open(&viewer, Topic::DEAD_LETTERS)?;
-    let bounds = match topic.bounds(PARTITION).await {
-        Err(record_log::Error::TopicNotFound(_)) => return Ok(Json(empty())),
-        bounds => bounds?,
-    };
-    let wanted = |letter: &DeadLetter| {
-        (stages.is_empty() || stages.contains(&letter.stage))
-            && (codes.is_empty() || codes.contains(&letter.code))
-    };
-    let end = before.map_or(bounds.end.0, |b| b.min(bounds.end.0));
-    let scan = Scan {
-        topic,
-        start: bounds.start.0,
-    };
-    let (items, rest) = scan.newest(end, limit, MAX_SCANNED, wanted).await?;
-    let next_cursor = match rest {
-        Some(before) => Some(cursor::encode(LIST, before)?),
-        None => None,
-    };
+    check_stages(&filter.stages)?;
+    let rows = app
+        .catalog
+        .letters(&filter, before.map(Offset), limit + 1)
+        .await?;
+    let page = Page::cut(rows, limit, LIST, |row| row.first.0)?;
+    let items = view::with_payloads(&app, &viewer, page.items).await?;
     Ok(Json(Page {
-        items: items.into_iter().map(Into::into).collect(),
-        next_cursor,
+        items,
+        next_cursor: page.next_cursor,
     }))
 }
 
@@ -122,81 +96,166 @@ pub(crate) async fn one(
     params: Params,
 ) -> Result<Json<DeadLetterView>> {
     params.finish()?;
-    let missing = || Problem::not_found("dead letter", &id);
-    let topic = app.log.open(&viewer, Topic::DEAD_LETTERS)?;
-    let bounds = match topic.bounds(PARTITION).await {
-        Err(record_log::Error::TopicNotFound(_)) => return Err(missing()),
-        bounds => bounds?,
-    };
-    let scan = Scan {
-        topic,
-        start: bounds.start.0,
-    };
-    // The topic is small by nature, and the request timeout bounds the rest.
-    let (found, _) = scan
-        .newest(bounds.end.0, 1, u64::MAX, |letter| letter.id == id)
-        .await?;
-    let letter = found.into_iter().next().ok_or_else(missing)?;
-    Ok(Json(letter.into()))
+    let row = find(&app, &id).await?;
+    view::with_payload(&app, &viewer, row).await.map(Json)
 }
 
-/// Reads the topic backwards.
-struct Scan<'a> {
-    topic: crate::visible::Topic<'a>,
-    start: u64,
+/// Try a dead letter again
+///
+/// Its stage takes it up by itself, alone: `state` tells how it ended. After a success every store is as if the record had
+/// never failed; after another failure `code` and `message` say why, and `attempts` counts it. Asking again while it is
+/// being tried, or once it is solved, changes nothing.
+#[utoipa::path(
+    post, path = "/v1/dead-letters/{id}/retry", tag = "dead letters",
+    params(("id" = String, Path, description = "`<stage>:<topic>:<partition>:<offset>`", example = "screen:telegram-raw:0:123")),
+    responses(
+        (status = 202, description = "It is being tried", body = crate::openapi::DeadLetterBody),
+        (status = 200, description = "It is solved already", body = crate::openapi::DeadLetterBody),
+    )
+)]
+pub(crate) async fn retry(
+    Admin(viewer): Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    params: Params,
+    body: JsonObject,
+) -> Result<(StatusCode, Json<DeadLetterView>)> {
+    params.finish()?;
+    body.into::<serde::de::IgnoredAny>(&[])?;
+    let mut row = find(&app, &id).await?;
+    let status = match row.state {
+        LetterState::Solved => StatusCode::OK,
+        LetterState::Open | LetterState::Retrying => {
+            app.log.retry(&viewer, std::slice::from_ref(&row)).await?;
+            row.state = LetterState::Retrying;
+            StatusCode::ACCEPTED
+        }
+    };
+    let view = view::with_payload(&app, &viewer, row).await?;
+    Ok((status, Json(view)))
 }
 
-impl Scan<'_> {
-    /// The newest `limit` letters before `end` that are `wanted`, and where to go on, if there is more to look at.
-    async fn newest(
-        &self,
-        mut end: u64,
-        limit: usize,
-        max_scanned: u64,
-        wanted: impl Fn(&DeadLetter) -> bool,
-    ) -> Result<(Vec<DeadLetter>, Option<u64>)> {
-        let stop = end.saturating_sub(max_scanned).max(self.start);
-        let mut found = Vec::new();
-        while end > stop {
-            let from = end.saturating_sub(CHUNK).max(stop);
-            let letters = self.chunk(from, end).await?;
-            for (offset, letter) in letters.into_iter().rev() {
-                if !wanted(&letter) {
-                    continue;
-                }
-                found.push(letter);
-                if found.len() == limit {
-                    return Ok((found, (offset > self.start).then_some(offset)));
-                }
-            }
-            end = from;
-        }
-        Ok((found, (end > self.start).then_some(end)))
-    }
+/// Which letters to try again: those named, or all open ones that the filters leave.
+#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[serde(default)]
+pub(crate) struct RetryMany {
+    /// These, 500 at most.
+    #[schema(example = json!(["screen:telegram-raw:0:123"]))]
+    ids: Vec<String>,
+    /// All open ones, narrowed by `stages` and `codes`.
+    all: bool,
+    /// Only of these stages.
+    stages: Vec<String>,
+    /// Only with these codes.
+    codes: Vec<String>,
+}
 
-    /// The letters at `from..to`, ascending.
-    async fn chunk(&self, from: u64, to: u64) -> Result<Vec<(u64, DeadLetter)>> {
-        let mut letters = Vec::new();
-        let mut next = Offset(from);
-        while next.0 < to {
-            let limits = ReadLimits {
-                max_records: (to - next.0) as usize,
-                ..ReadLimits::default()
-            };
-            let batch = self.topic.read(PARTITION, next, limits).await?;
-            for record in &batch.records {
-                let letter = serde_json::from_slice(&record.value).map_err(|e| {
-                    Problem::internal(format!("dead letter at offset {}: {e}", record.offset))
-                })?;
-                letters.push((record.offset.0, letter));
-            }
-            if batch.next <= next {
-                break;
-            }
-            next = batch.next;
+const FIELDS: &[&str] = &["ids", "all", "stages", "codes"];
+
+/// What was asked for.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct RetriesView {
+    /// Letters that will be tried because of this request.
+    requested: usize,
+    /// Letters that are being tried or solved already.
+    passed_over: usize,
+    /// Whether there may be more: ask again.
+    more: bool,
+}
+
+/// Try many dead letters again
+///
+/// Either `ids` or `"all": true`. With `all`, one request takes up at most 5,000.
+#[utoipa::path(
+    post, path = "/v1/dead-letters/retry", tag = "dead letters",
+    request_body(content = RetryMany, example = json!({"all": true, "stages": ["screen"], "codes": ["guest_trap"]})),
+    responses((status = 202, description = "They are being tried", body = RetriesView, example = json!({"requested": 12, "passed_over": 0, "more": false})))
+)]
+pub(crate) async fn retry_many(
+    Admin(viewer): Admin,
+    State(app): State<Arc<App>>,
+    params: Params,
+    body: JsonObject,
+) -> Result<(StatusCode, Json<RetriesView>)> {
+    params.finish()?;
+    let asked: RetryMany = body.into(FIELDS)?;
+    let view = match (asked.all, asked.ids.is_empty()) {
+        (false, false) => retry_named(&app, &viewer, &asked).await?,
+        (true, true) => retry_all(&app, &viewer, &asked).await?,
+        _ => {
+            let detail = "name letters in `ids`, or ask for `\"all\": true`, not both";
+            return Err(Problem::invalid("ids", detail));
         }
-        Ok(letters)
+    };
+    Ok((StatusCode::ACCEPTED, Json(view)))
+}
+
+async fn retry_named(
+    app: &App,
+    viewer: &crate::auth::Viewer,
+    asked: &RetryMany,
+) -> Result<RetriesView> {
+    if !asked.stages.is_empty() || !asked.codes.is_empty() {
+        let detail =
+            "`stages` and `codes` narrow `all`; letters named in `ids` are taken as they are";
+        return Err(Problem::invalid("stages", detail));
     }
+    if asked.ids.len() > MAX_NAMED {
+        let detail = format!("`ids` takes at most {MAX_NAMED} letters");
+        return Err(Problem::invalid("ids", detail));
+    }
+    let mut rows = Vec::with_capacity(asked.ids.len());
+    for id in &asked.ids {
+        rows.push(find(app, id).await?);
+    }
+    let requested = app.log.retry(viewer, &rows).await?;
+    Ok(RetriesView {
+        requested,
+        passed_over: rows.len() - requested,
+        more: false,
+    })
+}
+
+async fn retry_all(
+    app: &App,
+    viewer: &crate::auth::Viewer,
+    asked: &RetryMany,
+) -> Result<RetriesView> {
+    check_stages(&asked.stages)?;
+    let codes = asked.codes.iter().map(|code| parse_closed("codes", code));
+    let filter = LetterFilter {
+        stages: asked.stages.clone(),
+        codes: codes.collect::<Result<_>>()?,
+        states: vec![LetterState::Open],
+    };
+    let mut view = RetriesView {
+        requested: 0,
+        passed_over: 0,
+        more: true,
+    };
+    let mut before = None;
+    while view.requested + view.passed_over < MAX_AT_ONCE {
+        let page = dead_letters::MAX_REQUESTED;
+        let rows = app.catalog.letters(&filter, before, page).await?;
+        let requested = app.log.retry(viewer, &rows).await?;
+        view.requested += requested;
+        view.passed_over += rows.len() - requested;
+        if rows.len() < page {
+            view.more = false;
+            break;
+        }
+        before = rows.last().map(|row| row.first);
+    }
+    Ok(view)
+}
+
+async fn find(app: &App, id: &str) -> Result<LetterRow> {
+    let row = app.catalog.letter(id).await?;
+    row.ok_or_else(|| Problem::not_found("dead letter", id))
+}
+
+fn check_stages(stages: &[String]) -> Result<()> {
+    stages.iter().try_for_each(|stage| check_stage(stage))
 }
 
 fn check_stage(stage: &str) -> Result<()> {
@@ -220,11 +279,4 @@ fn check_stage(stage: &str) -> Result<()> {
         problem = problem.with("nearest", nearest);
     }
     Err(problem)
-}
-
-fn empty() -> Page<DeadLetterView> {
-    Page {
-        items: Vec::new(),
-        next_cursor: None,
-    }
 }

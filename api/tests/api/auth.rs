@@ -21,6 +21,8 @@ async fn a_scope_opens_what_the_matrix_says() {
         ("GET", "/v1/stats/pipeline", "RVA"),
         ("GET", "/v1/stats/screen", "RVA"),
         ("GET", "/v1/dead-letters", "RVA"),
+        ("POST", "/v1/dead-letters/retry", "A"),
+        ("POST", "/v1/dead-letters/x/retry", "A"),
         ("GET", "/metrics", "RVA"),
         ("GET", "/v1/imports", "IA"),
         ("POST", "/v1/imports", "IA"),

@@ -28,14 +28,17 @@ async fn the_page_of_error_codes_lists_exactly_the_codes_there_are() {
 #[tokio::test]
 async fn the_cause_is_not_sent() {
     let desk = Desk::new().await;
-    desk.append(
-        telesift_schemas::Topic::DEAD_LETTERS,
-        0,
-        "screen",
-        "no json, secret",
-    )
-    .await;
-    let problem = desk.get("/v1/dead-letters").await.problem(500, "internal");
+    let broken = telesift_ports::record_log::Transaction {
+        finish: Box::new(|_| vec![("stage/screen/telegram-raw/0".into(), Some("no json".into()))]),
+        ..telesift_ports::record_log::Transaction::appends(Vec::new())
+    };
+    telesift_ports::RecordLog::commit(&*desk.log, broken)
+        .await
+        .unwrap();
+    let problem = desk
+        .get("/v1/stats/pipeline")
+        .await
+        .problem(500, "internal");
     assert!(!problem.to_string().contains("expected"), "{problem}");
     let instance = problem["instance"].as_str().unwrap();
     assert!(instance.starts_with("urn:telesift:request:"));

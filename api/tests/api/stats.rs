@@ -28,6 +28,7 @@ fn state(next: u64, skipped: u64, dead_lettered: u64) -> StageState {
             dead_lettered,
             retried_ok: 0,
         },
+        last_retry: None,
     }
 }
 

@@ -11,25 +11,25 @@ pub(crate) mod replays;
 pub(crate) const PING: &str = "SELECT id FROM api_keys LIMIT 1";
 
 pub(crate) const STAGE_STATE: &str = "
-    SELECT next_offset, counters FROM stage_states
+    SELECT next_offset, counters, last_retry FROM stage_states
     WHERE stage = $1 AND topic = $2 AND partition_id = $3";
 
 pub(crate) const STAGE_STATES: &str = "
-    SELECT next_offset, counters, stage, topic, partition_id FROM stage_states
+    SELECT next_offset, counters, last_retry, stage, topic, partition_id FROM stage_states
     ORDER BY stage, topic, partition_id";
 
 pub(crate) const REMOVE_STAGE_STATES: &str = "DELETE FROM stage_states WHERE stage = $1";
 
 /// The first commit of a stage: no row if there is a state already.
 pub(crate) const INSERT_STAGE_STATE: &str = "
-    INSERT INTO stage_states (stage, topic, partition_id, next_offset, counters)
-    VALUES ($1, $2, $3, $4, $5)
+    INSERT INTO stage_states (stage, topic, partition_id, next_offset, counters, last_retry)
+    VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (stage, topic, partition_id) DO NOTHING";
 
-/// A later commit of a stage: no row if the stored position is not `$6`.
+/// A later commit of a stage: no row if the stored position is not `$7`.
 pub(crate) const UPDATE_STAGE_STATE: &str = "
-    UPDATE stage_states SET next_offset = $4, counters = $5
-    WHERE stage = $1 AND topic = $2 AND partition_id = $3 AND next_offset = $6";
+    UPDATE stage_states SET next_offset = $4, counters = $5, last_retry = $6
+    WHERE stage = $1 AND topic = $2 AND partition_id = $3 AND next_offset = $7";
 
 pub(crate) const INSERT_IMPORT: &str = "
     INSERT INTO imports (id, name, chats, tz, file, bytes_total, created_at, state, progress)

@@ -12,20 +12,21 @@ use telesift_schemas::{Offset, PartitionId, Timestamp, Topic, TopicPartition};
 
 use crate::row::{Arg, Row};
 
-/// Columns: `next_offset, counters`.
+/// Columns: `next_offset, counters, last_retry`.
 pub(crate) fn stage_state(row: &Row) -> Result<StageState> {
     Ok(StageState {
         next: Offset(unsigned(row, 0)?),
         counters: json(&row.get::<String>(1)?)?,
+        last_retry: row.get(2)?,
     })
 }
 
 /// Columns, after those of [`stage_state`]: `stage, topic, partition_id`.
 pub(crate) fn stage_key(row: &Row) -> Result<StageKey> {
-    let partition = u32::try_from(row.get::<i64>(4)?).map_err(damaged)?;
+    let partition = u32::try_from(row.get::<i64>(5)?).map_err(damaged)?;
     Ok(StageKey {
-        stage: row.get(2)?,
-        input: TopicPartition::new(Topic::new(row.get::<String>(3)?), PartitionId(partition)),
+        stage: row.get(3)?,
+        input: TopicPartition::new(Topic::new(row.get::<String>(4)?), PartitionId(partition)),
     })
 }
 

@@ -32,6 +32,9 @@ use crate::{
     writer::{Commit, Job, Writer},
 };
 
+/// How soon a failure of the log is noticed.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// A [`RecordLog`] in a directory of the local disk, held by one process.
 ///
 /// An answer to [`RecordLog::commit`] means that records, identities and state were synced. [`EmbeddedLog::close`] drains
@@ -104,6 +107,25 @@ impl EmbeddedLog {
     pub fn renew_epoch(config: &EmbeddedLogConfig) -> Result<Epoch> {
         let (released, _) = oneshot::channel();
         Store::open(config, released)?.renew_epoch()
+    }
+
+    /// Waits until a write has failed in a way that only opening the log again can mend: until then every append is
+    /// refused. Gives what to say about it. Never returns while the log works.
+    pub async fn failed(&self) -> Error {
+        loop {
+            match self.shared.store() {
+                Ok(store) if store.has_failed() => {
+                    return unavailable(format_args!(
+                        "{}: a write failed (is the disk full or broken?); what was acknowledged is safe, and the next start takes appends again",
+                        store.path.display()
+                    ));
+                }
+                Ok(store) => drop(store),
+                // Closed: nothing fails any more.
+                Err(_) => std::future::pending().await,
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Evicts what the retention of each topic allows, now; returns how many records went.

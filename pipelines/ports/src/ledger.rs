@@ -48,6 +48,42 @@ pub struct StageState {
     /// What became of the inputs before `next`.
     #[serde(flatten)]
     pub counters: Counters,
+    /// The retry counted last, as [`crate::dead_letters::RetryRequest::name`] has it: one that is repeated, because the
+    /// process died before its end was noted, is not counted again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_retry: Option<String>,
+}
+
+/// What a retry made of an input that was given up on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Its effect is stored.
+    Emitted,
+    /// It has none, for this reason.
+    Skipped(String),
+    /// It failed again.
+    Refused,
+}
+
+impl StageState {
+    /// Moves an input from `dead_lettered` to where it belongs; nothing if the retry of that name was counted before.
+    pub fn count_retry(&mut self, name: String, fate: &Fate) {
+        if self.last_retry.as_ref() == Some(&name) {
+            return;
+        }
+        self.last_retry = Some(name);
+        let counters = &mut self.counters;
+        // Counters that began anew (a rebuild of a store) may not know the letter: then there is nothing to move.
+        if *fate == Fate::Refused || counters.dead_lettered == 0 {
+            return;
+        }
+        counters.dead_lettered -= 1;
+        counters.retried_ok += 1;
+        match fate {
+            Fate::Skipped(reason) => counters.skip(reason),
+            _ => counters.emitted += 1,
+        }
+    }
 }
 
 /// Conservation: `received = emitted + skipped + dead_lettered` at every commit; what is in flight is pending.
@@ -60,9 +96,9 @@ pub struct Counters {
     /// Inputs without an effect, by reason.
     #[serde(default)]
     pub skipped: BTreeMap<String, u64>,
-    /// Inputs given up on.
+    /// Inputs given up on, and not solved by a retry since.
     pub dead_lettered: u64,
-    /// Inputs that succeeded after at least one retry; a part of `emitted`.
+    /// Inputs that a retry of their dead letter solved; they count among `emitted` or `skipped` as well.
     pub retried_ok: u64,
 }
 
@@ -88,5 +124,56 @@ impl std::ops::AddAssign<&Counters> for Counters {
         for (reason, n) in &other.skipped {
             *self.skipped.entry(reason.clone()).or_default() += n;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given_up() -> StageState {
+        let counters = Counters {
+            received: 3,
+            emitted: 1,
+            dead_lettered: 2,
+            ..Counters::default()
+        };
+        StageState {
+            counters,
+            ..StageState::default()
+        }
+    }
+
+    #[test]
+    fn a_retry_moves_its_input_and_the_equation_holds() {
+        let mut state = given_up();
+        state.count_retry("a#2".into(), &Fate::Emitted);
+        state.count_retry("b#2".into(), &Fate::Skipped("duplicate".into()));
+        let counters = &state.counters;
+        assert_eq!(
+            (
+                counters.emitted,
+                counters.dead_lettered,
+                counters.retried_ok
+            ),
+            (2, 0, 2)
+        );
+        assert_eq!(counters.skipped["duplicate"], 1);
+        assert_eq!((counters.received, counters.pending()), (3, 0));
+    }
+
+    #[test]
+    fn a_retry_counts_once() {
+        let mut state = given_up();
+        state.count_retry("a#2".into(), &Fate::Emitted);
+        state.count_retry("a#2".into(), &Fate::Emitted);
+        assert_eq!(state.counters.dead_lettered, 1);
+    }
+
+    #[test]
+    fn a_retry_that_fails_again_moves_nothing() {
+        let mut state = given_up();
+        state.count_retry("a#2".into(), &Fate::Refused);
+        assert_eq!(state.counters, given_up().counters);
     }
 }

@@ -3,11 +3,13 @@
 mod catalog;
 mod message_store;
 mod rules;
+mod script;
 mod story_catalog;
 
 pub use catalog::MemoryCatalog;
 pub use message_store::{MemoryStore, MemoryStores};
 pub use rules::MemoryRules;
+pub use script::{Fault, Script};
 
 pub mod clock;
 pub mod record_log;

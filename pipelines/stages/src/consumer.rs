@@ -1,6 +1,10 @@
 //! The read-process-commit loop: batches of one or more partitions go to a stage, which commits their positions itself,
 //! with or after its effect.
 
+mod retries;
+
+pub(crate) use retries::nothing;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -15,13 +19,17 @@ use telesift_ports::{
     embedder::EmbedError,
     generations::GenerationsError,
     message_store,
-    record_log::{self, Batch, Gap, GapReason, ReadLimits},
+    record_log::{self, Batch, Gap, GapReason, ReadLimits, StoredRecord},
     rules::RulesError,
 };
-use telesift_schemas::{Offset, Topic, TopicPartition};
+use telesift_schemas::{DeadLetterCode, Offset, Topic, TopicPartition};
 use tokio_util::sync::CancellationToken;
 
-use crate::telemetry;
+use crate::{
+    dead_letter::{Refusal, Retry, Tried},
+    telemetry,
+};
+use retries::Retries;
 
 /// What a stage does with its inputs.
 #[async_trait]
@@ -38,6 +46,18 @@ pub trait Process: Send {
     fn taken(&self, input: &Input) -> Offset {
         input.batch.next
     }
+
+    /// Tries again an input this stage gave up on, alone. The effect must be what it would have been then, as far as the
+    /// order of the log allows; counters are moved by [`telesift_ports::ledger::StageState::count_retry`]. Called again
+    /// after a retryable error and after a restart, so it must be idempotent.
+    async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
+        let reason = "this stage cannot try records again";
+        Ok(Tried::Stored(Some(Refusal {
+            code: DeadLetterCode::StoreRejected,
+            message: reason.to_owned(),
+            attempts: retry.request.attempt,
+        })))
+    }
 }
 
 /// A batch of one partition.
@@ -49,6 +69,23 @@ pub struct Input {
     pub from: Offset,
     /// What was read. Its gaps are part of the range, and are counted as skipped.
     pub batch: Batch,
+}
+
+impl Input {
+    /// One record, as a batch of its own.
+    pub(crate) fn alone(at: &TopicPartition, record: &StoredRecord) -> Self {
+        let next = record.offset.next();
+        Input {
+            at: at.clone(),
+            from: record.offset,
+            batch: Batch {
+                records: vec![record.clone()],
+                gaps: Vec::new(),
+                next,
+                end: next,
+            },
+        }
+    }
 }
 
 /// Why a batch could not be processed.
@@ -165,13 +202,21 @@ impl Consumer {
         let Some(mut next) = self.retry(&shutdown, &mut stage, None).await? else {
             return Ok(());
         };
+        let mut retries = Retries::default();
         while !shutdown.is_cancelled() {
+            self.run_retries(&mut stage, &mut retries, &shutdown)
+                .await?;
             let started = Instant::now();
             let Some(inputs) = self.read(&mut next, &shutdown).await? else {
                 return Ok(());
             };
             if inputs.is_empty() {
-                self.wait(&next, &shutdown).await?;
+                // Everything is read: what waited for the stage to come by is due.
+                retries.look_again();
+                self.run_retries(&mut stage, &mut retries, &shutdown)
+                    .await?;
+                self.wait(&next, &retries, &shutdown).await?;
+                retries.look_again();
                 continue;
             }
             if self
@@ -268,13 +313,19 @@ impl Consumer {
         Ok(Some(inputs))
     }
 
-    /// Waits until one of the partitions has something new.
-    async fn wait(&self, next: &[Offset], shutdown: &CancellationToken) -> Result<(), StageError> {
-        let any = self
-            .inputs
-            .iter()
-            .zip(next)
-            .map(|(at, next)| self.log.wait_beyond(at, *next));
+    /// Waits until one of the partitions, or the topic of dead letters, has something new.
+    async fn wait(
+        &self,
+        next: &[Offset],
+        retries: &Retries,
+        shutdown: &CancellationToken,
+    ) -> Result<(), StageError> {
+        let letters = telesift_ports::dead_letters::partition();
+        let asked = retries.seen().map(|seen| (&letters, seen));
+        let inputs = self.inputs.iter().zip(next.iter().copied());
+        let any = inputs
+            .chain(asked)
+            .map(|(at, next)| self.log.wait_beyond(at, next));
         tokio::select! {
             () = shutdown.cancelled() => Ok(()),
             (outcome, _, _) = select_all(any) => match outcome {

@@ -5,18 +5,22 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use telesift_ports::{
     Catalog, Clock, Embedder, MessageStore, RecordLog,
-    ledger::{Counters, StageKey, StageState},
+    embedder::{EmbeddingCost, Purpose},
+    ledger::{Counters, Fate, StageState},
     message_store::{self, IndexedMessage},
     record_log::{StoredRecord, Transaction},
 };
-use telesift_schemas::{DeadLetterCode, Generation, Message, MessageKey, Offset, TopicPartition};
+use telesift_schemas::{
+    ChatId, DeadLetterCode, Generation, Message, MessageKey, Offset, TopicPartition,
+};
 
 use crate::{
     consumer::{Input, Process, StageError},
-    dead_letter::{self, Refusal},
+    dead_letter::{self, Refusal, Retry, Tried},
     generations::stage_name,
     labels,
     screen::gap_counters,
+    state::CatalogState,
 };
 
 /// The stage's name in ledger, logs and metrics.
@@ -33,8 +37,7 @@ pub struct Index {
     embedder: Arc<dyn Embedder>,
     clock: Arc<dyn Clock>,
     stage: &'static str,
-    inputs: Vec<TopicPartition>,
-    states: Vec<Option<StageState>>,
+    states: Vec<CatalogState>,
 }
 
 impl Index {
@@ -47,6 +50,8 @@ impl Index {
         clock: Arc<dyn Clock>,
         inputs: Vec<TopicPartition>,
     ) -> Self {
+        let state = |input| CatalogState::new(catalog.clone(), STAGE, input);
+        let states = inputs.into_iter().map(state).collect();
         Index {
             log,
             store,
@@ -54,49 +59,41 @@ impl Index {
             embedder,
             clock,
             stage: STAGE,
-            states: vec![None; inputs.len()],
-            inputs,
+            states,
         }
     }
 
     /// The same for the store of `generation`: position and ledger are that generation's.
     pub fn of(mut self, generation: Generation) -> Self {
         self.stage = stage_name(STAGE, generation);
+        let state = |s: &CatalogState| {
+            CatalogState::new(self.catalog.clone(), self.stage, s.input().clone())
+        };
+        self.states = self.states.iter().map(state).collect();
         self
     }
 
-    fn key(&self, at: &TopicPartition) -> StageKey {
-        StageKey {
-            stage: self.stage.into(),
-            input: at.clone(),
-        }
+    fn state_of(&mut self, at: &TopicPartition) -> Option<&mut CatalogState> {
+        self.states.iter_mut().find(|state| state.input() == at)
     }
 
     /// A store that was thrown away is filled again: one that holds nothing, although messages were stored, begins with
     /// the first record.
     async fn start_over_if_lost(&mut self) -> Result<(), StageError> {
-        let has_stored = |s: &StageState| s.counters.emitted > 0;
-        if !self.states.iter().flatten().any(has_stored) || self.store.stats().await?.n_messages > 0
-        {
+        let has_stored = |s: &CatalogState| s.current().counters.emitted > 0;
+        if !self.states.iter().any(has_stored) || self.store.stats().await?.n_messages > 0 {
             return Ok(());
         }
         tracing::warn!("the message store is empty: it is filled again from `messages`");
-        for (input, state) in self.inputs.iter().zip(&mut self.states) {
-            let Some(lost) = state else { continue };
-            let key = StageKey {
-                stage: self.stage.into(),
-                input: input.clone(),
-            };
-            let fresh = StageState::default();
-            self.catalog
-                .put_stage_state(&key, Some(lost.next), &fresh)
-                .await?;
-            *state = Some(fresh);
+        for state in &mut self.states {
+            if state.next() > Offset::ZERO {
+                state.commit(StageState::default()).await?;
+            }
         }
         Ok(())
     }
 
-    /// Parses and embeds what can be indexed; the rest is to be refused.
+    /// Parses, and embeds where that is cheap, what can be indexed; the rest is to be refused.
     async fn prepare<'a>(
         &self,
         inputs: &'a [Input],
@@ -114,10 +111,7 @@ impl Index {
                     Err(e) => refused.push(Refused {
                         at: &input.at,
                         record,
-                        refusal: refusal(
-                            DeadLetterCode::Unreadable,
-                            format!("not a message record: {e}"),
-                        ),
+                        refusal: Refusal::unreadable("message record", &e),
                     }),
                 }
             }
@@ -126,9 +120,13 @@ impl Index {
         Ok((candidates, refused))
     }
 
+    /// Vectors that cost next to nothing are made here; others follow behind, so that text search never waits for them.
     async fn embed(&self, candidates: &mut [Candidate<'_>]) -> Result<(), StageError> {
+        if self.embedder.cost() != EmbeddingCost::Negligible {
+            return Ok(());
+        }
         let texts: Vec<&str> = candidates.iter().map(|c| c.message.text.as_str()).collect();
-        let vectors = self.embedder.embed(&texts).await?;
+        let vectors = self.embedder.embed(&texts, Purpose::Passage).await?;
         for (candidate, vector) in candidates.iter_mut().zip(vectors) {
             candidate.vector = (!candidate.message.text.is_empty()).then_some(vector);
         }
@@ -163,7 +161,7 @@ impl Index {
                     refused.extend(bad.into_iter().map(|c| Refused {
                         at: c.at,
                         record: c.record,
-                        refusal: refusal(DeadLetterCode::StoreRejected, reason.clone()),
+                        refusal: Refusal::new(DeadLetterCode::StoreRejected, reason.clone()),
                     }));
                 }
                 Err(e) => return Err(e.into()),
@@ -186,11 +184,10 @@ impl Index {
     }
 
     async fn commit(&mut self, input: &Input, refused: &[Refused<'_>]) -> Result<(), StageError> {
-        let Some(i) = self.inputs.iter().position(|at| *at == input.at) else {
+        let Some(stored) = self.state_of(&input.at) else {
             return Ok(());
         };
-        let stored = self.states[i].clone();
-        let mut state = stored.clone().unwrap_or_default();
+        let mut state = stored.fresh().await?;
         if state.next >= input.batch.next {
             return Ok(()); // committed by an earlier try of this batch
         }
@@ -204,40 +201,72 @@ impl Index {
             ..Counters::default()
         };
         state.next = input.batch.next;
-        self.catalog
-            .put_stage_state(&self.key(&input.at), stored.map(|s| s.next), &state)
-            .await?;
-        self.states[i] = Some(state);
-        Ok(())
+        stored.commit(state).await
+    }
+
+    /// Stores what can be, and says what cannot.
+    async fn store<'a>(&self, inputs: &'a [Input]) -> Result<Vec<Refused<'a>>, StageError> {
+        let (candidates, mut refused) = self.prepare(inputs).await?;
+        let keys: Vec<MessageKey> = candidates.iter().map(|c| c.message.id).collect();
+        for (from, to) in candidates.iter().filter_map(|c| migration(&c.message)) {
+            self.catalog.link_chats(from, to).await?;
+        }
+        self.apply(candidates, &mut refused).await?;
+        // After the messages are stored: whoever labels one now finds it there. See `labels`.
+        labels::set_in_force(&*self.catalog, &*self.store, &keys).await?;
+        Ok(refused)
     }
 }
 
 #[async_trait]
 impl Process for Index {
     async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
-        for i in 0..self.inputs.len() {
-            self.states[i] = self.catalog.stage_state(&self.key(&self.inputs[i])).await?;
+        for state in &mut self.states {
+            state.load().await?;
         }
         self.start_over_if_lost().await?;
-        Ok(self
-            .states
-            .iter()
-            .map(|s| s.as_ref().map_or(Offset::ZERO, |s| s.next))
-            .collect())
+        Ok(self.states.iter().map(CatalogState::next).collect())
     }
 
     async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
-        let (candidates, mut refused) = self.prepare(inputs).await?;
-        let keys: Vec<MessageKey> = candidates.iter().map(|c| c.message.id).collect();
-        self.apply(candidates, &mut refused).await?;
-        // After the messages are stored: whoever labels one now finds it there. See `labels`.
-        labels::set_in_force(&*self.catalog, &*self.store, &keys).await?;
+        let refused = self.store(inputs).await?;
         self.bury(&refused).await?;
         for input in inputs {
             self.commit(input, &refused).await?;
         }
         Ok(())
     }
+
+    async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
+        let inputs = [Input::alone(&retry.at, &retry.record)];
+        let Some(state) = self.state_of(&retry.at) else {
+            return Ok(Tried::Later);
+        };
+        if retry.record.offset >= state.fresh().await?.next {
+            return Ok(Tried::Later);
+        }
+        let refused = self.store(&inputs).await?;
+        let refusal = refused.into_iter().next().map(|r| r.refusal);
+        let fate = match refusal {
+            Some(_) => Fate::Refused,
+            None => Fate::Emitted,
+        };
+        if let Some(state) = self.state_of(&retry.at) {
+            state.count_retry(retry.name(), &fate).await?;
+        }
+        Ok(Tried::Stored(refusal))
+    }
+}
+
+/// The basic group and the supergroup it went on as, if the message tells of that. Two service messages do, one on each side.
+fn migration(message: &Message) -> Option<(ChatId, ChatId)> {
+    let here = message.chat.id;
+    let (from, to) = match (message.migrated_to, message.migrated_from) {
+        (Some(to), _) => (here, to),
+        (None, from) => (from?, here),
+    };
+    let is_group = from.0 < 0 && from.channel_id().is_none();
+    (is_group && to.channel_id().is_some()).then_some((from, to))
 }
 
 /// A message to be indexed, and the record it stands in.
@@ -253,12 +282,4 @@ struct Refused<'a> {
     at: &'a TopicPartition,
     record: &'a StoredRecord,
     refusal: Refusal,
-}
-
-fn refusal(code: DeadLetterCode, message: String) -> Refusal {
-    Refusal {
-        code,
-        message,
-        attempts: 1,
-    }
 }

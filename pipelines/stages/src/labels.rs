@@ -12,18 +12,17 @@ use serde::Deserialize;
 use telesift_ports::{
     Catalog, Clock, MessageStore, RecordLog,
     catalog::{LABELS_STAGE, LabelRow, in_force},
-    ledger::{StageKey, StageState},
+    ledger::{Fate, StageState},
     message_store::VersionLabel,
     record_log::{StoredRecord, Transaction},
 };
-use telesift_schemas::{
-    DeadLetterCode, Decision, DecisionKind, MessageKey, Offset, TopicPartition,
-};
+use telesift_schemas::{Decision, DecisionKind, MessageKey, Offset, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},
-    dead_letter::{self, Refusal},
+    dead_letter::{self, Refusal, Retry, Tried},
     screen::gap_counters,
+    state::CatalogState,
 };
 
 /// The stage's name in ledger, logs and metrics.
@@ -41,8 +40,7 @@ pub struct LabelProjection {
     catalog: Arc<dyn Catalog>,
     store: Arc<dyn MessageStore>,
     clock: Arc<dyn Clock>,
-    input: TopicPartition,
-    state: Option<StageState>,
+    state: CatalogState,
 }
 
 impl LabelProjection {
@@ -55,19 +53,11 @@ impl LabelProjection {
         input: TopicPartition,
     ) -> Self {
         LabelProjection {
+            state: CatalogState::new(catalog.clone(), STAGE, input),
             log,
             catalog,
             store,
             clock,
-            input,
-            state: None,
-        }
-    }
-
-    fn key(&self) -> StageKey {
-        StageKey {
-            stage: STAGE.into(),
-            input: self.input.clone(),
         }
     }
 
@@ -78,32 +68,23 @@ impl LabelProjection {
         messages.dedup();
         set_in_force(&*self.catalog, &*self.store, &messages).await
     }
-
-    async fn commit(&mut self, state: StageState) -> Result<(), StageError> {
-        let stored = self.state.as_ref().map(|s| s.next);
-        self.catalog
-            .put_stage_state(&self.key(), stored, &state)
-            .await?;
-        self.state = Some(state);
-        Ok(())
-    }
 }
 
 #[async_trait]
 impl Process for LabelProjection {
     async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
-        self.state = self.catalog.stage_state(&self.key()).await?;
-        let has_stored = self.state.as_ref().is_some_and(|s| s.counters.emitted > 0);
+        self.state.load().await?;
+        let has_stored = self.state.current().counters.emitted > 0;
         if has_stored && !self.catalog.has_labels().await? {
             tracing::warn!("no label is left in the catalog: they are read again from `decisions`");
-            self.commit(StageState::default()).await?;
+            self.state.commit(StageState::default()).await?;
         }
-        Ok(vec![self.state.as_ref().map_or(Offset::ZERO, |s| s.next)])
+        Ok(vec![self.state.next()])
     }
 
     async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
         for input in inputs {
-            let mut state = self.state.clone().unwrap_or_default();
+            let mut state = self.state.fresh().await?;
             if state.next >= input.batch.next {
                 continue; // committed by an earlier try
             }
@@ -129,9 +110,25 @@ impl Process for LabelProjection {
                 self.log.commit(Transaction::appends(letters)).await?;
             }
             state.next = input.batch.next;
-            self.commit(state).await?;
+            self.state.commit(state).await?;
         }
         Ok(())
+    }
+
+    async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
+        if retry.record.offset >= self.state.fresh().await?.next {
+            return Ok(Tried::Later);
+        }
+        let (fate, refusal) = match read(&retry.record) {
+            Ok(Some(label)) => {
+                self.apply(vec![label]).await?;
+                (Fate::Emitted, None)
+            }
+            Ok(None) => (Fate::Skipped(OTHER_DECISION.to_owned()), None),
+            Err(refusal) => (Fate::Refused, Some(refusal)),
+        };
+        self.state.count_retry(retry.name(), &fate).await?;
+        Ok(Tried::Stored(refusal))
     }
 }
 
@@ -174,12 +171,7 @@ fn read(record: &StoredRecord) -> Result<Option<LabelRow>, Refusal> {
     struct Kind {
         decision: String,
     }
-    let unreadable = |e: serde_json::Error| Refusal {
-        code: DeadLetterCode::Unreadable,
-        // Not the parser's own words: they may quote the record.
-        message: format!("not a decision record, at {}:{}", e.line(), e.column()),
-        attempts: 1,
-    };
+    let unreadable = |e: serde_json::Error| Refusal::unreadable("decision record", &e);
     let kind: Kind = serde_json::from_slice(&record.value).map_err(unreadable)?;
     if kind.decision != "labelled" {
         return Ok(None);

@@ -1,8 +1,10 @@
-//! `telegram-raw` in, `messages` out: every raw record goes through the SmartModule chain and becomes one screened
-//! message, one counted skip or one dead letter, exactly once.
+//! `telegram-raw` in, `messages` and `reactions` out: every raw record goes through the SmartModule chain and becomes one
+//! screened message, one record of reactions, one counted skip or one dead letter, exactly once.
 
+mod again;
 mod chains;
 pub(crate) mod output;
+mod plan;
 mod suspects;
 
 use std::{sync::Arc, time::Duration};
@@ -14,19 +16,19 @@ use telesift_ports::{
     chain::{ChainError, ChainInput, ChainOutcome},
     generations::{Stretch, messages_of},
     ledger::{Counters, StageKey, StageState},
-    record_log::{Gap, GapReason, NewRecord, Outcome, StateWrite, StoredRecord, Transaction},
+    record_log::{self, Gap, GapReason, StateWrite, StoredRecord, Transaction},
     rules::{RuleSet, RulesInfo},
 };
-use telesift_schemas::{DeadLetterCode, Generation, Offset, Topic, TopicPartition};
+use telesift_schemas::{Generation, Offset, Topic, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},
-    dead_letter::{self, Refusal},
+    dead_letter::{self, Refusal, Retry, Tried},
     decisions::rules::RulesBook,
     generations::stage_name,
 };
 use chains::Chains;
-use output::Screened;
+use plan::{Judged, Plan};
 use suspects::Suspects;
 
 /// The stage's name in ledger, logs and metrics.
@@ -49,7 +51,6 @@ pub struct Screen {
     clock: Arc<dyn Clock>,
     chains: Chains,
     rules: Arc<RulesBook>,
-    generation: Generation,
     stage: &'static str,
     /// What was, or is to be, screened by other rules than the book says.
     stretches: Vec<Stretch>,
@@ -58,6 +59,8 @@ pub struct Screen {
     watchdog: Duration,
     stored: Option<Bytes>,
     state: StageState,
+    /// Whether the last commit may or may not have taken effect.
+    is_stale: bool,
     suspects: Suspects,
 }
 
@@ -74,7 +77,6 @@ impl Screen {
         let output = TopicPartition::new(Topic::MESSAGES, input.partition);
         let suspects = Suspects::new(STAGE, &input);
         Screen {
-            generation: Generation::FIRST,
             stage: STAGE,
             stretches: Vec::new(),
             log,
@@ -86,6 +88,7 @@ impl Screen {
             watchdog,
             stored: None,
             state: StageState::default(),
+            is_stale: true,
             suspects,
         }
     }
@@ -93,7 +96,6 @@ impl Screen {
     /// The same for the messages of `generation`, whose `stretches` go by rules of their own. Position, ledger and identities
     /// are that generation's.
     pub fn of(mut self, generation: Generation, stretches: Vec<Stretch>) -> Self {
-        self.generation = generation;
         self.stage = stage_name(STAGE, generation);
         self.output = messages_of(generation, self.input.partition);
         self.suspects = Suspects::new(self.stage, &self.input);
@@ -140,7 +142,7 @@ impl Screen {
         &mut self,
         rules: &RulesInfo,
         records: &[StoredRecord],
-    ) -> Result<Vec<ChainOutcome>, StageError> {
+    ) -> Result<Ran, StageError> {
         let from = records.first().map_or(Offset::ZERO, |r| r.offset);
         let mut chain = self.chain(rules, from).await?;
         let inputs: Vec<ChainInput> = records
@@ -158,87 +160,103 @@ impl Screen {
         match tokio::time::timeout(self.watchdog, work).await {
             Ok(Ok((chain, outcome))) => {
                 self.chains.put(rules.version.clone(), chain);
-                Ok(outcome?)
+                Ok(Ran::Through(outcome?))
             }
-            Ok(Err(panic)) => Err(ChainError(format!("the engine panicked: {panic}")).into()),
-            Err(_) => {
-                self.suspects.note(&*self.log, records).await?;
-                Err(StageError::Hung {
-                    at: self.input.clone(),
-                    from,
-                    timeout_s: self.watchdog.as_secs(),
-                })
-            }
+            // Not the panic's own words: they may quote the record.
+            Ok(Err(_)) => Ok(Ran::Panicked),
+            Err(_) => Ok(Ran::Hung),
         }
     }
 
-    /// Screens `records` by `rules` and commits them, with what is `missing` between them, up to `next`.
+    fn hung(&self, from: Offset) -> StageError {
+        StageError::Hung {
+            at: self.input.clone(),
+            from,
+            timeout_s: self.watchdog.as_secs(),
+        }
+    }
+
+    /// Screens `records` by `rules` and commits them, with what is missing between them, up to `next`. Should they not go
+    /// through together (the engine panics, the log finds them too large), each goes alone.
     async fn screen(
         &mut self,
         rules: &RulesInfo,
         records: &[StoredRecord],
         next: Offset,
-        missing: Counters,
+        input: &Input,
     ) -> Result<(), StageError> {
-        let outcomes = self.run_chain(rules, records).await?;
-        let mut plan = Plan {
-            counters: missing,
-            ..Plan::default()
-        };
-        for (record, outcome) in records.iter().zip(outcomes) {
-            self.plan(&mut plan, record, outcome);
+        if self.screen_together(rules, records, next, input).await? {
+            return Ok(());
         }
-        self.commit(plan, next).await
+        for (i, record) in records.iter().enumerate() {
+            let to = records.get(i + 1).map_or(next, |later| later.offset);
+            let alone = std::slice::from_ref(record);
+            if !self.screen_together(rules, alone, to, input).await? {
+                return Err(
+                    ChainError(format!("no end of the record at {}", record.offset)).into(),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// `false` if the records must go alone: nothing was committed. A record that is alone always gets through.
+    async fn screen_together(
+        &mut self,
+        rules: &RulesInfo,
+        records: &[StoredRecord],
+        next: Offset,
+        input: &Input,
+    ) -> Result<bool, StageError> {
+        let alone = (records.len() == 1).then(|| &records[0]);
+        let mut plan = Plan::new(gaps_between(input, self.state.next, next));
+        match (self.run_chain(rules, records).await?, alone) {
+            (Ran::Through(outcomes), _) => {
+                for (record, outcome) in records.iter().zip(outcomes) {
+                    self.plan(&mut plan, record, outcome);
+                }
+            }
+            (Ran::Panicked, Some(record)) => self.refuse(&mut plan, record, plan::panicked()),
+            (Ran::Panicked, None) => return Ok(false),
+            (Ran::Hung, _) => {
+                self.suspects.note(&*self.log, records).await?;
+                return Err(self.hung(records.first().map_or(next, |r| r.offset)));
+            }
+        }
+        match (self.commit(plan, next).await, alone) {
+            (Ok(()), _) => Ok(true),
+            (
+                Err(StageError::Log(record_log::Error::TooLarge { n_bytes, limit })),
+                Some(record),
+            ) => {
+                let mut plan = Plan::new(gaps_between(input, self.state.next, next));
+                self.refuse(&mut plan, record, plan::too_large(n_bytes, limit));
+                self.commit(plan, next).await.map(|()| true)
+            }
+            (Err(StageError::Log(record_log::Error::TooLarge { .. })), None) => Ok(false),
+            (Err(e), _) => Err(e),
+        }
     }
 
     /// Decides what becomes of one record.
     fn plan(&self, plan: &mut Plan, record: &StoredRecord, outcome: ChainOutcome) {
-        plan.counters.received += 1;
-        let refusal = match outcome {
-            ChainOutcome::Filtered => return plan.counters.skip("filtered"),
-            ChainOutcome::Failed {
-                module,
-                code,
-                message,
-            } => Refusal {
-                code,
-                message: format!("{module}: {message}"),
-                attempts: 1,
-            },
-            ChainOutcome::Value(value) => match output::read(self.generation, &value) {
-                Screened::Skip(reason) => return plan.counters.skip(&reason),
-                Screened::Fail { code, message } => Refusal {
-                    code,
-                    message,
-                    attempts: 1,
-                },
-                Screened::Message { identity } => {
-                    let origin = (&self.input, record.offset);
-                    plan.appends.push((
-                        self.output.clone(),
-                        NewRecord {
-                            key: record.key.clone(),
-                            value: output::with_origin(&value, origin),
-                            unique: vec![identity],
-                        },
-                    ));
-                    return plan.kinds.push(Kind::Message);
-                }
-            },
-        };
-        self.refuse(plan, record, refusal);
+        match Judged::of(outcome, (&self.input, record), &self.output, None) {
+            Judged::Skipped(reason) => plan.skip(&reason),
+            Judged::Message(append) => plan.message(append),
+            Judged::Reacted(append) => plan.reacted(append),
+            Judged::Refused(refusal) => self.refuse(plan, record, refusal),
+        }
     }
 
     fn refuse(&self, plan: &mut Plan, record: &StoredRecord, refusal: Refusal) {
-        plan.counters.dead_lettered += 1;
-        plan.appends.push(dead_letter::append(
+        let now = self.clock.now();
+        plan.refused(dead_letter::append(
             self.stage,
             &self.input,
             record,
             refusal,
-            self.clock.now(),
+            now,
         ));
-        plan.kinds.push(Kind::DeadLetter);
     }
 
     /// Output, position, counters and keys, in one transaction.
@@ -251,15 +269,20 @@ impl Screen {
         let write_key = key.clone();
         let transaction = Transaction {
             appends: plan.appends,
-            guards: vec![(key.clone(), self.stored.clone())],
+            guards: vec![(key, self.stored.clone())],
             finish: Box::new(move |outcomes| {
-                count(&mut state.counters, &kinds, outcomes);
-                let value = serde_json::to_vec(&state).expect("counters are numbers and strings");
-                let mut writes: Vec<StateWrite> = vec![(write_key, Some(value.into()))];
+                plan::count(&mut state.counters, &kinds, outcomes);
+                let mut writes = vec![written(write_key, &state)];
                 writes.extend(done_suspects);
                 writes
             }),
         };
+        self.commit_and_load(transaction).await
+    }
+
+    /// Whether it took effect is known only once the state is read back.
+    async fn commit_and_load(&mut self, transaction: Transaction) -> Result<(), StageError> {
+        self.is_stale = true;
         self.log.commit(transaction).await?;
         self.load().await
     }
@@ -274,8 +297,21 @@ impl Screen {
             })?,
             None => StageState::default(),
         };
+        self.is_stale = false;
         Ok(())
     }
+}
+
+/// How a run of the chain ended.
+enum Ran {
+    Through(Vec<ChainOutcome>),
+    Panicked,
+    Hung,
+}
+
+fn written(key: String, state: &StageState) -> StateWrite {
+    let value = serde_json::to_vec(state).expect("counters are numbers and strings");
+    (key, Some(value.into()))
 }
 
 #[async_trait]
@@ -288,6 +324,10 @@ impl Process for Screen {
 
     async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
         let [input] = inputs else { return Ok(()) };
+        if self.is_stale {
+            self.load().await?;
+            self.suspects.load(&*self.log).await?;
+        }
         if self.state.next >= input.batch.next {
             return Ok(()); // an ambiguous commit of the last try did take effect
         }
@@ -300,23 +340,29 @@ impl Process for Screen {
             let section = rules.section_in(&self.stretches, self.input.partition, first.offset);
             let (now, later) = rest.split_at(self.n_together(rest, section.until));
             let next = later.first().map_or(input.batch.next, |r| r.offset);
-            let missing = gaps_between(input, self.state.next, next);
             match now {
                 [alone] if self.suspects.is_convicted(alone.offset) => {
-                    self.condemn(alone, next, missing).await?;
+                    self.condemn(alone, next, input).await?;
                 }
-                now => self.screen(&section.rules, now, next, missing).await?,
+                now => self.screen(&section.rules, now, next, input).await?,
             }
             rest = later;
         }
         if self.state.next < input.batch.next {
-            let plan = Plan {
-                counters: gaps_between(input, self.state.next, input.batch.next),
-                ..Plan::default()
-            };
+            let plan = Plan::new(gaps_between(input, self.state.next, input.batch.next));
             self.commit(plan, input.batch.next).await?;
         }
         Ok(())
+    }
+
+    async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
+        if self.is_stale {
+            self.load().await?;
+        }
+        if retry.record.offset >= self.state.next {
+            return Ok(Tried::Later);
+        }
+        self.screen_again(retry).await
     }
 }
 
@@ -334,49 +380,15 @@ impl Screen {
         &mut self,
         record: &StoredRecord,
         next: Offset,
-        missing: Counters,
+        input: &Input,
     ) -> Result<(), StageError> {
-        let mut plan = Plan {
-            counters: missing,
-            ..Plan::default()
-        };
-        plan.counters.received += 1;
+        let mut plan = Plan::new(gaps_between(input, self.state.next, next));
         let refusal = Refusal {
-            code: DeadLetterCode::GuestTimeout,
-            message: format!(
-                "no module of the chain returned within {} s",
-                self.watchdog.as_secs()
-            ),
             attempts: suspects::MAX_ATTEMPTS,
+            ..plan::timed_out(self.watchdog)
         };
         self.refuse(&mut plan, record, refusal);
         self.commit(plan, next).await
-    }
-}
-
-/// What a batch comes to, before the log has said which appends are new.
-#[derive(Default)]
-struct Plan {
-    appends: Vec<(TopicPartition, NewRecord)>,
-    kinds: Vec<Kind>,
-    counters: Counters,
-}
-
-/// What an append is, in the order of [`Plan::appends`].
-#[derive(Clone, Copy)]
-enum Kind {
-    Message,
-    DeadLetter,
-}
-
-/// Adds what only the log knows: which messages were seen before. A dead letter counts as one either way.
-fn count(counters: &mut Counters, kinds: &[Kind], outcomes: &[Outcome]) {
-    for (kind, outcome) in kinds.iter().zip(outcomes) {
-        match (kind, outcome) {
-            (Kind::Message, Outcome::Appended { .. }) => counters.emitted += 1,
-            (Kind::Message, Outcome::Duplicate) => counters.skip("duplicate"),
-            (Kind::DeadLetter, _) => {}
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `messages` in, `stories` out: a message that tells again what an earlier one told joins its story, once and for good.
 
+mod again;
 mod arrival;
 mod order;
 mod rebuild;
@@ -12,16 +13,15 @@ use bytes::Bytes;
 use telesift_ports::{
     Clock, RecordLog,
     ledger::{Counters, StageKey, StageState},
-    record_log::{NewRecord, Outcome, StateWrite, StoredRecord, Transaction, UniqueKey},
+    record_log::{NewRecord, Outcome, StateWrite, Transaction, UniqueKey},
 };
 use telesift_schemas::{
-    DeadLetterCode, Generation, MessageKey, Offset, PartitionId, StoryAssigned, Topic,
-    TopicPartition,
+    Generation, MessageKey, Offset, PartitionId, StoryAssigned, Topic, TopicPartition,
 };
 
 use crate::{
     consumer::{Input, Process, StageError},
-    dead_letter::{self, Refusal},
+    dead_letter::{self, Refusal, Retry, Tried},
     generations::stage_name,
     screen::gap_counters,
 };
@@ -155,29 +155,16 @@ impl Stories {
                         }
                     }
                 },
-                Err(reason) => {
+                Err(error) => {
                     window.take_unreadable();
                     plan.counters[i].dead_lettered += 1;
-                    let letter = self.refuse(&input.at, record, reason);
+                    let (refusal, now) = (unreadable(&error), self.clock.now());
+                    let letter = dead_letter::append(self.stage, &input.at, record, refusal, now);
                     plan.append(letter, Kind::DeadLetter);
                 }
             }
         }
         plan
-    }
-
-    fn refuse(
-        &self,
-        at: &TopicPartition,
-        record: &StoredRecord,
-        reason: String,
-    ) -> (TopicPartition, NewRecord) {
-        let refusal = Refusal {
-            code: DeadLetterCode::Unreadable,
-            message: format!("not a message record: {reason}"),
-            attempts: 1,
-        };
-        dead_letter::append(self.stage, at, record, refusal, self.clock.now())
     }
 
     /// Assignments, positions and counters, in one transaction.
@@ -257,6 +244,14 @@ impl Process for Stories {
         self.index_of(&input.at)
             .map_or(input.batch.next, |i| self.taken[i])
     }
+
+    async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
+        self.decide_again(retry).await
+    }
+}
+
+fn unreadable(error: &serde_json::Error) -> Refusal {
+    Refusal::unreadable("message record", error)
 }
 
 /// What a batch comes to, before the log has said which appends are new.

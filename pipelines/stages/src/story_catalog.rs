@@ -5,16 +5,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use telesift_ports::{
     Catalog, Clock, RecordLog,
-    ledger::{Counters, StageKey, StageState},
+    ledger::{Counters, Fate},
     record_log::Transaction,
 };
-use telesift_schemas::{DeadLetterCode, Generation, Offset, StoryAssigned, TopicPartition};
+use telesift_schemas::{Generation, Offset, StoryAssigned, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},
-    dead_letter::{self, Refusal},
+    dead_letter::{self, Refusal, Retry, Tried},
     generations::stage_name,
     screen::gap_counters,
+    state::CatalogState,
 };
 
 /// The stage's name in ledger, logs and metrics.
@@ -28,8 +29,7 @@ pub struct StoryCatalog {
     clock: Arc<dyn Clock>,
     generation: Generation,
     stage: &'static str,
-    input: TopicPartition,
-    state: Option<StageState>,
+    state: CatalogState,
 }
 
 impl StoryCatalog {
@@ -41,13 +41,12 @@ impl StoryCatalog {
         input: TopicPartition,
     ) -> Self {
         StoryCatalog {
+            state: CatalogState::new(catalog.clone(), STAGE, input),
             log,
             catalog,
             clock,
             generation: Generation::FIRST,
             stage: STAGE,
-            input,
-            state: None,
         }
     }
 
@@ -55,14 +54,9 @@ impl StoryCatalog {
     pub fn of(mut self, generation: Generation) -> Self {
         self.generation = generation;
         self.stage = stage_name(STAGE, generation);
+        let input = self.state.input().clone();
+        self.state = CatalogState::new(self.catalog.clone(), self.stage, input);
         self
-    }
-
-    fn key(&self) -> StageKey {
-        StageKey {
-            stage: self.stage.into(),
-            input: self.input.clone(),
-        }
     }
 
     /// The assignments of a batch; what is none becomes a dead letter.
@@ -72,11 +66,7 @@ impl StoryCatalog {
             match serde_json::from_slice(&record.value) {
                 Ok(member) => members.push(member),
                 Err(e) => {
-                    let refusal = Refusal {
-                        code: DeadLetterCode::Unreadable,
-                        message: format!("not a story record: {e}"),
-                        attempts: 1,
-                    };
+                    let refusal = unreadable(&e);
                     let now = self.clock.now();
                     letters.push(dead_letter::append(
                         self.stage, &input.at, record, refusal, now,
@@ -94,14 +84,12 @@ impl StoryCatalog {
 #[async_trait]
 impl Process for StoryCatalog {
     async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
-        self.state = self.catalog.stage_state(&self.key()).await?;
-        let next = self.state.as_ref().map(|state| state.next);
-        Ok(vec![next.unwrap_or(Offset::ZERO)])
+        Ok(vec![self.state.load().await?])
     }
 
     async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
         let [input] = inputs else { return Ok(()) };
-        let mut state = self.state.clone().unwrap_or_default();
+        let mut state = self.state.fresh().await?;
         if state.next >= input.batch.next {
             return Ok(()); // committed by an earlier try of this batch
         }
@@ -119,11 +107,27 @@ impl Process for StoryCatalog {
             ..Counters::default()
         };
         state.next = input.batch.next;
-        let expected = self.state.as_ref().map(|state| state.next);
-        self.catalog
-            .put_stage_state(&self.key(), expected, &state)
-            .await?;
-        self.state = Some(state);
-        Ok(())
+        self.state.commit(state).await
     }
+
+    async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
+        if retry.record.offset >= self.state.fresh().await?.next {
+            return Ok(Tried::Later);
+        }
+        let (fate, refusal) = match serde_json::from_slice::<StoryAssigned>(&retry.record.value) {
+            Ok(member) => {
+                self.catalog
+                    .add_story_members(self.generation, &[member])
+                    .await?;
+                (Fate::Emitted, None)
+            }
+            Err(e) => (Fate::Refused, Some(unreadable(&e))),
+        };
+        self.state.count_retry(retry.name(), &fate).await?;
+        Ok(Tried::Stored(refusal))
+    }
+}
+
+fn unreadable(error: &serde_json::Error) -> Refusal {
+    Refusal::unreadable("story record", error)
 }

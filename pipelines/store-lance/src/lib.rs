@@ -18,6 +18,7 @@ mod schema;
 mod search;
 mod sets;
 mod store;
+mod telemetry;
 mod write;
 
 pub use config::LanceStoreConfig;

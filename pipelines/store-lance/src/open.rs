@@ -28,6 +28,7 @@ impl LanceStore {
     /// configuration names one; [`Error::Damaged`] if another version of telesift laid them out; [`Error::Unavailable`] if
     /// the storage cannot be reached.
     pub async fn open(config: LanceStoreConfig) -> Result<Self> {
+        telemetry::describe();
         let connection = connect(&config).await?;
         let schema = schema::messages(config.model.as_ref());
         let messages = open_table(&connection, &config.generation.name(MESSAGES), schema).await?;

@@ -177,7 +177,8 @@ fn locate(file: &Path, error: &stream::Error) -> ImportError {
         stream::Error::Io(e) => Err(io::Error::new(e.kind(), e.to_string())),
         stream::Error::Syntax { line, column, .. } => offset_of(file, *line, *column),
         stream::Error::CutShort { .. } => file.metadata().map(|m| m.len()),
-        stream::Error::NotAnObject { byte_offset, .. } => Ok(*byte_offset),
+        stream::Error::NotAnObject { byte_offset, .. }
+        | stream::Error::EntryTooLong { byte_offset } => Ok(*byte_offset),
         stream::Error::NoChats => Ok(0),
     };
     let misencoded = byte_offset.and_then(|offset| Ok((offset, first_not_utf8(file, offset)?)));

@@ -1,5 +1,8 @@
 //! The command line: what can be asked of telesift, and how.
 
+mod bots;
+mod dead_letters;
+mod models;
 mod replays;
 mod rules;
 
@@ -7,6 +10,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use bots::{BotsAction, BotsArgs, GapsArgs, NewBot};
+pub(crate) use dead_letters::{
+    DeadLettersAction, DeadLettersArgs, ListLetters, OfLetters, RetryLetters,
+};
+pub(crate) use models::{ModelsAction, ModelsArgs, PullArgs};
 pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs, StartArgs};
 pub(crate) use rules::{LearnArgs, RulesAction, RulesArgs};
 
@@ -51,6 +59,10 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Import Telegram Desktop exports (JSON) through the running server.
     Import(ImportArgs),
+    /// Add, list, check and remove bots whose messages are sifted.
+    Bots(BotsArgs),
+    /// Show the holes in the message ids of chats.
+    Gaps(GapsArgs),
     /// Search messages.
     Search(SearchArgs),
     /// Show the messages that tell one story, oldest first.
@@ -61,7 +73,7 @@ pub(crate) enum Command {
     Topics(TopicsArgs),
     /// Run a stretch of history again beside the live flow.
     Replay(ReplayArgs),
-    /// Look at what could not be processed.
+    /// List what could not be processed, look at it, try it again.
     DeadLetters(DeadLettersArgs),
     /// Check, compare, learn, add and activate rule sets, and roll back.
     Rules(RulesArgs),
@@ -69,6 +81,10 @@ pub(crate) enum Command {
     Feedback(FeedbackArgs),
     /// Make, list and revoke API keys.
     Keys(KeysArgs),
+    /// Show who administered what: keys, rules, imports, replays, labels taken back.
+    Audit(AuditArgs),
+    /// Bring and list embedding models, without a server.
+    Models(ModelsArgs),
     /// Measure on labelled messages, without a server.
     Eval(EvalArgs),
     /// Check the installation and the running server, and say what to do.
@@ -218,19 +234,6 @@ pub(crate) struct TopicsArgs {
 }
 
 #[derive(Clone, Debug, Args)]
-pub(crate) struct DeadLettersArgs {
-    /// Show this one in full.
-    #[arg(value_name = "ID")]
-    pub(crate) id: Option<String>,
-    /// Only of this stage.
-    #[arg(long, value_name = "STAGE")]
-    pub(crate) stage: Option<String>,
-    /// How many.
-    #[arg(long, default_value_t = 50, value_name = "N")]
-    pub(crate) limit: usize,
-}
-
-#[derive(Clone, Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct FeedbackArgs {
     #[command(subcommand)]
@@ -320,6 +323,28 @@ pub(crate) enum KeysAction {
 }
 
 #[derive(Clone, Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Only this action, such as keys.create.
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) action: Option<String>,
+    /// Only of the key with this id.
+    #[arg(long, value_name = "KEY-ID")]
+    pub(crate) by: Option<String>,
+    /// Only on this: the id or version of what was administered.
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub(crate) target: Option<String>,
+    /// At or after this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Before this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// How many.
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub(crate) limit: usize,
+}
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct EvalArgs {
     #[command(subcommand)]
     pub(crate) what: EvalWhat,
@@ -397,6 +422,38 @@ mod tests {
             if filters.messages == [id] && filters.chats == [-7])
         );
         assert!(Cli::try_parse_from(["telesift", "feedback"]).is_err());
+    }
+
+    #[test]
+    fn dead_letters_are_retried_by_id_or_all_of_a_kind() {
+        let parse = |args: &[&str]| {
+            Cli::try_parse_from([&["telesift", "dead-letters"], args].concat()).map(|c| c.command)
+        };
+        let retried = parse(&["retry", "a", "b"]).unwrap();
+        assert!(
+            matches!(retried, Command::DeadLetters(DeadLettersArgs { action: Some(DeadLettersAction::Retry(r)), .. })
+            if r.ids == ["a", "b"] && !r.all)
+        );
+        assert!(
+            parse(&[
+                "retry",
+                "--all",
+                "--stage",
+                "screen",
+                "--code",
+                "guest_trap"
+            ])
+            .is_ok()
+        );
+        assert!(parse(&["--stage", "screen", "--limit", "5"]).is_ok());
+        for wrong in [
+            &["retry"][..],
+            &["retry", "a", "--all"],
+            &["retry", "a", "--stage", "screen"],
+            &["show"],
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -1,24 +1,27 @@
 //! The whole flow, wired from top to bottom: sources, log, screen, messages, index, store.
 
+mod bots;
+pub(crate) mod embed;
 mod generations;
+mod reactions;
 mod replays;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use telesift_catalog::{CatalogConfig, Location, SqlCatalog};
+use telesift_catalog::{CatalogConfig, KeySource, Location, SecretKey, SqlCatalog};
 use telesift_engine::{ChainSpec, EngineChain, ModuleSpec, NativeExplainer, NativeRules};
 use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
-use telesift_models::HashEmbedder;
 use telesift_ports::{
-    Catalog, Clock, Embedder, Explainer, Generations, Imports, MessageStore, RecordLog, Replays,
-    RuleReader, RuleSets, SmartModuleChain, SystemClock,
+    Bots, Catalog, Clock, Embedder, Explainer, Generations, Imports, MessageStore, RecordLog,
+    Replays, RuleReader, RuleSets, SmartModuleChain, SystemClock,
     generations::{Part, Register},
     record_log::ReadLimits,
 };
 use telesift_schemas::{Generation, Topic, TopicPartition};
 use telesift_stages::{
     Consumer,
+    dead_letter::{self, LetterProjection},
     decisions::rules::{self, RulesBook, RulesKeeper, RulesProjection},
     generations::{Line, LineParts, LiveStore},
     index,
@@ -31,7 +34,7 @@ use telesift_stages::{
 use telesift_telegram::DesktopExport;
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, server::Tasks};
+use crate::{config::Config, exit, server::Tasks};
 
 /// The parts of a running flow that the API stands on.
 pub(crate) struct Flow {
@@ -39,6 +42,7 @@ pub(crate) struct Flow {
     pub(crate) store: Arc<dyn MessageStore>,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) imports: Arc<dyn Imports>,
+    pub(crate) bots: Arc<dyn Bots>,
     pub(crate) replays: Arc<dyn Replays>,
     pub(crate) generations: Arc<Generations>,
     pub(crate) embedder: Arc<dyn Embedder>,
@@ -52,9 +56,11 @@ impl Flow {
     /// Opens every part on `data_dir` and starts every stage as a task of `tasks`.
     ///
     /// ```text
-    /// imports ─► telegram-raw ─► screen (SmartModules) ─► messages ─┬─► index ─► message store ◄── labels ◄── decisions
-    ///                              ▲                                └─► stories ─► stories ─► story-catalog ─► catalog
-    ///           rules ─► decisions (from which offset on)
+    /// imports ─┬─► telegram-raw ─► screen (SmartModules) ─► messages ─┬─► index ─► message store ◄── labels ◄── decisions
+    /// bots    ─┘                     ▲            │                   │              ▲ embed
+    ///                                │            │                   └─► stories ─► stories ─► story-catalog ─► catalog
+    ///           rules ─► decisions ──┘            └─► reactions ─► catalog
+    ///           (from which offset on)
     /// ```
     ///
     /// From `screen` on, each generation has stages of its own; readers see the live one.
@@ -66,11 +72,18 @@ impl Flow {
         let log: Arc<dyn RecordLog> = embedded.clone();
         let generations = generations::load(log.clone()).await?;
         generations::create_topics(config, &*log, &generations.now()).await?;
+        let watched = embedded.clone();
+        tasks.spawn("log", move |stop| async move {
+            match stop.run_until_cancelled(watched.failed()).await {
+                Some(failure) => Err(failure.into()),
+                None => Ok(()),
+            }
+        });
 
         // The stores.
         let database = Arc::new(open_catalog(config, data_dir).await?);
         let catalog: Arc<dyn Catalog> = database.clone();
-        let embedder: Arc<dyn Embedder> = Arc::new(HashEmbedder::default());
+        let embedder = embed::open(config, data_dir).await?;
         let stores = generations::open_stores(config, data_dir, &*embedder, &generations).await?;
         let store: Arc<dyn MessageStore> = Arc::new(LiveStore::new(stores.clone()));
 
@@ -95,6 +108,8 @@ impl Flow {
             move |stop| async move { Ok(runner.run(stop).await?) },
         );
 
+        let bots = bots::start(config, log.clone(), database.clone(), clock.clone(), tasks).await?;
+
         // Rules ─► decisions ─► the book that the screens go by; and the catalog's lists of them.
         let chains = chain_factory(config);
         let reader: Arc<dyn RuleReader> = Arc::new(NativeRules);
@@ -108,7 +123,12 @@ impl Flow {
             chains.clone(),
             clock.clone(),
         ));
-        let projection = RulesProjection::new(catalog.clone(), database.clone());
+        let projection = RulesProjection::new(
+            log.clone(),
+            catalog.clone(),
+            database.clone(),
+            clock.clone(),
+        );
         let consumer = Consumer {
             log: log.clone(),
             stage: rules::STAGE,
@@ -143,6 +163,10 @@ impl Flow {
         let kept = KeptRules::new(keeper.clone(), book, reader, generations.clone());
         let replays = replays::start(config, line, database, Arc::new(kept), tasks);
 
+        // store ─► embed ─► store, of the live generation: woken by what comes in.
+        let raw = partitions(&*log, Topic::TELEGRAM_RAW).await?;
+        embed::start(config, &log, &store, &embedder, &clock, raw, tasks);
+
         // decisions ─► labels ─► catalog, store.
         for input in partitions(&*log, Topic::DECISIONS).await? {
             let projection = LabelProjection::new(
@@ -164,6 +188,22 @@ impl Flow {
             });
         }
 
+        // Every stage ─► dead-letters ─► the catalog's list of them.
+        for input in partitions(&*log, Topic::DEAD_LETTERS).await? {
+            let projection = LetterProjection::new(catalog.clone(), input.clone());
+            let consumer = Consumer {
+                log: log.clone(),
+                stage: dead_letter::STAGE,
+                inputs: vec![input],
+                limits: ReadLimits::default(),
+                min_interval: Duration::ZERO,
+            };
+            tasks.spawn(dead_letter::STAGE, move |stop| async move {
+                Ok(consumer.run(projection, stop).await?)
+            });
+        }
+
+        reactions::start(&log, &catalog, &clock, tasks).await?;
         let (maintained, every) = (
             store.clone(),
             Duration::from_secs(config.index.maintain_every_s.max(1)),
@@ -175,6 +215,7 @@ impl Flow {
             store,
             catalog,
             imports,
+            bots,
             replays,
             generations,
             embedder,
@@ -216,6 +257,8 @@ fn first_generation(line: &Arc<Line>, tasks: &mut Tasks) {
 async fn open_log(config: &Config, data_dir: &Path) -> Result<EmbeddedLog> {
     let mut log = EmbeddedLogConfig::new(data_dir.join("log"));
     log.block_cache_bytes = config.log.cache_mib << 20;
+    log.write_buffer_bytes = config.log.write_buffer_mib << 20;
+    log.min_free_bytes = config.log.min_free_mib.saturating_mul(1 << 20);
     let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(log)).await?;
     opened.context("cannot open the log")
 }
@@ -225,9 +268,22 @@ async fn open_catalog(config: &Config, data_dir: &Path) -> Result<SqlCatalog> {
         "" => Location::File(data_dir.join("catalog.db")),
         url => url.parse()?,
     };
-    SqlCatalog::open(CatalogConfig::new(location))
+    let mut catalog = CatalogConfig::new(location);
+    catalog.secret_key = secret_key(data_dir)?;
+    SqlCatalog::open(catalog)
         .await
         .context("cannot open the catalog")
+}
+
+/// The key that seals secrets: of the environment, else of the data directory.
+fn secret_key(data_dir: &Path) -> Result<KeySource> {
+    match std::env::var("TELESIFT_SECRET_KEY") {
+        Ok(text) => {
+            let key = SecretKey::from_hex(&text).context("TELESIFT_SECRET_KEY cannot be used");
+            Ok(KeySource::Given(key.map_err(exit::usage)?))
+        }
+        Err(_) => Ok(KeySource::File(data_dir.join("secret.key"))),
+    }
 }
 
 async fn partitions(log: &dyn RecordLog, topic: Topic) -> Result<Vec<TopicPartition>> {
@@ -248,15 +304,26 @@ fn chain_factory(config: &Config) -> ChainFactory {
             true => scorer,
             false => scorer.with_param("rules", rules.data.to_string()),
         };
+        let normalizer = ModuleSpec::new("normalize", telesift_bundle::NORMALIZE);
         let chain = EngineChain::new(ChainSpec {
-            modules: vec![
-                ModuleSpec::new("normalize", telesift_bundle::NORMALIZE),
-                scorer,
-            ],
+            modules: test_guest()
+                .into_iter()
+                .chain([normalizer, scorer])
+                .collect(),
             memory_limit_bytes,
         })?;
         Ok(Box::new(chain) as Box<dyn SmartModuleChain>)
     })
+}
+
+/// The guest that misbehaves, in front of the chain of a binary built to be tested with it.
+fn test_guest() -> Option<ModuleSpec> {
+    #[cfg(feature = "test-guests")]
+    if let Ok(mode) = std::env::var("TELESIFT_TEST_GUEST") {
+        let guest = ModuleSpec::new("misbehave", telesift_bundle::MISBEHAVE);
+        return Some(guest.with_param("mode", mode));
+    }
+    None
 }
 
 /// Compacts and extends the indexes now and then; a failure is logged and tried again next time.

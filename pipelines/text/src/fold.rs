@@ -12,42 +12,57 @@ use crate::script::{Script, script_of};
 /// yeh, kaf and teh marbuta become one each; *Hebrew* loses its points. Digits of any script become ASCII. Invisible
 /// characters vanish.
 pub fn fold(word: &str) -> String {
-    if word.is_ascii() {
-        let mut folded = word.to_ascii_lowercase();
-        if folded.contains(['\'', '`']) {
-            folded = without_clitics(&folded.replace('`', "'"));
-        }
-        return folded;
-    }
-    if let Some(folded) = fold_cyrillic(word) {
-        return folded;
-    }
-    fold_any(word)
+    let mut folded = String::with_capacity(word.len());
+    fold_into(word, &mut folded);
+    folded
 }
 
-/// The common case: Cyrillic, ASCII letters, digits and apostrophes only. `None` for everything else.
-fn fold_cyrillic(word: &str) -> Option<String> {
-    let mut folded = String::with_capacity(word.len());
-    for c in word.chars() {
-        match c {
-            'а'..='я' | 'і' | 'ї' | 'є' | 'a'..='z' | '0'..='9' => folded.push(c),
-            'ё' | 'Ё' => folded.push('е'),
-            'ґ' | 'Ґ' => folded.push('г'),
-            'А'..='Я' => folded.push(char::from_u32(c as u32 + 0x20).unwrap_or(c)),
-            'І' => folded.push('і'),
-            'Ї' => folded.push('ї'),
-            'Є' => folded.push('є'),
-            'A'..='Z' => folded.push(c.to_ascii_lowercase()),
-            '\'' | '’' | 'ʼ' | '‘' | '`' => {}
-            '.' | ',' | '_' | '-' | '#' | '@' | '+' => folded.push(c),
-            _ => return None,
+/// [`fold`], appended to `out`: whoever folds word after word needs no text of its own for each.
+pub fn fold_into(word: &str, out: &mut String) {
+    let start = out.len();
+    if word.is_ascii() {
+        out.push_str(word);
+        out[start..].make_ascii_lowercase();
+        if word.contains(['\'', '`']) {
+            let folded = without_clitics(&out[start..].replace('`', "'"));
+            out.truncate(start);
+            out.push_str(&folded);
         }
+    } else if !fold_cyrillic(word, out) {
+        out.truncate(start);
+        out.push_str(&fold_any(word));
+    }
+}
+
+/// The common case, appended: Cyrillic, ASCII letters, digits and apostrophes only. False for everything else.
+fn fold_cyrillic(word: &str, out: &mut String) -> bool {
+    out.reserve(word.len());
+    let mut is_cyrillic = false;
+    for c in word.chars() {
+        let folded = match c {
+            'а'..='я' | 'і' | 'ї' | 'є' => c,
+            'a'..='z' | '0'..='9' | '.' | ',' | '_' | '-' | '#' | '@' | '+' => {
+                out.push(c);
+                continue;
+            }
+            'А'..='Я' => char::from_u32(c as u32 + 0x20).unwrap_or(c),
+            'A'..='Z' => {
+                out.push(c.to_ascii_lowercase());
+                continue;
+            }
+            'ё' | 'Ё' => 'е',
+            'ґ' | 'Ґ' => 'г',
+            'І' => 'і',
+            'Ї' => 'ї',
+            'Є' => 'є',
+            '\'' | '’' | 'ʼ' | '‘' | '`' => continue,
+            _ => return false,
+        };
+        is_cyrillic = true;
+        out.push(folded);
     }
     // Latin words with curly apostrophes come here too; theirs are clitics.
-    folded
-        .chars()
-        .any(|c| script_of(c) == Script::Cyrillic)
-        .then_some(folded)
+    is_cyrillic
 }
 
 fn fold_any(word: &str) -> String {

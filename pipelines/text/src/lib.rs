@@ -11,7 +11,7 @@ mod stem;
 mod terms;
 mod tokens;
 
-pub use fold::fold;
+pub use fold::{fold, fold_into};
 pub use homoglyph::fold_homoglyphs;
 pub use query::{Query, Unit};
 pub use script::{Script, script_of};

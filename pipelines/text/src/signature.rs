@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    fold::fold,
+    fold::{fold, fold_into},
     homoglyph::fold_homoglyphs,
     query::function_words::is_function_word,
     tokens::{Token, TokenKind, tokens},
@@ -100,7 +100,7 @@ impl<'t> Words<'t> {
             TokenKind::Character => {
                 let folded = fold(token.text);
                 if let Some(before) = before.filter(|_| follows) {
-                    self.feature(&format!("{before}{folded}"), false, false);
+                    self.feature(&format!("{before}{folded}"), false);
                 }
                 self.push(&folded);
                 self.character = Some(folded);
@@ -109,8 +109,8 @@ impl<'t> Words<'t> {
                 let folded = fold(token.text).replace(',', ".");
                 self.push(&folded);
                 // Counted twice: what a text is about is told by its numbers sooner than by any other word.
-                self.feature(&folded, true, false);
-                self.feature(&format!("{folded}#"), false, false);
+                self.feature(&folded, true);
+                self.feature(&format!("{folded}#"), false);
             }
             TokenKind::Word | TokenKind::Symbolic | TokenKind::Email | TokenKind::Hashtag => {
                 self.word(token, opens);
@@ -119,31 +119,36 @@ impl<'t> Words<'t> {
     }
 
     fn word(&mut self, token: &Token<'_>, opens: bool) {
+        let start = self.normal.len();
         // Only a mixture can hold letters of another script, and most words are none.
         let is_mixture =
             !token.text.is_ascii() && token.text.bytes().any(|b| b.is_ascii_alphanumeric());
-        let folded = if is_mixture {
-            fold(&fold_homoglyphs(token.text))
+        if is_mixture {
+            fold_into(&fold_homoglyphs(token.text), &mut self.normal);
         } else {
-            fold(token.text)
-        };
-        let folded = folded.trim_start_matches('#');
-        if folded.is_empty() {
+            fold_into(token.text, &mut self.normal);
+        }
+        let n_hashes = self.normal[start..].bytes().take_while(|b| *b == b'#');
+        let n_hashes = n_hashes.count();
+        if n_hashes > 0 {
+            self.normal.drain(start..start + n_hashes);
+        }
+        if self.normal.len() == start {
             return;
         }
-        self.push(folded);
-        let mut capitals = token.text.chars().map(char::is_uppercase);
+        let mut capitals = token.text.chars().map(is_uppercase);
         let is_capital = capitals.next() == Some(true);
         self.n_letters_words += 1;
         self.n_shouted += usize::from(is_capital && capitals.next() == Some(true));
-        if folded.chars().nth(MIN_CHARS - 1).is_none() || is_function_word(folded) {
-            return;
+        if let Some(hash) = content_word(&self.normal[start..]) {
+            self.features.push(Feature {
+                hash,
+                is_number: false,
+                is_name: is_capital && !opens,
+            });
         }
-        let stem = match folded.char_indices().nth(STEM_CHARS) {
-            Some((end, _)) => &folded[..end],
-            None => folded,
-        };
-        self.feature(stem, false, is_capital && !opens);
+        self.normal.push(' ');
+        self.n += 1;
     }
 
     fn push(&mut self, word: &str) {
@@ -154,11 +159,11 @@ impl<'t> Words<'t> {
         }
     }
 
-    fn feature(&mut self, text: &str, is_number: bool, is_name: bool) {
+    fn feature(&mut self, text: &str, is_number: bool) {
         self.features.push(Feature {
-            hash: (xxh3_64(text.as_bytes()) >> 40) as u32,
+            hash: hash(text),
             is_number,
-            is_name,
+            is_name: false,
         });
     }
 
@@ -171,9 +176,36 @@ impl<'t> Words<'t> {
     }
 }
 
+/// The hash of a folded word as a feature; `None` for short and for function words, which do not count.
+fn content_word(folded: &str) -> Option<u32> {
+    let mut n_chars = 0;
+    let mut stem = folded;
+    for (at, _) in folded.char_indices() {
+        if n_chars == STEM_CHARS {
+            stem = &folded[..at];
+            break;
+        }
+        n_chars += 1;
+    }
+    (n_chars >= MIN_CHARS && !is_function_word(folded)).then(|| hash(stem))
+}
+
+fn hash(feature: &str) -> u32 {
+    (xxh3_64(feature.as_bytes()) >> 40) as u32
+}
+
+/// `char::is_uppercase`, quick for the letters of most texts.
+fn is_uppercase(c: char) -> bool {
+    match c {
+        'a'..='z' | '\u{430}'..='\u{45f}' => false,
+        'A'..='Z' | '\u{400}'..='\u{42f}' => true,
+        _ => c.is_uppercase(),
+    }
+}
+
 /// Whether what stands between two words ends a sentence, or a line.
 fn opens_sentence(between: &str) -> bool {
-    between.contains(['.', '!', '?', '…', ':', '\n', '。', '！', '？'])
+    between != " " && between.contains(['.', '!', '?', '…', ':', '\n', '。', '！', '？'])
 }
 
 #[cfg(test)]

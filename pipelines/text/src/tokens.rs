@@ -120,20 +120,20 @@ impl<'a> Tokens<'a> {
         let mut end = 0;
         let mut n_letters = 0;
         let mut last = Class::Outside;
-        let mut chars = rest.char_indices().peekable();
-        while let Some((i, c)) = chars.next() {
+        let mut chars = rest.chars();
+        while let Some(c) = chars.next() {
             let this = class(c);
             let goes_on = match this {
                 Class::Letter | Class::Digit | Class::Underscore | Class::Extend => true,
-                Class::Apostrophe => last == Class::Letter && next_is(&mut chars, Class::Letter),
-                Class::NumberSign => last == Class::Digit && next_is(&mut chars, Class::Digit),
+                Class::Apostrophe => last == Class::Letter && next_is(&chars, Class::Letter),
+                Class::NumberSign => last == Class::Digit && next_is(&chars, Class::Digit),
                 Class::Character | Class::Complex | Class::Outside => false,
             };
             if !goes_on {
                 break;
             }
             n_letters += usize::from(this == Class::Letter);
-            end = i + c.len_utf8();
+            end += c.len_utf8();
             if this != Class::Extend {
                 last = this;
             }
@@ -169,8 +169,8 @@ impl<'a> Tokens<'a> {
     }
 }
 
-fn next_is(chars: &mut std::iter::Peekable<std::str::CharIndices<'_>>, wanted: Class) -> bool {
-    chars.peek().is_some_and(|&(_, c)| class(c) == wanted)
+fn next_is(chars: &std::str::Chars<'_>, wanted: Class) -> bool {
+    chars.clone().next().is_some_and(|c| class(c) == wanted)
 }
 
 /// What a character does to the word it stands in.
@@ -193,7 +193,38 @@ enum Class {
     Outside,
 }
 
+#[inline]
 fn class(c: char) -> Class {
+    match COMMON_CLASSES.get(c as usize) {
+        Some(Some(class)) => *class,
+        _ => any_class(c),
+    }
+}
+
+/// The classes of the first characters of Unicode, as in [`crate::script_of`]; `None` is left to [`any_class`].
+static COMMON_CLASSES: [Option<Class>; 0x530] = {
+    let mut classes = [None; 0x530];
+    let mut c = 0;
+    while c < classes.len() {
+        classes[c] = match c as u32 {
+            0x41..=0x5a | 0x61..=0x7a => Some(Class::Letter),
+            0x30..=0x39 => Some(Class::Digit),
+            0x5f => Some(Class::Underscore),
+            0x27 | 0x60 => Some(Class::Apostrophe),
+            0x2c | 0x2e => Some(Class::NumberSign),
+            0xb2 | 0xb3 | 0xb9 | 0xbc..=0xbe => Some(Class::Complex),
+            0xad => Some(Class::Extend),
+            0xaa | 0xba | 0xc0..=0xd6 | 0xd8..=0xf6 | 0xf8..=0x2b8 => Some(Class::Letter),
+            0..=0xff => Some(Class::Outside),
+            0x400..=0x481 | 0x48a..=0x52f => Some(Class::Letter),
+            _ => None,
+        };
+        c += 1;
+    }
+    classes
+};
+
+fn any_class(c: char) -> Class {
     match c {
         'a'..='z' | 'A'..='Z' => Class::Letter,
         '0'..='9' => Class::Digit,

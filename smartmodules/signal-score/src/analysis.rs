@@ -1,8 +1,6 @@
 //! A text, read once: its words by list, its form, its signs.
 
-use std::borrow::Cow;
-
-use telesift_text::{TokenKind, fold};
+use telesift_text::{TokenKind, fold_into};
 
 use crate::{
     Factor, Rules,
@@ -84,6 +82,8 @@ struct Reader<'r, W> {
     grams: Grams,
     /// Words of lists and terms seen, with their lists.
     seen: Vec<(u32, String)>,
+    /// The word that is read, folded; kept for its capacity.
+    folded: String,
 }
 
 impl Analysis {
@@ -96,6 +96,7 @@ impl Analysis {
             witness,
             grams: Grams::default(),
             seen: Vec::new(),
+            folded: String::new(),
         };
         for piece in pieces(text) {
             match piece.kind {
@@ -123,7 +124,11 @@ impl Analysis {
                 TokenKind::Hashtag => {
                     analysis.n_content += 1;
                     analysis.n_words += 1;
-                    analysis.add_grams(&fold(piece.source), &mut reader);
+                    let mut folded = std::mem::take(&mut reader.folded);
+                    folded.clear();
+                    fold_into(piece.source, &mut folded);
+                    analysis.add_grams(&folded, &mut reader);
+                    reader.folded = folded;
                 }
             }
         }
@@ -155,15 +160,22 @@ impl Analysis {
         if piece.kind == TokenKind::Word && is_snake_case(piece.source) {
             self.n_code += 1;
         }
-        let word = if is_folded(&piece.word) {
-            Cow::Borrowed(&*piece.word)
-        } else {
-            Cow::Owned(fold(&piece.word))
-        };
-        self.add_grams(&word, reader);
-        let term = reader.rules.term_weight(&word);
-        let mut lists = reader.rules.lexicon().lists_of(&word);
-        if lists == 0 && laughter::is_laughter(&word) {
+        if is_folded(&piece.word) {
+            self.add_folded(&piece.word, piece, reader);
+            return;
+        }
+        let mut folded = std::mem::take(&mut reader.folded);
+        folded.clear();
+        fold_into(&piece.word, &mut folded);
+        self.add_folded(&folded, piece, reader);
+        reader.folded = folded;
+    }
+
+    fn add_folded(&mut self, word: &str, piece: &Piece<'_>, reader: &mut Reader<'_, impl Witness>) {
+        self.add_grams(word, reader);
+        let term = reader.rules.term_weight(word);
+        let mut lists = reader.rules.lexicon().lists_of(word);
+        if lists == 0 && laughter::is_laughter(word) {
             lists = List::Laughter.bit();
         }
         if lists == 0 && term.is_none() {
@@ -195,7 +207,7 @@ impl Analysis {
             reader.witness.saw(Factor::Terms, piece.source);
         }
         if reader.seen.len() < MAX_DISTINCT {
-            reader.seen.push((lists, word.into_owned()));
+            reader.seen.push((lists, word.to_owned()));
         }
     }
 

@@ -35,7 +35,7 @@ impl Lexicon {
                 Some(word) => (word, true),
                 None => (entry, false),
             };
-            let hash = word.bytes().fold(FNV_START, fnv);
+            let hash = word.chars().fold(FNV_START, fnv);
             let (bit, at) = (lexicon.bit(hash), lexicon.slot(hash));
             lexicon.seen[bit / 64] |= 1 << (bit % 64);
             let slot = &mut lexicon.slots[at];
@@ -53,15 +53,14 @@ impl Lexicon {
     pub(crate) fn lists_of(&self, word: &str) -> Lists {
         let mut lists = 0;
         let mut hash = FNV_START;
-        let bytes = word.as_bytes();
-        for (i, &byte) in bytes.iter().enumerate() {
-            hash = fnv(hash, byte);
+        let mut chars = word.chars();
+        while let Some(c) = chars.next() {
+            hash = fnv(hash, c);
             let bit = self.bit(hash);
             if self.seen[bit / 64] & (1 << (bit % 64)) != 0 {
-                // A beginning that ends within a character matches nothing: entries are whole characters.
                 let slot = &self.slots[self.slot(hash)];
                 lists |= slot.beginning;
-                if i + 1 == bytes.len() {
+                if chars.as_str().is_empty() {
                     lists |= slot.whole;
                 }
             }
@@ -85,9 +84,9 @@ impl Lexicon {
 
 const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// FNV-1a, 64 bit.
-fn fnv(hash: u64, byte: u8) -> u64 {
-    (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+/// FNV-1a, 64 bit, over characters.
+fn fnv(hash: u64, c: char) -> u64 {
+    (hash ^ u64::from(u32::from(c))).wrapping_mul(0x0000_0100_0000_01b3)
 }
 
 #[cfg(test)]

@@ -34,7 +34,8 @@ pub const MAGIC: &[u8; 8] = b"tsgrams1";
 #[derive(Clone, Copy, Debug)]
 pub struct Model {
     scale: [f64; 2],
-    weights: &'static [u8],
+    /// Importance and spam, by bucket.
+    weights: &'static [[u8; 2]],
 }
 
 impl Model {
@@ -74,23 +75,22 @@ impl Model {
                 f32::from_le_bytes([a0, a1, a2, a3]) as f64,
                 f32::from_le_bytes([b0, b1, b2, b3]) as f64,
             ],
-            weights,
+            weights: weights.as_chunks().0,
         }
     }
 
     /// The weight of a bucket, in units of the scale.
     pub(crate) fn weight(&self, bucket: u32, column: usize) -> i32 {
-        let at = 2 * bucket as usize + column;
         self.weights
-            .get(at)
-            .map_or(0, |byte| i32::from(*byte as i8))
+            .get(bucket as usize)
+            .map_or(0, |weights| i32::from(weights[column] as i8))
     }
 
     /// Adds the weights of a bucket.
+    #[inline]
     pub(crate) fn add(&self, bucket: u32, sums: &mut Sums) {
         sums.n += 1;
-        let at = 2 * bucket as usize;
-        if let Some([importance, spam]) = self.weights.get(at..at + 2) {
+        if let Some([importance, spam]) = self.weights.get(bucket as usize) {
             sums.weights[IMPORTANCE] += i32::from(*importance as i8);
             sums.weights[SPAM] += i32::from(*spam as i8);
         }

@@ -32,6 +32,7 @@ pub(crate) fn state(next: u64) -> StageState {
     StageState {
         next: Offset(next),
         counters,
+        last_retry: None,
     }
 }
 

@@ -1,8 +1,13 @@
 //! The catalog in memory: stage states, imports, keys and labels in maps behind one lock.
 
+mod audit;
+mod bots;
 mod labels;
+mod letters;
+mod reactions;
 mod replays;
 mod rules;
+mod stream_tickets;
 
 use std::{
     collections::BTreeMap,
@@ -10,13 +15,17 @@ use std::{
 };
 
 use async_trait::async_trait;
-use telesift_schemas::{MessageKey, Offset, Timestamp};
+use telesift_schemas::{ChatId, MessageKey, Offset, ReactionsOf, Timestamp};
 
 use crate::{
-    catalog::{Catalog, Error, ImportRow, KeyRow, LabelRow, Result},
+    bots::BotRow,
+    catalog::{
+        AuditRecord, Catalog, Error, ImportRow, KeyRow, LabelRow, ReactionRow, Result, TicketRow,
+    },
+    dead_letters::LetterRow,
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
-    memory::story_catalog::StoryTable,
+    memory::{Script, story_catalog::StoryTable},
     replays::{ReplayStatus, RulePair},
 };
 
@@ -24,6 +33,8 @@ use crate::{
 #[derive(Default)]
 pub struct MemoryCatalog {
     tables: Mutex<Tables>,
+    /// Faults of coming commits of stages.
+    pub commits: Script<Error>,
     pub(super) stories: StoryTable,
 }
 
@@ -34,7 +45,13 @@ struct Tables {
     keys: BTreeMap<String, (KeyRow, [u8; 32])>,
     rules: rules::RulesTables,
     labels: BTreeMap<(MessageKey, i64, String), LabelRow>,
+    audit: BTreeMap<String, AuditRecord>,
+    tickets: BTreeMap<[u8; 32], TicketRow>,
+    letters: BTreeMap<String, LetterRow>,
     replays: BTreeMap<String, (ReplayStatus, RulePair)>,
+    bots: BTreeMap<String, BotRow>,
+    reactions: BTreeMap<(MessageKey, ReactionsOf), ReactionRow>,
+    chat_links: BTreeMap<ChatId, ChatId>,
 }
 
 impl MemoryCatalog {
@@ -61,14 +78,17 @@ impl Catalog for MemoryCatalog {
         expected: Option<Offset>,
         state: &StageState,
     ) -> Result<()> {
-        let mut tables = self.tables();
-        if tables.stages.get(key).map(|s| s.next) != expected {
-            return Err(Error::Conflict {
-                what: key.state_key(),
-            });
-        }
-        tables.stages.insert(key.clone(), state.clone());
-        Ok(())
+        let commit = || {
+            let mut tables = self.tables();
+            if tables.stages.get(key).map(|s| s.next) != expected {
+                return Err(Error::Conflict {
+                    what: key.state_key(),
+                });
+            }
+            tables.stages.insert(key.clone(), state.clone());
+            Ok(())
+        };
+        self.commits.play(commit).await
     }
 
     async fn remove_stage_states(&self, stage: &str) -> Result<()> {
@@ -211,5 +231,6 @@ mod tests {
     #[tokio::test]
     async fn keeps_the_contract_of_a_catalog() {
         crate::contract::catalog::run(|| async { MemoryCatalog::new() }).await;
+        crate::contract::bots::run(|| async { MemoryCatalog::new() }).await;
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::{
     Clock, RecordLog, SystemClock,
+    memory::Script,
     record_log::{
         Batch, Bounds, Durability, Error, NewRecord, Outcome, PartitionBounds, ReadLimits, Result,
         Retention, StateWrite, StoredRecord, TopicConfig, TopicInfo, Transaction, UniqueKey,
@@ -26,8 +27,10 @@ pub struct MemoryLog {
     epoch: Epoch,
     clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
+    /// Faults of coming commits.
+    pub commits: Script<Error>,
     /// Counts commits, so that followers wake.
-    commits: watch::Sender<u64>,
+    n_commits: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -65,7 +68,8 @@ impl MemoryLog {
             epoch: Epoch::new(format!("m{n}")).expect("digits and a lower-case letter"),
             clock,
             inner: Mutex::default(),
-            commits: watch::Sender::new(0),
+            commits: Script::default(),
+            n_commits: watch::Sender::new(0),
         }
     }
 
@@ -347,15 +351,18 @@ impl RecordLog for MemoryLog {
                 });
             }
         }
-        let mut inner = self.lock();
-        inner.check_guards(&guards)?;
-        let outcomes = inner.stage(&appends, self.clock.now())?;
-        let writes = finish(&outcomes);
-        inner.apply(appends, &outcomes);
-        inner.write_state(writes);
-        drop(inner);
-        self.commits.send_modify(|n| *n += 1);
-        Ok(outcomes)
+        let commit = || {
+            let mut inner = self.lock();
+            inner.check_guards(&guards)?;
+            let outcomes = inner.stage(&appends, self.clock.now())?;
+            let writes = finish(&outcomes);
+            inner.apply(appends, &outcomes);
+            inner.write_state(writes);
+            drop(inner);
+            self.n_commits.send_modify(|n| *n += 1);
+            Ok(outcomes)
+        };
+        self.commits.play(commit).await
     }
 
     fn is_transactional(&self) -> bool {
@@ -374,7 +381,7 @@ impl RecordLog for MemoryLog {
     }
 
     async fn wait_beyond(&self, at: &TopicPartition, offset: Offset) -> Result<Offset> {
-        let mut commits = self.commits.subscribe();
+        let mut commits = self.n_commits.subscribe();
         loop {
             let bounds = self.bounds(at).await?;
             if bounds.end > offset {

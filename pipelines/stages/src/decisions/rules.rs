@@ -138,6 +138,11 @@ impl RulesBook {
                 tracing::error!(from = %gap.from, to = %gap.to, reason = ?gap.reason, "decisions cannot be read");
             }
             for record in &batch.records {
+                if !timeline::is_decision(&record.value) {
+                    // It can decide nothing, about rules neither; the projections make it a dead letter.
+                    tracing::error!(offset = %record.offset, "a record of `decisions` is no decision");
+                    continue;
+                }
                 let unreadable = |reason: String| RulesError::Unreadable {
                     offset: record.offset,
                     reason,

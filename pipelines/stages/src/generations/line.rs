@@ -15,6 +15,7 @@ use super::{
     OpenStores, Pace,
     busy::Busy,
     pace::Paced,
+    stage_name,
     take_over::{self, MessagesTakeOver, StoriesTakeOver},
 };
 use crate::{
@@ -197,7 +198,7 @@ impl Line {
             .of(entry.generation, entry.stretches.clone());
             let before = self.messages_before(entry, input.partition);
             let consumer = self.consumer(
-                screen::STAGE,
+                stage_name(screen::STAGE, entry.generation),
                 vec![input],
                 self.config.screen_records,
                 Duration::ZERO,
@@ -249,7 +250,7 @@ impl Line {
         )
         .of(entry.generation);
         let consumer = self.consumer(
-            index::STAGE,
+            stage_name(index::STAGE, entry.generation),
             inputs,
             self.config.index_records,
             self.config.index_interval,
@@ -280,8 +281,11 @@ impl Line {
         )
         .of(entry.generation);
         let before = self.stories_before(entry);
-        let (stories, paced, token) =
-            (consumer(stories::STAGE, inputs), pace.clone(), stop.clone());
+        let (stories, paced, token) = (
+            consumer(stage_name(stories::STAGE, entry.generation), inputs),
+            pace.clone(),
+            stop.clone(),
+        );
         running.spawn(async move {
             if let Some(mut before) = before
                 && !take_over::run(&mut before, paced.as_deref(), &token).await?
@@ -301,7 +305,10 @@ impl Line {
                 input.clone(),
             )
             .of(entry.generation);
-            let consumer = consumer(story_catalog::STAGE, vec![input]);
+            let consumer = consumer(
+                stage_name(story_catalog::STAGE, entry.generation),
+                vec![input],
+            );
             running.spawn(run(consumer, stage, pace.clone(), stop.clone()));
         }
         Ok(())

@@ -7,7 +7,10 @@ use telesift_schemas::Offset;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::consumer::{Input, Process, StageError, pause};
+use crate::{
+    consumer::{Input, Process, StageError, pause},
+    dead_letter::{Retry, Tried},
+};
 
 /// The turn of a replay: whoever works for it has it alone.
 #[derive(Debug)]
@@ -66,6 +69,10 @@ impl<P: Process> Process for Paced<P> {
 
     fn taken(&self, input: &Input) -> Offset {
         self.stage.taken(input)
+    }
+
+    async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
+        self.stage.retry(retry).await
     }
 }
 

@@ -11,7 +11,7 @@ use telesift_ports::{
         MessageFilter, Result, SearchRequest, StoreSets, StoreStats, VersionLabel,
     },
 };
-use telesift_schemas::{Generation, Message, MessageKey};
+use telesift_schemas::{ChatId, Class, Generation, Message, MessageKey};
 use tokio::sync::{Mutex, RwLock};
 
 /// Stores by the generation that made them; each is opened once.
@@ -139,12 +139,24 @@ impl MessageStore for LiveStore {
         self.0.live().await?.get_many(keys).await
     }
 
+    async fn without_vector(&self, classes: &[Class], limit: usize) -> Result<Vec<Message>> {
+        self.0.live().await?.without_vector(classes, limit).await
+    }
+
+    async fn count_without_vector(&self, classes: &[Class]) -> Result<u64> {
+        self.0.live().await?.count_without_vector(classes).await
+    }
+
     async fn class_counts(&self, query: &ClassCountsQuery) -> Result<ClassCounts> {
         self.0.live().await?.class_counts(query).await
     }
 
     async fn chats(&self) -> Result<Vec<ChatSummary>> {
         self.0.live().await?.chats().await
+    }
+
+    async fn message_ids(&self, chat: ChatId) -> Result<Vec<i64>> {
+        self.0.live().await?.message_ids(chat).await
     }
 
     async fn maintain(&self) -> Result<()> {

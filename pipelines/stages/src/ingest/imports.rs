@@ -1,10 +1,10 @@
 //! Spooled export files in, raw records out: one import at a time, each batch committed together with the import's
 //! progress, so that a kill anywhere loses and repeats nothing.
 
+mod append;
 mod batch;
 
 use std::{
-    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,14 +14,13 @@ use telesift_ports::{
     Catalog, Clock, ExportReader, Imports, RecordLog,
     catalog::ImportRow,
     imports::{ImportError, ImportProgress, ImportRequest, ImportState, ImportStatus},
-    record_log::{self, Transaction},
-    source::ExportEntry,
+    record_log::Transaction,
 };
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::consumer::{delays, pause};
-use batch::{PendingBatch, Running, count, state_key};
+use batch::{Running, state_key};
 
 /// Where and how imports run.
 #[derive(Clone, Debug)]
@@ -280,92 +279,12 @@ impl ImportRunner {
         Ok(())
     }
 
-    async fn append_all(
-        &self,
-        row: &ImportRow,
-        import: &mut Running,
-        shutdown: &CancellationToken,
-    ) -> Result<Flow, ImportError> {
-        import.load(&*self.log).await?;
-        let n_partitions = super::n_partitions(&*self.log).await.map_err(log_error)?;
-        let (sender, mut entries) =
-            mpsc::channel::<(ExportEntry, u64)>(2 * self.config.batch_entries);
-        let (reader, request, id) = (
-            Arc::clone(&self.reader),
-            row.request.clone(),
-            row.status.id.clone(),
-        );
-        let skip = import.progress.messages_read;
-        let reading = tokio::task::spawn_blocking(move || {
-            reader.read(&id, &request, skip, &mut |entry, bytes_read| match sender
-                .blocking_send((entry, bytes_read))
-            {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            })
-        });
-        let mut batch = PendingBatch::default();
-        while let Some((entry, bytes_read)) = entries.recv().await {
-            batch.push(entry, bytes_read, n_partitions);
-            if batch.is_full(&self.config)
-                && self
-                    .commit(import, &mut batch, shutdown)
-                    .await?
-                    .is_shut_down()
-            {
-                return Ok(Flow::ShutDown);
-            }
-        }
-        reading.await.map_err(storage)??;
-        self.commit(import, &mut batch, shutdown).await
-    }
-
-    /// Appends a batch with the progress it makes, repeating what is retryable.
-    async fn commit(
-        &self,
-        import: &mut Running,
-        batch: &mut PendingBatch,
-        shutdown: &CancellationToken,
-    ) -> Result<Flow, ImportError> {
-        let batch = std::mem::take(batch);
-        let mut delays = delays();
-        let mut is_done = batch.n_entries == 0;
-        while !is_done {
-            if shutdown.is_cancelled() {
-                return Ok(Flow::ShutDown);
-            }
-            let before = import.progress.messages_read;
-            match self.log.commit(import.transaction(&batch)).await {
-                Ok(outcomes) => {
-                    count(&outcomes);
-                    import.load(&*self.log).await?;
-                    is_done = true;
-                }
-                Err(e) if e.is_retryable() => {
-                    tracing::warn!(error = %e, "an import waits for the log");
-                    pause(delays.next().unwrap_or_default(), shutdown).await;
-                    import.load(&*self.log).await?;
-                    // The commit may have taken effect all the same.
-                    is_done = import.progress.messages_read > before;
-                }
-                // Only our own shutdown closes the log: the import goes on after the restart.
-                Err(record_log::Error::Closed) => return Ok(Flow::ShutDown),
-                Err(e) => return Err(log_error(e)),
-            }
-        }
-        Ok(if shutdown.is_cancelled() {
-            Flow::ShutDown
-        } else {
-            Flow::Finished
-        })
-    }
-
     /// A running import's progress is committed with the log, not with the catalog.
     async fn with_progress(&self, row: ImportRow) -> Result<ImportStatus, ImportError> {
         let mut status = row.status;
         if matches!(status.state, ImportState::Queued | ImportState::Running) {
             let mut import = Running::new(&status.id);
-            import.load(&*self.log).await?;
+            import.load(&*self.log).await.map_err(storage)?;
             if import.has_started() {
                 status.state = ImportState::Running;
                 status.progress = import.progress;
@@ -397,9 +316,5 @@ async fn remove(file: &Path) {
 }
 
 fn storage(error: impl std::fmt::Display) -> ImportError {
-    ImportError::Storage(error.to_string())
-}
-
-fn log_error(error: record_log::Error) -> ImportError {
     ImportError::Storage(error.to_string())
 }

@@ -29,7 +29,7 @@ pub(super) async fn prepare(
     let Some(own) = request.stage.own_parts() else {
         let there: Vec<&str> = ReplayStage::replayable().map(ReplayStage::as_str).collect();
         return Err(ReplayError::NotSupported(format!(
-            "there is no stage `{}` yet that could be replayed; there are {}",
+            "`{}` cannot be replayed yet; {} can",
             request.stage.as_str(),
             there.join(", ")
         )));

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use telesift_ports::record_log::UniqueKey;
 use telesift_schemas::{
-    Class, DeadLetterCode, Generation, MessageKey, Offset, Origin, TopicPartition,
+    Class, DeadLetterCode, Generation, MessageKey, MessageKind, Offset, Origin, TopicPartition,
 };
 
 /// A value that left the chain.
@@ -14,6 +15,8 @@ use telesift_schemas::{
 pub(super) enum Screened {
     /// A message of this identity.
     Message { identity: UniqueKey },
+    /// How people react to a message: the record, without its origin.
+    Reacted(Bytes),
     /// No message, for this reason.
     Skip(String),
     /// Unreadable, or no output at all.
@@ -29,10 +32,14 @@ struct Head<'a> {
     skip: Option<Cow<'a, str>>,
     #[serde(default)]
     fail: Option<Fail>,
+    #[serde(borrow, default)]
+    reacted: Option<&'a RawValue>,
     #[serde(default)]
     id: Option<MessageKey>,
     #[serde(default)]
     edit: Option<i64>,
+    #[serde(borrow, default)]
+    kind: Option<Cow<'a, str>>,
     #[serde(default)]
     screen: Option<ScreenHead>,
 }
@@ -53,7 +60,11 @@ struct ScreenHead {
 pub(super) fn read(generation: Generation, value: &[u8]) -> Screened {
     let head: Head<'_> = match serde_json::from_slice(value) {
         Ok(head) => head,
-        Err(e) => return broken(format!("not the JSON of a message: {e}")),
+        // Not the parser's own words: they may quote the message.
+        Err(e) => {
+            let (line, column) = (e.line(), e.column());
+            return broken(format!("not the JSON of a message, at {line}:{column}"));
+        }
     };
     match head {
         Head {
@@ -64,24 +75,34 @@ pub(super) fn read(generation: Generation, value: &[u8]) -> Screened {
             ..
         } => Screened::Fail { code, message },
         Head {
+            reacted: Some(record),
+            ..
+        } => Screened::Reacted(Bytes::copy_from_slice(record.get().as_bytes())),
+        Head {
             id: Some(id),
             edit: Some(edit),
             screen: Some(_),
+            kind,
             ..
         } => Screened::Message {
-            identity: identity(generation, &id, edit),
+            identity: identity(generation, (&id, edit), kind.as_deref()),
         },
         Head { .. } => broken("a message without id, edit or screen".to_owned()),
     }
 }
 
-/// What refuses a second record of a message version in a generation.
-pub(crate) fn identity(generation: Generation, id: &MessageKey, edit: i64) -> UniqueKey {
-    UniqueKey::of_generation(
-        generation,
-        "screened",
-        &[&id.to_string(), &edit.to_string()],
-    )
+/// What refuses a second record of a message version in a generation. A message is deleted once, and that is not the edit of
+/// the same second.
+pub(crate) fn identity(
+    generation: Generation,
+    (id, edit): (&MessageKey, i64),
+    kind: Option<&str>,
+) -> UniqueKey {
+    let id = id.to_string();
+    if kind == Some(MessageKind::Deleted.as_str()) {
+        return UniqueKey::of_generation(generation, "screened-deletion", &[&id]);
+    }
+    UniqueKey::of_generation(generation, "screened", &[&id, &edit.to_string()])
 }
 
 fn broken(message: String) -> Screened {
@@ -91,8 +112,13 @@ fn broken(message: String) -> Screened {
     }
 }
 
-/// Adds `origin` as the last field of the message object, without parsing and writing it again.
-pub(super) fn with_origin(message: &[u8], (at, offset): (&TopicPartition, Offset)) -> Bytes {
+/// Adds `origin`, and the number of the retry that brought it where there is one, as the last fields of the message object,
+/// without parsing and writing it again.
+pub(super) fn with_origin(
+    message: &[u8],
+    (at, offset): (&TopicPartition, Offset),
+    retry: Option<u32>,
+) -> Bytes {
     let origin = Origin {
         topic: at.topic.clone(),
         partition: at.partition,
@@ -105,6 +131,9 @@ pub(super) fn with_origin(message: &[u8], (at, offset): (&TopicPartition, Offset
     value.extend_from_slice(body);
     value.extend_from_slice(b",\"origin\":");
     value.extend_from_slice(&origin);
+    if let Some(attempt) = retry {
+        value.extend_from_slice(format!(",\"retry\":{attempt}").as_bytes());
+    }
     value.push(b'}');
     value.into()
 }
@@ -118,13 +147,37 @@ mod tests {
     #[test]
     fn origin_becomes_the_last_field() {
         let at = TopicPartition::new(Topic::TELEGRAM_RAW, PartitionId(2));
-        let value = with_origin(br#"{"id":"1:2","text":"}"}"#, (&at, Offset(7)));
+        let message = br#"{"id":"1:2","text":"}"}"#;
+        let again = with_origin(message, (&at, Offset(7)), Some(2));
+        assert!(again.ends_with(br#""offset":7},"retry":2}"#));
+        let value = with_origin(message, (&at, Offset(7)), None);
         let json: serde_json::Value = serde_json::from_slice(&value).unwrap();
         assert_eq!(
             json["origin"],
             serde_json::json!({"topic": "telegram-raw", "partition": 2, "offset": 7})
         );
         assert_eq!(json["text"], "}");
+    }
+
+    #[test]
+    fn a_deletion_is_no_edit_of_the_same_second() {
+        let of = |kind: &str, edit: i64| {
+            let value = format!(
+                r#"{{"id":"1:2","edit":{edit},"kind":"{kind}","screen":{{"class":"noise"}}}}"#
+            );
+            read(value.as_bytes())
+        };
+        assert_ne!(of("text", 7), of("deleted", 7));
+        assert_eq!(of("deleted", 7), of("deleted", 9), "deleted once");
+        assert_ne!(of("text", 7), of("text", 9));
+    }
+
+    #[test]
+    fn reactions_leave_as_the_record_itself() {
+        let Screened::Reacted(record) = read(br#"{"reacted":{"v":1,"id":"1:2"}}"#) else {
+            panic!("not read as reactions");
+        };
+        assert_eq!(record, &br#"{"v":1,"id":"1:2"}"#[..]);
     }
 
     #[test]

@@ -62,9 +62,9 @@ impl Arrival {
     /// Reads a record of `messages` at `at`.
     ///
     /// # Errors
-    /// The parser's words when it is none.
-    pub(super) fn read(at: &TopicPartition, record: &StoredRecord) -> Result<Self, String> {
-        let read: Record<'_> = serde_json::from_slice(&record.value).map_err(|e| e.to_string())?;
+    /// When it is none.
+    pub(super) fn read(at: &TopicPartition, record: &StoredRecord) -> serde_json::Result<Self> {
+        let read: Record<'_> = serde_json::from_slice(&record.value)?;
         let says_something = !matches!(read.kind, MessageKind::Service | MessageKind::Deleted);
         let is_noise = read.screen.is_some_and(|s| s.class == Class::Noise);
         // A signature of another version compares with nothing.

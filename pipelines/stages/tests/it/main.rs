@@ -5,13 +5,17 @@
     reason = "a test that fails should stop where it fails, in its helpers too"
 )]
 
+mod dead_letters;
+mod embed;
 mod flow;
 mod generations;
 mod imports;
 mod index;
 mod labels;
+mod reactions;
 mod replay;
 mod rules;
 mod screen;
 mod stories;
+mod updates;
 mod works;

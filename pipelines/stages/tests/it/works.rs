@@ -11,7 +11,7 @@ use telesift_ports::{
     Embedder, Generations, MessageStore, RecordLog, Replays, RuleReader, RuleSets,
     SmartModuleChain,
     chain::{ChainError, ChainInput, ChainOutcome},
-    embedder::{EmbedError, EmbeddingModel},
+    embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     generations::{GenerationState, Part, Register},
     ledger::StageState,
     memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryRules, MemoryStores},
@@ -465,7 +465,11 @@ impl Embedder for Ones {
         &self.0
     }
 
-    async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn cost(&self) -> EmbeddingCost {
+        EmbeddingCost::Negligible
+    }
+
+    async fn embed(&self, texts: &[&str], _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
         Ok(vec![vec![1.0; self.0.dimensions]; texts.len()])
     }
 }

@@ -40,9 +40,15 @@ pub(super) enum Error {
     CutShort { cause: String },
     /// An entry that is no message, by its place in its list, from 1.
     NotAnObject { byte_offset: u64, number: u64 },
+    /// An entry that no memory should hold.
+    EntryTooLong { byte_offset: u64 },
     /// Valid JSON, but nothing to import in it.
     NoChats,
 }
+
+/// The longest entry taken, in bytes: a message of 4,096 characters has a few ten thousand with all its entities, and the
+/// log takes twice as much. Entries are held in memory whole.
+pub(super) const MAX_ENTRY_BYTES: u64 = 8 << 20;
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,6 +57,9 @@ impl fmt::Display for Error {
             Error::Syntax { cause, .. } => f.write_str(cause),
             Error::CutShort { cause } => {
                 write!(f, "the file ends in the middle ({cause}): was the export or the download cut short?")
+            }
+            Error::EntryTooLong { .. } => {
+                write!(f, "an entry of `messages` is longer than {} MiB: no message is", MAX_ENTRY_BYTES >> 20)
             }
             Error::NotAnObject { number, .. } => write!(f, "entry {number} of `messages` is not an object"),
             Error::NoChats => f.write_str(
@@ -63,17 +72,21 @@ impl fmt::Display for Error {
 /// Parses `input` to its end, or until `on_event` breaks (which is no error).
 pub(super) fn parse(input: &mut dyn Read, on_event: &mut OnEvent<'_>) -> Result<(), Error> {
     let n_read = Cell::new(0u64);
+    let (entry_from, stopped) = (Cell::new(None), Cell::new(None));
     let mut reader = BufReader::with_capacity(1 << 16, input);
     n_read.set(skip_byte_order_mark(&mut reader).map_err(Error::Io)?);
     let walk = Walk {
         on_event: RefCell::new(on_event),
         n_read: &n_read,
         n_chats: Cell::new(0),
-        stopped: Cell::new(None),
+        entry_from: &entry_from,
+        stopped: &stopped,
     };
     let mut json = serde_json::Deserializer::from_reader(Counting {
         reader,
         n_read: &n_read,
+        entry_from: &entry_from,
+        stopped: &stopped,
     });
     let outcome = Chat {
         walk: &walk,
@@ -93,6 +106,7 @@ pub(super) fn parse(input: &mut dyn Read, on_event: &mut OnEvent<'_>) -> Result<
             byte_offset,
             number,
         }),
+        (Some(Stop::EntryTooLong { byte_offset }), _) => Err(Error::EntryTooLong { byte_offset }),
         (None, Ok(())) if walk.n_chats.get() == 0 => Err(Error::NoChats),
         (None, Ok(())) => Ok(()),
         (None, Err(e)) => Err(explain(e)),
@@ -128,18 +142,27 @@ fn skip_byte_order_mark(reader: &mut BufReader<&mut dyn Read>) -> io::Result<u64
     Ok(BYTE_ORDER_MARK.len() as u64)
 }
 
-/// Counts what the parser has taken, not what lies read in the buffer.
+/// Counts what the parser has taken, not what lies read in the buffer; gives it no more of an entry that is too long.
 struct Counting<'n, R> {
     reader: R,
     n_read: &'n Cell<u64>,
+    entry_from: &'n Cell<Option<u64>>,
+    stopped: &'n Cell<Option<Stop>>,
 }
 
 impl<R: Read> Read for Counting<'_, R> {
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.reader.read(buffer)?;
-        self.n_read.set(self.n_read.get() + n as u64);
-        Ok(n)
+        let n_read = self.n_read.get() + n as u64;
+        self.n_read.set(n_read);
+        match self.entry_from.get() {
+            Some(byte_offset) if n_read - byte_offset > MAX_ENTRY_BYTES => {
+                self.stopped.set(Some(Stop::EntryTooLong { byte_offset }));
+                Err(io::ErrorKind::FileTooLarge.into())
+            }
+            _ => Ok(n),
+        }
     }
 }
 
@@ -148,7 +171,9 @@ struct Walk<'w, 'e> {
     on_event: RefCell<&'w mut OnEvent<'e>>,
     n_read: &'w Cell<u64>,
     n_chats: Cell<usize>,
-    stopped: Cell<Option<Stop>>,
+    /// Where the entry being read begins.
+    entry_from: &'w Cell<Option<u64>>,
+    stopped: &'w Cell<Option<Stop>>,
 }
 
 /// Why the walk was left before the end of the file, by the walk itself.
@@ -159,6 +184,9 @@ enum Stop {
     NotAnObject {
         byte_offset: u64,
         number: u64,
+    },
+    EntryTooLong {
+        byte_offset: u64,
     },
 }
 
@@ -327,7 +355,13 @@ impl<'de> Visitor<'de> for Entries<'_, '_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<u64, A::Error> {
         let mut n = 0;
-        while let Some(raw) = seq.next_element::<Box<RawValue>>()? {
+        let mut next = || {
+            self.walk.entry_from.set(Some(self.walk.n_read.get()));
+            let raw = seq.next_element::<Box<RawValue>>();
+            self.walk.entry_from.set(None);
+            raw
+        };
+        while let Some(raw) = next()? {
             n += 1;
             if !raw.get().starts_with('{') {
                 return Err(self.walk.stop(self.not_an_object(&raw, n)));

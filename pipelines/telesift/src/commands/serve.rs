@@ -42,13 +42,11 @@ fn check_roles(roles: &[Role]) -> Result<()> {
     )))
 }
 
-/// The one line on stdout that scripts wait for.
-#[expect(
-    clippy::print_stdout,
-    reason = "the ready line is the contract of this command"
-)]
+/// The one line on stdout that scripts wait for. Whoever waits for none may have closed it.
 pub(super) fn announce(server: &Server) {
-    println!("ready {}", server.url);
+    if let Err(error) = super::print::line(format!("ready {}", server.url)) {
+        tracing::debug!(%error, "nobody reads the ready line");
+    }
 }
 
 /// Runs until the end, stops in order, and says how it ended.

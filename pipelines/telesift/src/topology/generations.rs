@@ -66,7 +66,7 @@ pub(super) async fn open_stores(
     let sets = LanceStores::new(LanceStoreConfig::new(uri, Some(embedder.model().clone())));
     let stores = Arc::new(OpenStores::new(Arc::new(sets), generations.clone()));
     let live = stores.of(generations.live().store).await;
-    live.context("cannot open the message store")?;
+    live.context("cannot open the message store; it is filled again from the log: stop every server, move its folder away, start again")?;
     Ok(stores)
 }
 

@@ -1,12 +1,15 @@
 //! `kill -9` at random moments loses nothing and repeats nothing.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::Value;
 
 use crate::{
-    server::{Home, Server, sample},
+    server::{Home, Server, export, sample, texts},
     shared,
 };
 
@@ -31,6 +34,7 @@ async fn outcome(server: &Server, imports: &[String]) -> Outcome {
         statuses.push(status);
     }
     let mut ledger = server.settled().await;
+    assert_conserved(&ledger);
     let mut messages = server.messages().await;
     // Which copy of a text came first over all partitions is a matter of the moment, and so are stories: those that were
     // recorded stay (see `stories`), but another run may tell others.
@@ -51,56 +55,148 @@ async fn outcome(server: &Server, imports: &[String]) -> Outcome {
     }
 }
 
-/// The sample, and where they are there the posts of one big channel.
-fn exports() -> Vec<Vec<u8>> {
+/// received = emitted + skipped + dead-lettered + pending, per stage and partition.
+fn assert_conserved(ledger: &[Value]) {
+    for item in ledger {
+        let n = |name: &str| item[name].as_u64().unwrap();
+        let skipped: u64 = item["skipped"]
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|n| n.as_u64().unwrap())
+            .sum();
+        assert_eq!(
+            n("received"),
+            n("emitted") + skipped + n("dead_lettered") + n("pending"),
+            "{item}"
+        );
+        assert_eq!(n("pending"), 0, "{item}");
+    }
+}
+
+/// The sample, where they are there the posts of one big channel, and as many texts of our own as there are kills to come.
+fn exports(n_kills: u32) -> Vec<Vec<u8>> {
     let mut exports = vec![sample()];
+    let posts = shared::post_files();
     exports.extend(
-        shared::post_files()
+        posts
             .iter()
             .take(3)
             .map(|file| shared::posts_as_export(file)),
     );
+    for i in 0..i64::from(n_kills / 2) {
+        let (chat, n) = (1_900_000_000 + i % 3, 400);
+        exports.push(export(chat, 1 + i * n, &texts(i as u64, n as usize)));
+    }
     exports
 }
 
-async fn submit(server: &Server) -> Vec<String> {
-    let mut ids = Vec::new();
-    for export in exports() {
-        let (status, queued) = server.upload("export", export).await;
-        assert_eq!(status, 202, "{queued}");
-        ids.push(queued["id"].as_str().unwrap().to_owned());
+async fn submit(server: &Server, export: Vec<u8>) -> String {
+    let (status, queued) = server.upload("export", export).await;
+    assert_eq!(status, 202, "{queued}");
+    queued["id"].as_str().unwrap().to_owned()
+}
+
+/// How far everything is: inputs taken by stage, ends by topic, each per partition.
+async fn progress(server: &Server) -> BTreeMap<String, u64> {
+    let mut all = BTreeMap::new();
+    for item in server.get("/v1/stats/pipeline").await["items"]
+        .as_array()
+        .unwrap()
+    {
+        let name = format!("{} {} {}", item["stage"], item["topic"], item["partition"]);
+        all.insert(name, item["received"].as_u64().unwrap());
     }
-    ids
+    for topic in server.get("/v1/topics").await["items"].as_array().unwrap() {
+        for partition in topic["partitions"].as_array().unwrap() {
+            let name = format!("end {} {}", topic["topic"], partition["partition"]);
+            all.insert(name, partition["end"].as_u64().unwrap());
+        }
+    }
+    all
+}
+
+fn total(progress: &BTreeMap<String, u64>, prefix: &str) -> u64 {
+    let of = progress.iter().filter(|(name, _)| name.starts_with(prefix));
+    of.map(|(_, n)| n).sum()
+}
+
+/// Kills and restarts; at each moment everything is at least as far as it was said to be before.
+async fn storm(
+    home: &Home,
+    mut server: Server,
+    n_kills: u32,
+    mut load: Vec<Vec<u8>>,
+) -> (Server, Vec<String>) {
+    let mut random = StdRng::seed_from_u64(20);
+    let mut imports = Vec::new();
+    let mut before = BTreeMap::new();
+    eprintln!("kill  after ms  restart ms      raw  screened  indexed  in stories  letters");
+    for kill in 0..n_kills {
+        // One more export per kill, two at first; the rest with the last.
+        let n = if kill == 0 { 2 } else { 1 };
+        for export in load.drain(..n.min(load.len())) {
+            imports.push(submit(&server, export).await);
+        }
+        let delay = Duration::from_millis(random.random_range(0..250));
+        tokio::time::sleep(delay).await;
+        let said = progress(&server).await;
+        assert_not_behind(&said, &before);
+        before = said;
+        server.kill();
+        let started = Instant::now();
+        server = home.serve();
+        let restart = started.elapsed();
+        let now = progress(&server).await;
+        assert_not_behind(&now, &before);
+        eprintln!(
+            "{kill:>4} {:>9} {:>11} {:>8} {:>9} {:>8} {:>11} {:>8}",
+            delay.as_millis(),
+            restart.as_millis(),
+            total(&now, "end \"telegram-raw\""),
+            total(&now, "\"screen\""),
+            total(&now, "\"index\""),
+            total(&now, "\"stories\""),
+            total(&now, "end \"dead-letters\""),
+        );
+        before = now;
+    }
+    for export in load {
+        imports.push(submit(&server, export).await);
+    }
+    (server, imports)
+}
+
+fn assert_not_behind(now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>) {
+    for (name, n) in before {
+        let then = now.get(name).copied().unwrap_or_default();
+        assert!(then >= *n, "{name} went back from {n} to {then}");
+    }
+}
+
+/// Eight kills; `make crash` says fifty.
+fn n_kills() -> u32 {
+    let said = std::env::var("TELESIFT_TEST_KILLS");
+    said.ok().and_then(|n| n.parse().ok()).unwrap_or(8)
 }
 
 #[tokio::test]
-async fn kill_9_at_twenty_random_moments_changes_nothing() {
+async fn kill_9_at_random_moments_changes_nothing() {
+    let n_kills = n_kills();
     let calm = Home::new();
     let server = calm.serve();
-    let ids = submit(&server).await;
+    let mut ids = Vec::new();
+    for export in exports(n_kills) {
+        ids.push(submit(&server, export).await);
+    }
     let expected = outcome(&server, &ids).await;
     drop(server);
     assert_eq!(expected.n_dead_letters, 0);
     assert_eq!(expected.n_listed, expected.store.len());
 
-    let n_kills: u32 = std::env::var("TELESIFT_TEST_KILLS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(20);
     let stormy = Home::new();
     let server = stormy.serve();
-    let ids = submit(&server).await;
-    let mut random = StdRng::seed_from_u64(20);
-    let mut server = Some(server);
-    for kill in 0..n_kills {
-        // Early kills hit the import, later ones the screen and the index: the moments grow with the work left.
-        let delay = Duration::from_millis(random.random_range(0..250));
-        tokio::time::sleep(delay).await;
-        server.take().unwrap().kill();
-        server = Some(stormy.serve());
-        eprintln!("kill {kill} after {delay:?}");
-    }
-    let server = server.unwrap();
+    let (server, ids) = storm(&stormy, server, n_kills, exports(n_kills)).await;
     let found = outcome(&server, &ids).await;
     assert_eq!(found.n_dead_letters, 0);
     assert_eq!(found.imports, expected.imports);
@@ -109,9 +205,24 @@ async fn kill_9_at_twenty_random_moments_changes_nothing() {
     for (found, expected) in found.messages_topic.iter().zip(&expected.messages_topic) {
         assert_eq!(found, expected);
     }
+    let origins = found
+        .messages_topic
+        .iter()
+        .map(|(_, _, data)| data["origin"].to_string());
+    let origins: BTreeSet<String> = origins.collect();
+    assert_eq!(
+        origins.len(),
+        found.messages_topic.len(),
+        "each raw record once"
+    );
     assert_eq!(
         found.n_listed, expected.n_listed,
         "no duplicates in the store"
     );
     assert_eq!(found.store, expected.store);
+    eprintln!(
+        "{n_kills} kills: {} imports, {} messages, each once on the topic and in the store; no dead letters",
+        found.imports.len(),
+        found.n_listed
+    );
 }

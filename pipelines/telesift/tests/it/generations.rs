@@ -191,7 +191,7 @@ async fn the_same_rules_give_the_same_bytes_and_others_what_was_predicted() {
     );
     let refused = run(&home, &["replay", "--stage", "embed"]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("no stage `embed` yet"));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("`embed` cannot be replayed yet"));
 }
 
 #[tokio::test]

@@ -5,12 +5,17 @@
     reason = "a test that fails should stop where it fails, in its helpers too"
 )]
 
+mod bots;
 mod commands;
 mod crash;
 mod demo;
+mod faults;
 mod feedback;
 mod generations;
+#[cfg(feature = "test-guests")]
+mod guests;
 mod imports;
+mod models;
 mod provenance;
 mod replays;
 mod rules;
@@ -18,3 +23,4 @@ mod server;
 mod shared;
 mod stories;
 mod tail;
+mod tail_kills;

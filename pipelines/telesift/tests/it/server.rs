@@ -1,9 +1,9 @@
 //! A telesift server of a test's own: on a temporary directory and a free port, ended with the test.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Lines},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -16,12 +16,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A data directory, with or without a server running on it.
 pub(crate) struct Home {
-    dir: TempDir,
+    dir: PathBuf,
+    _temporary: Option<TempDir>,
 }
 
 /// A running server. Dropping it kills it.
 pub(crate) struct Server {
     child: Child,
+    /// Open as long as the server runs: one that restarts itself says again that it is ready.
+    stdout: Option<Lines<BufReader<ChildStdout>>>,
     /// What it printed before it was ready.
     pub(crate) printed: Vec<String>,
     /// `http://127.0.0.1:PORT`
@@ -41,13 +44,23 @@ pub(crate) fn telesift() -> Command {
 
 impl Home {
     pub(crate) fn new() -> Self {
+        let temporary = tempfile::tempdir().unwrap();
         Home {
-            dir: tempfile::tempdir().unwrap(),
+            dir: temporary.path().to_owned(),
+            _temporary: Some(temporary),
+        }
+    }
+
+    /// A data directory in a directory of somebody else's.
+    pub(crate) fn at(directory: &Path) -> Self {
+        Home {
+            dir: directory.join("data"),
+            _temporary: None,
         }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.dir.path()
+        &self.dir
     }
 
     pub(crate) fn serve(&self) -> Server {
@@ -88,6 +101,7 @@ impl Server {
             .to_owned();
         Server {
             child,
+            stdout: Some(lines),
             printed,
             url,
             key,
@@ -98,6 +112,25 @@ impl Server {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// How often the server, which is to be killed now, said that it was ready after the first time.
+    pub(crate) fn n_restarts(mut self) -> usize {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let lines = self
+            .stdout
+            .take()
+            .into_iter()
+            .flatten()
+            .map_while(Result::ok);
+        lines.filter(|line| line.starts_with("ready ")).count()
+    }
+
+    /// The answer to a GET, if there is one: the server may be down or starting.
+    pub(crate) async fn try_get(&self, path: &str) -> Option<Value> {
+        let response = self.request(Method::GET, path).send().await.ok()?;
+        response.error_for_status().ok()?.json().await.ok()
     }
 
     /// SIGTERM; how it ended and how long it took.
@@ -185,7 +218,8 @@ impl Server {
             };
             let raw = self.n_records("telegram-raw").await;
             let done = sum("screen", "received") == raw
-                && sum("index", "received") == sum("screen", "emitted");
+                && sum("index", "received") == sum("screen", "emitted")
+                && sum("reactions", "received") == self.n_records("reactions").await;
             done.then_some(items)
         })
         .await
@@ -279,4 +313,45 @@ impl Drop for Server {
 /// The bundled sample.
 pub(crate) fn sample() -> Vec<u8> {
     std::fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("sample/export.json")).unwrap()
+}
+
+/// An export of one chat with these texts, as messages from `first_id` on, a minute apart.
+pub(crate) fn export(chat: i64, first_id: i64, texts: &[String]) -> Vec<u8> {
+    let messages: Vec<Value> = texts
+        .iter()
+        .zip(first_id..)
+        .map(|(text, id)| {
+            let at = 1_767_607_200 + 60 * id;
+            serde_json::json!({
+                "id": id, "type": "message", "date_unixtime": at.to_string(), "date": "2026-01-05T10:00:00",
+                "from": "Оля", "from_id": format!("user{}", 500 + id % 7), "text": text, "text_entities": [],
+            })
+        })
+        .collect();
+    let export = serde_json::json!({"name": "Кризовий чат", "type": "private_supergroup", "id": chat, "messages": messages});
+    serde_json::to_vec(&export).unwrap()
+}
+
+/// `n` different texts of a few words, the same for the same `seed`.
+pub(crate) fn texts(seed: u64, n: usize) -> Vec<String> {
+    use rand::{Rng as _, SeedableRng as _};
+    const WORDS: [&str; 12] = [
+        "сервер",
+        "впав",
+        "deploy",
+        "готовий",
+        "база",
+        "релиз",
+        "перевірте",
+        "logs",
+        "сьогодні",
+        "срочно",
+        "meeting",
+        "дякую",
+    ];
+    let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+    let mut word = || WORDS[random.random_range(0..WORDS.len())];
+    (0..n)
+        .map(|i| format!("{} {} {} {} № {seed}-{i}", word(), word(), word(), word()))
+        .collect()
 }

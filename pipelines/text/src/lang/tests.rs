@@ -191,7 +191,7 @@ fn recall(lang: &str, n_words: usize, texts: &[String]) -> f64 {
     let mut n = 0;
     let mut missed = Vec::new();
     for text in texts {
-        if words(text).count() < n_words {
+        if Words::of(text).n < n_words {
             continue;
         }
         n += 1;

@@ -15,7 +15,20 @@ static FUNCTION_WORDS: LazyLock<FxHashSet<String>> = LazyLock::new(|| {
         .collect()
 });
 
+/// The longest of them, so that most words need no look-up.
+const MAX_BYTES: usize = 17;
+
 /// Whether `folded` says how a query is meant, not what it is about.
 pub(crate) fn is_function_word(folded: &str) -> bool {
-    FUNCTION_WORDS.contains(folded)
+    folded.len() <= MAX_BYTES && FUNCTION_WORDS.contains(folded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_word_is_longer_than_looked_up() {
+        assert!(FUNCTION_WORDS.iter().all(|word| is_function_word(word)));
+    }
 }

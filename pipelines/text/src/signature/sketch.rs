@@ -26,13 +26,14 @@ impl Sketch {
     /// The sketch of these features: (24-bit hash, whether it is a name or number).
     pub(super) fn new(features: impl Iterator<Item = (u32, bool)>) -> Self {
         let mut hashes: Vec<u32> = features
-            .map(|(hash, is_telling)| (hash & 0xff_fffe) | u32::from(is_telling))
+            .map(|(hash, is_telling)| (hash & 0xff_fffe) | u32::from(!is_telling))
             .collect();
-        // The telling one of two equal ones comes first, and stays.
-        hashes.sort_unstable_by_key(|h| (h >> 1, !h & 1));
+        // The telling one of two equal ones comes first, and stays; until then its lowest bit says the opposite.
+        hashes.sort_unstable();
         hashes.dedup_by_key(|h| *h >> 1);
         let n_features = u16::try_from(hashes.len()).unwrap_or(u16::MAX);
         hashes.truncate(MAX_HASHES);
+        hashes.iter_mut().for_each(|hash| *hash ^= 1);
         Sketch { hashes, n_features }
     }
 

@@ -91,3 +91,10 @@ fn tokens_cover_ranges_in_order() {
         assert_eq!(&text[token.range()], token.text);
     }
 }
+
+#[test]
+fn the_table_says_what_the_ranges_say() {
+    for c in (0..0x600).filter_map(char::from_u32) {
+        assert_eq!(class(c), any_class(c), "{c:?}");
+    }
+}

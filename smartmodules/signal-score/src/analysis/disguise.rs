@@ -145,7 +145,8 @@ fn mend(word: &str) -> Cow<'_, str> {
 
 fn is_one_letter(word: &str) -> bool {
     let mut chars = word.chars();
-    chars.next().is_some_and(char::is_alphabetic) && chars.next().is_none()
+    let first = chars.next();
+    chars.next().is_none() && first.is_some_and(char::is_alphabetic)
 }
 
 /// Belongs to an emoji and takes no room of its own.

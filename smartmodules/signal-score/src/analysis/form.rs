@@ -21,9 +21,9 @@ impl Analysis {
                 (last, run) = (c, 1);
             }
             match c {
-                'a'..='z' | 'а'..='я' => self.n_lower += 1,
+                'a'..='z' | '\u{430}'..='\u{45f}' => self.n_lower += 1,
                 ' ' | '\n' | '\r' | '\t' => continue,
-                'A'..='Z' | 'А'..='Я' => self.n_upper += 1,
+                'A'..='Z' | '\u{400}'..='\u{42f}' => self.n_upper += 1,
                 '?' | '？' | '؟' => self.has_question = true,
                 '$' | '€' | '₴' | '₽' | '£' => self.has_currency = true,
                 '\0'..='\u{7f}' => {}
@@ -40,32 +40,34 @@ impl Analysis {
 
     /// Signs of code: quoted code, calls, paths of names, braces at line ends, stack traces.
     fn read_code(&mut self, text: &str) {
+        const TRACES: [&[u8]; 5] = [
+            b"Traceback (most recent",
+            b"\n    at ",
+            b"\n\tat ",
+            b"panicked at",
+            b"Exception:",
+        ];
         let bytes = text.as_bytes();
-        let n_ticks = bytes.iter().filter(|b| **b == b'`').count() as u32;
-        for pair in bytes.windows(2) {
-            // Most bytes are letters outside of ASCII, and no sign begins with one.
-            if !pair[0].is_ascii() || !pair[1].is_ascii() {
-                continue;
-            }
-
-            let is_sign = match pair {
-                b"()" | b"::" | b"=>" | b"&&" | b"||" | b"==" | b"!=" | b"{\n" | b");" | b"};" => {
-                    true
-                }
-                [before, b'('] => before.is_ascii_alphanumeric(),
+        let (mut n_ticks, mut traces) = (0, [false; TRACES.len()]);
+        let mut before = b' ';
+        for (at, &byte) in bytes.iter().enumerate() {
+            // Most bytes are letters outside of ASCII or blanks, and no sign ends with one.
+            let is_sign = match (before, byte) {
+                (b'(', b')') | (b':', b':') | (b'=', b'>' | b'=') | (b'!', b'=') => true,
+                (b'&', b'&') | (b'|', b'|') | (b'{', b'\n') | (b')' | b'}', b';') => true,
+                (_, b'(') => before.is_ascii_alphanumeric(),
                 _ => false,
             };
             self.n_code += u32::from(is_sign);
+            n_ticks += u32::from(byte == b'`');
+            if matches!(byte, b'T' | b'\n' | b'p' | b'E') {
+                for (trace, is_there) in TRACES.iter().zip(&mut traces) {
+                    *is_there |= bytes[at..].starts_with(trace);
+                }
+            }
+            before = byte;
         }
-        self.n_code += n_ticks / 2;
-        let traces = [
-            "Traceback (most recent",
-            "\n    at ",
-            "\n\tat ",
-            "panicked at",
-            "Exception:",
-        ];
-        self.n_code += traces.iter().filter(|sign| text.contains(*sign)).count() as u32;
+        self.n_code += n_ticks / 2 + traces.iter().filter(|is_there| **is_there).count() as u32;
     }
 }
 

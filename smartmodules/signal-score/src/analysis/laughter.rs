@@ -12,7 +12,7 @@ pub(super) fn is_laughter(word: &str) -> bool {
     let mut distinct = ['\0'; MAX_DISTINCT];
     let (mut n_distinct, mut n_letters) = (0, 0);
     for c in word.chars() {
-        if !c.is_alphabetic() {
+        if !is_letter(c) {
             return false;
         }
         n_letters += 1;
@@ -27,6 +27,11 @@ pub(super) fn is_laughter(word: &str) -> bool {
         n_distinct += 1;
     }
     n_letters >= MIN_LETTERS && n_distinct >= 2 && has_repeated_pair(word)
+}
+
+/// `char::is_alphabetic`, quick for the letters of most texts.
+fn is_letter(c: char) -> bool {
+    matches!(c, 'a'..='z' | '\u{430}'..='\u{45f}') || c.is_alphabetic()
 }
 
 fn has_repeated_pair(word: &str) -> bool {

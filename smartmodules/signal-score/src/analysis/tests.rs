@@ -1,3 +1,5 @@
+use telesift_text::fold;
+
 use super::*;
 
 #[test]

@@ -38,26 +38,31 @@ pub(crate) struct Grams {
     n_words: u32,
     before: String,
     before_hash: u64,
-    chars: Vec<char>,
 }
 
 impl Grams {
     /// Hands the buckets of the folded word to `take`.
+    #[inline]
     pub(crate) fn word(&mut self, word: &str, take: &mut impl FnMut(u32, Gram<'_>)) {
-        if !self.counts(word, take) {
+        let mut chars = ['^'; MAX_CHARS + 2];
+        let mut n = 1;
+        for c in word.chars().take(MAX_CHARS) {
+            chars[n] = c;
+            n += 1;
+        }
+        let hash = chars[1..n].iter().copied().fold(SEED_WORD, mix);
+        if !self.counts(word, hash, take) {
             return;
         }
-        self.chars.clear();
-        self.chars.push('^');
-        self.chars.extend(word.chars().take(MAX_CHARS));
-        self.chars.push('$');
-        for start in 0..self.chars.len() {
+        chars[n] = '$';
+        let chars = &chars[..=n];
+        for start in 0..=chars.len().saturating_sub(*PARTS.start()) {
+            let longest = &chars[start..chars.len().min(start + *PARTS.end())];
             let mut hash = SEED_PART;
-            for (i, c) in self.chars[start..].iter().take(*PARTS.end()).enumerate() {
+            for (i, c) in longest.iter().enumerate() {
                 hash = mix(hash, *c);
                 if i + 1 >= *PARTS.start() {
-                    let part = &self.chars[start..=start + i];
-                    take(bucket(hash), Gram::Part(part));
+                    take(bucket(hash), Gram::Part(&longest[..=i]));
                 }
             }
         }
@@ -65,16 +70,16 @@ impl Grams {
 
     /// The same for what is no word but stands for one, such as a number or an address: itself and its pair, no parts.
     pub(crate) fn stand_in(&mut self, name: &str, take: &mut impl FnMut(u32, Gram<'_>)) {
-        self.counts(name, take);
+        let hash = name.chars().take(MAX_CHARS).fold(SEED_WORD, mix);
+        self.counts(name, hash, take);
     }
 
     /// The word and the pair it ends; false if the text has been read far enough.
-    fn counts(&mut self, word: &str, take: &mut impl FnMut(u32, Gram<'_>)) -> bool {
+    fn counts(&mut self, word: &str, hash: u64, take: &mut impl FnMut(u32, Gram<'_>)) -> bool {
         if self.n_words >= MAX_WORDS {
             return false;
         }
         self.n_words += 1;
-        let hash = word.chars().take(MAX_CHARS).fold(SEED_WORD, mix);
         take(bucket(hash), Gram::Word(word));
         if !self.before.is_empty() {
             let pair = (self.before_hash.rotate_left(23) ^ hash).wrapping_mul(PRIME);

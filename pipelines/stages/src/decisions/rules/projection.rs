@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use telesift_ports::{
-    Catalog, RulesCatalog, catalog,
-    ledger::{Counters, StageKey, StageState},
+    Catalog, Clock, RecordLog, RulesCatalog, catalog,
+    ledger::Fate,
+    record_log::{StoredRecord, Transaction},
     rules::{ActivationRow, RulesRow, name_of},
 };
 use telesift_schemas::{Decision, DecisionKind, Offset};
@@ -13,33 +14,50 @@ use telesift_schemas::{Decision, DecisionKind, Offset};
 use super::{decisions, timeline};
 use crate::{
     consumer::{Input, Process, StageError},
+    dead_letter::{self, Refusal, Retry, Tried},
     screen::gap_counters,
+    state::CatalogState,
 };
 
 /// The stage's name in ledger, logs and metrics.
 pub const STAGE: &str = "rules";
 
+/// Why a decision of another kind is skipped.
+const OTHER_DECISION: &str = "other_decision";
+
 /// Projects rules decisions; a row written again changes nothing.
 pub struct RulesProjection {
-    catalog: Arc<dyn Catalog>,
+    log: Arc<dyn RecordLog>,
     rules: Arc<dyn RulesCatalog>,
-    state: Option<StageState>,
+    clock: Arc<dyn Clock>,
+    state: CatalogState,
 }
 
 impl RulesProjection {
     /// Writes to `rules`, and its position to `catalog`: one database, so that both are lost together.
-    pub fn new(catalog: Arc<dyn Catalog>, rules: Arc<dyn RulesCatalog>) -> Self {
+    pub fn new(
+        log: Arc<dyn RecordLog>,
+        catalog: Arc<dyn Catalog>,
+        rules: Arc<dyn RulesCatalog>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         RulesProjection {
-            catalog,
+            state: CatalogState::new(catalog, STAGE, decisions()),
+            log,
             rules,
-            state: None,
+            clock,
         }
     }
 
-    fn key() -> StageKey {
-        StageKey {
-            stage: STAGE.into(),
-            input: decisions(),
+    /// Writes what a record decides.
+    async fn take(&self, record: &StoredRecord) -> Result<Result<Fate, Refusal>, StageError> {
+        match timeline::read(&record.value) {
+            Ok(Some(decision)) => {
+                write(&*self.rules, record.offset, &decision).await?;
+                Ok(Ok(Fate::Emitted))
+            }
+            Ok(None) => Ok(Ok(Fate::Skipped(OTHER_DECISION.to_owned()))),
+            Err(error) => Ok(Err(Refusal::unreadable("decision record", &error))),
         }
     }
 }
@@ -47,40 +65,46 @@ impl RulesProjection {
 #[async_trait]
 impl Process for RulesProjection {
     async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
-        self.state = self.catalog.stage_state(&Self::key()).await?;
-        Ok(vec![self.state.as_ref().map_or(Offset::ZERO, |s| s.next)])
+        Ok(vec![self.state.load().await?])
     }
 
     async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
         let [input] = inputs else { return Ok(()) };
-        let mut state = self.state.clone().unwrap_or_default();
+        let mut state = self.state.fresh().await?;
         if state.next >= input.batch.next {
             return Ok(()); // committed by an earlier try of this batch
         }
-        let mut counters = Counters::default();
+        let mut letters = Vec::new();
         for record in &input.batch.records {
-            counters.received += 1;
-            match timeline::read(&record.value) {
-                Ok(Some(decision)) => {
-                    write(&*self.rules, record.offset, &decision).await?;
-                    counters.emitted += 1;
-                }
-                Ok(None) => counters.skip("other_decision"),
-                Err(error) => {
-                    tracing::error!(offset = %record.offset, %error, "a decision is unreadable");
-                    counters.skip("unreadable");
+            state.counters.received += 1;
+            match self.take(record).await? {
+                Ok(Fate::Skipped(reason)) => state.counters.skip(&reason),
+                Ok(_) => state.counters.emitted += 1,
+                Err(refusal) => {
+                    state.counters.dead_lettered += 1;
+                    let now = self.clock.now();
+                    letters.push(dead_letter::append(STAGE, &input.at, record, refusal, now));
                 }
             }
         }
-        state.counters += &counters;
+        if !letters.is_empty() {
+            self.log.commit(Transaction::appends(letters)).await?;
+        }
         state.counters += &gap_counters(input);
         state.next = input.batch.next;
-        let expected = self.state.as_ref().map(|s| s.next);
-        self.catalog
-            .put_stage_state(&Self::key(), expected, &state)
-            .await?;
-        self.state = Some(state);
-        Ok(())
+        self.state.commit(state).await
+    }
+
+    async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
+        if retry.record.offset >= self.state.fresh().await?.next {
+            return Ok(Tried::Later);
+        }
+        let (fate, refusal) = match self.take(&retry.record).await? {
+            Ok(fate) => (fate, None),
+            Err(refusal) => (Fate::Refused, Some(refusal)),
+        };
+        self.state.count_retry(retry.name(), &fate).await?;
+        Ok(Tried::Stored(refusal))
     }
 }
 

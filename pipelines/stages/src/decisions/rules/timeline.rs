@@ -25,16 +25,22 @@ pub struct Section {
     pub until: Option<Offset>,
 }
 
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    decision: Cow<'a, str>,
+}
+
+/// Whether a record is a decision at all, of whatever kind.
+pub(super) fn is_decision(value: &[u8]) -> bool {
+    serde_json::from_slice::<Head<'_>>(value).is_ok()
+}
+
 /// The rules decision in a record of `decisions`; `None` for decisions of other kinds, known here or not.
 ///
 /// # Errors
 /// When it is one, and cannot be read.
 pub(super) fn read(value: &[u8]) -> serde_json::Result<Option<Decision>> {
-    #[derive(Deserialize)]
-    struct Head<'a> {
-        #[serde(borrow)]
-        decision: Cow<'a, str>,
-    }
     let head: Head<'_> = serde_json::from_slice(value)?;
     match &*head.decision {
         "rules_added" | "rules_activated" => serde_json::from_slice(value).map(Some),
@@ -334,5 +340,7 @@ mod tests {
         );
         assert!(read(br#"{"decision":"rules_added"}"#).is_err());
         assert!(read(b"no json").is_err());
+        assert!(is_decision(br#"{"decision":"rules_added"}"#));
+        assert!(!is_decision(b"no json") && !is_decision(b"{}"));
     }
 }

@@ -94,8 +94,8 @@ impl Steps for MessagesTakeOver {
                     value: record.value.clone(),
                     unique: vec![screen::output::identity(
                         self.generation,
-                        &head.id,
-                        head.edit,
+                        (&head.id, head.edit),
+                        head.kind.as_deref(),
                     )],
                 },
             ));
@@ -153,6 +153,8 @@ fn count(screen: &mut StageState, reached: Offset, n: u64) {
 struct Head {
     id: MessageKey,
     edit: i64,
+    #[serde(default)]
+    kind: Option<String>,
     origin: Origin,
 }
 

@@ -1,16 +1,55 @@
-//! A batch of entries on its way into the log, and the progress that is committed with it.
+//! An export's entries come in, batches of them on their way into the log leave, each with the progress it makes.
+
+use std::{ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
 use telesift_ports::{
-    RecordLog,
+    ExportReader, RecordLog,
+    catalog::ImportRow,
     imports::{ImportError, ImportProgress},
-    record_log::{NewRecord, Outcome, Transaction},
+    record_log::{self, NewRecord, Outcome, Transaction},
     source::ExportEntry,
 };
 use telesift_schemas::TopicPartition;
+use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::{ImportConfig, log_error, storage};
+use super::ImportConfig;
 use crate::telemetry;
+
+/// Reads the entries after the first `skip`, as batches. Three of them are in memory at most: one being filled, one that
+/// waits, one being appended; so a log that stands still makes the reader stand still.
+pub(super) fn read(
+    reader: Arc<dyn ExportReader>,
+    row: &ImportRow,
+    skip: u64,
+    n_partitions: u32,
+    config: ImportConfig,
+) -> (
+    JoinHandle<Result<(), ImportError>>,
+    mpsc::Receiver<PendingBatch>,
+) {
+    let (sender, batches) = mpsc::channel(1);
+    let (request, id) = (row.request.clone(), row.status.id.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut batch = PendingBatch::default();
+        reader.read(&id, &request, skip, &mut |entry, bytes_read| {
+            batch.push(entry, bytes_read, n_partitions);
+            if !batch.is_full(&config) {
+                return ControlFlow::Continue(());
+            }
+            match sender.blocking_send(std::mem::take(&mut batch)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        })?;
+        if batch.n_entries > 0 {
+            // Whoever went away does not want the rest: it is read again after the restart.
+            let _gone_if_err = sender.blocking_send(batch);
+        }
+        Ok(())
+    });
+    (reading, batches)
+}
 
 /// An import's progress, as the log has it.
 pub(super) struct Running {
@@ -34,10 +73,14 @@ impl Running {
         self.stored.is_some()
     }
 
-    pub(super) async fn load(&mut self, log: &dyn RecordLog) -> Result<(), ImportError> {
-        self.stored = log.state(&self.key).await.map_err(log_error)?;
+    pub(super) async fn load(&mut self, log: &dyn RecordLog) -> record_log::Result<()> {
+        self.stored = log.state(&self.key).await?;
         if let Some(bytes) = &self.stored {
-            self.progress = serde_json::from_slice(bytes).map_err(storage)?;
+            let unreadable = |e: serde_json::Error| record_log::Error::Unavailable {
+                reason: format!("state `{}` is unreadable: {e}", self.key),
+                ambiguous: false,
+            };
+            self.progress = serde_json::from_slice(bytes).map_err(unreadable)?;
         }
         Ok(())
     }

@@ -165,7 +165,12 @@ async fn rules_come_back_from_the_topic_when_the_catalog_is_lost() {
 
 /// Runs the projection until it has read everything.
 async fn project(flow: &Flow) {
-    let projection = RulesProjection::new(flow.catalog.clone(), flow.catalog.clone());
+    let projection = RulesProjection::new(
+        flow.log.clone(),
+        flow.catalog.clone(),
+        flow.catalog.clone(),
+        flow.clock.clone(),
+    );
     let consumer = Consumer {
         log: flow.log.clone(),
         stage: telesift_stages::decisions::rules::STAGE,
