@@ -2,13 +2,6 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use crate::{
-    config::LanceStoreConfig,
-    error::{Attempt, Fault},
-    schema::{self, columns as col},
-    store::LanceStore,
-    write::Writer,
-};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use lancedb::{
     Connection, ObjectStoreRegistry, Session, Table,
@@ -19,6 +12,15 @@ use lancedb::{
     table::NewColumnTransform,
 };
 use telesift_ports::message_store::{Error, Result};
+
+use crate::{
+    config::LanceStoreConfig,
+    error::{Attempt, Fault},
+    schema::{self, columns as col},
+    store::LanceStore,
+    telemetry,
+    write::Writer,
+};
 
 impl LanceStore {
     /// Opens the store, making its tables where they are missing.

@@ -308,7 +308,7 @@ impl RecordLog for MemoryLog {
     async fn delete_topic(&self, topic: &Topic) -> Result<()> {
         self.lock().topics.remove(topic);
         // Whoever waits for it is to look again.
-        self.commits.send_modify(|n| *n += 1);
+        self.n_commits.send_modify(|n| *n += 1);
         Ok(())
     }
 

@@ -27,7 +27,14 @@ impl Stories {
             Ok(arrival) => {
                 let positions: Vec<_> = self.states.iter().map(|(_, s)| s.next).collect();
                 let mut window =
-                    rebuild::window(&*self.log, &self.inputs, &positions, self.config).await?;
+                    rebuild::window(
+                        &*self.log,
+                        self.generation,
+                        &self.inputs,
+                        &positions,
+                        self.config,
+                    )
+                    .await?;
                 match window.take(arrival) {
                     Verdict::Alone(reason) => Fate::Skipped(reason.to_owned()),
                     Verdict::Joins { first, joined } => {

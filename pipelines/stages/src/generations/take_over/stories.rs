@@ -191,7 +191,11 @@ impl StoriesTakeOver {
                 stage: stage_name(stories::STAGE, self.generation).to_owned(),
                 input,
             };
-            let state = StageState { next, counters };
+            let state = StageState {
+                next,
+                counters,
+                last_retry: None,
+            };
             seeds.push((key.state_key(), Some(to_bytes(&state))));
         }
         Ok(seeds)
