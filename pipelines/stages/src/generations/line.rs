@@ -118,11 +118,11 @@ impl Line {
         let topics = log.topics().await?;
         let n_raw = log.partitions(&Topic::TELEGRAM_RAW).await?.len() as u32;
         let kept_as = |base: Topic| -> Retention {
-            let alike = topics
+            let mut alike = topics
                 .iter()
                 .filter(|t| Generation::of_name(base.as_str(), t.topic.as_str()).is_some());
             alike
-                .last()
+                .next_back()
                 .map(|t| t.retention.clone())
                 .unwrap_or_default()
         };

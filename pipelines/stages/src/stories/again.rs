@@ -26,15 +26,14 @@ impl Stories {
         let fate = match Arrival::read(&retry.at, &retry.record) {
             Ok(arrival) => {
                 let positions: Vec<_> = self.states.iter().map(|(_, s)| s.next).collect();
-                let mut window =
-                    rebuild::window(
-                        &*self.log,
-                        self.generation,
-                        &self.inputs,
-                        &positions,
-                        self.config,
-                    )
-                    .await?;
+                let mut window = rebuild::window(
+                    &*self.log,
+                    self.generation,
+                    &self.inputs,
+                    &positions,
+                    self.config,
+                )
+                .await?;
                 match window.take(arrival) {
                     Verdict::Alone(reason) => Fate::Skipped(reason.to_owned()),
                     Verdict::Joins { first, joined } => {
