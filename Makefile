@@ -11,7 +11,7 @@ help:
 	@echo "make test    every test; servers are started by the tests that need them"
 	@echo "make crash   kill -9 at fifty random moments under load (KILLS=n for another number), as a table"
 	@echo "make lint    formatting, clippy, and which crate may know which"
-	@echo "make bench   benchmarks in release mode, as tables"
+	@echo "make bench   benchmarks in release mode, as tables; N=100000 for a shorter run of the flow than 1,000,000 messages"
 	@echo "make model   train the weights of signal-score anew (MORE=folder of further labelled data)"
 
 setup:
@@ -19,7 +19,9 @@ setup:
 
 demo: setup
 	$(CARGO) build --locked -p telesift
-	@$${CARGO_TARGET_DIR:-target}/debug/telesift demo $(DEMO_ARGS)
+	@model=$$(./deploy/model.sh); \
+	if [ -n "$$model" ]; then export TELESIFT__EMBED__KIND=local TELESIFT__EMBED__MODEL="$$model"; fi; \
+	exec $${CARGO_TARGET_DIR:-target}/debug/telesift demo $(DEMO_ARGS)
 
 test: setup
 ifeq ($(NEXTEST),yes)
@@ -37,7 +39,7 @@ lint: setup
 	@./tests/directions.sh
 
 bench: setup
-	$(CARGO) bench --locked -p telesift-text -p telesift-engine -p telesift-log-embedded -p telesift-store-lance -p telesift
+	TELESIFT_BENCH_N=$(N) $(CARGO) bench --locked -p telesift-text -p telesift-engine -p telesift-log-embedded -p telesift-store-lance -p telesift-api -p telesift
 
 model:
 	$(CARGO) run --locked --release -p telesift-learn --bin train-model -- $(if $(MORE),--more $(MORE))

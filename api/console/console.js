@@ -332,7 +332,8 @@ async function connect(mine) {
     socket.onclose = (event) => again(mine, event.reason);
   } catch (error) {
     if (live !== mine) return;
-    if (error.problem?.status >= 400 && error.problem.status < 500) {
+    const status = error.problem?.status;
+    if (status >= 400 && status < 500 && status !== 429) {
       stopLive();
       return fail(error);
     }

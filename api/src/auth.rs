@@ -1,4 +1,5 @@
-//! Who asks, and what they may do: a key or ticket comes in, a [`Viewer`] leaves.
+//! Who asks, and what they may do: a key or ticket comes in, a [`Viewer`] leaves. Which route needs which right stands
+//! in [`crate::access`].
 //!
 //! | scope | may |
 //! |---|---|
@@ -22,7 +23,7 @@ mod key_ring;
 mod tickets;
 mod watch;
 
-pub(crate) use extract::{Admin, Auditor, Follower, Importer, Reader, Reviewer};
+pub(crate) use extract::{Admin, Auditor, Follower, Importer, Reader, Reviewer, authenticate};
 pub use issue::{IssueError, IssuedKey, KeyRequest, is_known_key, issue_key};
 pub(crate) use key_ring::{KeyRing, SecretHash, hash};
 pub(crate) use tickets::Tickets;

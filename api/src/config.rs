@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{address::Network, limits::LimitsConfig};
+
 /// Limits and choices of the HTTP API. Every field has a default that suits one machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApiConfig {
     /// Largest JSON body, in bytes.
     pub max_body_bytes: usize,
+    /// Largest update taken of Telegram, in bytes.
+    pub max_update_bytes: usize,
     /// Largest export taken by `POST /v1/imports`, in bytes.
     pub max_import_bytes: u64,
     /// Exports uploaded and validated at the same time; one more is a 503.
@@ -18,11 +22,17 @@ pub struct ApiConfig {
     pub upload_idle_s: u64,
     /// A request other than an upload or a stream is given up after this long, in seconds.
     pub request_timeout_s: u64,
+    /// Connections open at the same time; one more waits until another ends.
+    pub max_connections: usize,
     /// Requests worked on at the same time, streams not counted; one more is a 503.
     pub max_requests: usize,
-    /// Origins (such as `https://desk.example.org`) whose pages may open a WebSocket, besides the one the request is
-    /// addressed to.
+    /// Origins (such as `https://desk.example.org`) whose pages may call the API and open streams, besides the one the
+    /// request is addressed to.
     pub allowed_origins: Vec<String>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// How often requests may come.
+    pub limits: LimitsConfig,
     /// Whether `/metrics` is open to everybody who can reach it.
     pub open_metrics: bool,
     /// How long a search cursor pins its result list, in seconds.
@@ -41,12 +51,16 @@ impl Default for ApiConfig {
     fn default() -> Self {
         ApiConfig {
             max_body_bytes: 1 << 20,
+            max_update_bytes: 1 << 20,
             max_import_bytes: 16 << 30,
             max_uploads: 4,
             upload_idle_s: 60,
             request_timeout_s: 30,
+            max_connections: 20_000,
             max_requests: 256,
             allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            limits: LimitsConfig::default(),
             open_metrics: false,
             search_pin_s: 15 * 60,
             max_pinned_hits: 300_000,
@@ -71,6 +85,9 @@ pub struct TailConfig {
     pub key_check_ms: u64,
     /// Records read ahead for one client.
     pub queue_records: usize,
+    /// Records that come within this time go out to clients together, in milliseconds; the first after a pause goes at
+    /// once.
+    pub together_ms: u64,
     /// The newest records of each followed partition kept for all clients together.
     pub recent_records: usize,
     /// Their size, in bytes per partition.
@@ -89,6 +106,7 @@ impl Default for TailConfig {
             stalled_after_ms: 60_000,
             key_check_ms: 1_000,
             queue_records: 128,
+            together_ms: 4,
             recent_records: 1_024,
             recent_bytes: 4 << 20,
             ticket_ms: 30_000,
@@ -100,6 +118,10 @@ impl Default for TailConfig {
 impl TailConfig {
     pub(crate) fn heartbeat(&self) -> Duration {
         Duration::from_millis(self.heartbeat_ms.max(1))
+    }
+
+    pub(crate) fn together(&self) -> Duration {
+        Duration::from_millis(self.together_ms)
     }
 
     pub(crate) fn stalled_after(&self) -> Duration {

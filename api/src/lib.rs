@@ -11,17 +11,23 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+mod access;
+mod address;
 mod auth;
 mod body;
 mod config;
+mod cors;
 mod cursor;
 mod labels;
+mod limits;
 mod middleware;
 mod openapi;
 mod params;
 mod pins;
 mod problem;
+mod reactions;
 mod routes;
+mod serve;
 mod splice;
 mod state;
 mod tail;
@@ -29,13 +35,16 @@ mod telemetry;
 mod view;
 mod visible;
 
+pub use address::{Network, NetworkError};
 pub use auth::{IssueError, IssuedKey, KeyRequest, is_known_key, issue_key};
 pub use config::{ApiConfig, TailConfig};
+pub use limits::LimitsConfig;
 pub use problem::Code as ProblemCode;
+pub use serve::serve;
 pub use state::{AlwaysHealthy, ApiState, Health, HealthCheck};
 pub use telemetry::describe as describe_metrics;
 
-/// The whole API. Serve it on a Tokio runtime; cancel [`ApiState::shutdown`] to end its streams.
+/// The whole API. Give it to [`serve`]; cancel [`ApiState::shutdown`] to end its streams.
 pub fn router(state: ApiState) -> Router {
     let app = state::App::new(state);
     let quick = routes::quick().layer(axum::middleware::from_fn_with_state(
@@ -45,6 +54,10 @@ pub fn router(state: ApiState) -> Router {
     let (router, document) = OpenApiRouter::with_openapi(openapi::Document::openapi())
         .merge(quick)
         .merge(routes::slow())
+        .route_layer(axum::middleware::from_fn_with_state(
+            app.clone(),
+            access::guard,
+        ))
         .split_for_parts();
     let document = Arc::new(openapi::finish(document));
     let docs = SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none"));
@@ -61,6 +74,10 @@ pub fn router(state: ApiState) -> Router {
         .fallback(|| async { axum::http::StatusCode::NOT_FOUND })
         .layer(DefaultBodyLimit::max(app.config.max_body_bytes))
         .layer(CatchPanicLayer::custom(problem::on_panic))
+        .layer(axum::middleware::from_fn_with_state(
+            app.clone(),
+            cors::cors,
+        ))
         .layer(axum::middleware::from_fn(middleware::outermost))
         .with_state(app)
 }

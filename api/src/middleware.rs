@@ -17,13 +17,18 @@ use crate::{
     telemetry,
 };
 
+/// The request's id, for whoever handles it.
+#[derive(Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id taken from a client.
 const MAX_ID: usize = 64;
 
 /// The outermost layer: id, span, metrics, headers, problems.
-pub(crate) async fn outermost(request: Request, next: Next) -> Response {
+pub(crate) async fn outermost(mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
     // The matched pattern, never the path or the query: those hold ids of chats, and tickets.
     let route = request
@@ -72,8 +77,9 @@ fn with_headers(mut response: Response, id: &str) -> Response {
     default(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     default(header::X_FRAME_OPTIONS, "DENY");
     default(header::REFERRER_POLICY, "no-referrer");
+    default(crate::cors::RESOURCE_POLICY, "same-origin");
     default(
-        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderName::from_static("cross-origin-opener-policy"),
         "same-origin",
     );
     default(

@@ -1,12 +1,15 @@
 //! The OpenAPI document: made from the routes, with the record types' own schemas put in.
 
+mod bots;
+
 use serde_json::{Map, Value, json};
 use utoipa::{
     Modify, OpenApi, ToSchema,
-    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+    openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
 };
 
 use crate::problem::Code;
+pub(crate) use bots::{BotInfoBody, BotReportBody};
 
 /// The document without its paths.
 #[derive(OpenApi)]
@@ -25,11 +28,12 @@ use crate::problem::Code;
         (name = "live", description = "The live tail, with exact resume"),
         (name = "log", description = "Topics and records, byte for byte"),
         (name = "imports", description = "Telegram Desktop exports"),
+        (name = "bots", description = "Bots, and the door Telegram calls at"),
         (name = "replays", description = "A stretch of history under other rules"),
         (name = "stats", description = "The ledger and the classes"),
         (name = "dead letters", description = "What stages could not process"),
         (name = "rules", description = "Rule sets: added, activated from an offset on, rolled back"),
-        (name = "keys", description = "API keys"),
+        (name = "keys", description = "API keys, and the record of who administered what"),
         (name = "operations", description = "Health and metrics"),
     )
 )]
@@ -43,6 +47,12 @@ impl Modify for KeyScheme {
         components.add_security_scheme(
             "key",
             SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
+        );
+        components.add_security_scheme(
+            "webhook",
+            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(
+                "X-Telegram-Bot-Api-Secret-Token",
+            ))),
         );
     }
 }
@@ -167,6 +177,7 @@ pub(crate) fn finish(document: utoipa::openapi::OpenApi) -> Value {
         }
     }
     add_default_problem(&mut document);
+    crate::access::describe(&mut document);
     document
 }
 

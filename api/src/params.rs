@@ -23,6 +23,12 @@ pub(crate) const DEFAULT_LIMIT: usize = 50;
 /// Greatest length of a list.
 pub(crate) const MAX_LIMIT: usize = 500;
 
+/// A segment of a path, decoded; `None` if it is no percent-encoded UTF-8.
+pub(crate) fn decoded(segment: &str) -> Option<String> {
+    // In a path, unlike in a query, `+` is itself.
+    percent::decode(&segment.replace('+', "%2B")).ok()
+}
+
 /// The query parameters of a request. Take what the route knows, then [`Params::finish`].
 #[derive(Debug)]
 pub(crate) struct Params {

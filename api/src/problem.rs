@@ -6,6 +6,8 @@ use axum::{
 };
 use serde_json::{Map, Value};
 
+use crate::limits::Standing;
+
 mod code;
 pub(crate) mod from_ports;
 mod from_rules;
@@ -33,6 +35,8 @@ pub(crate) struct Problem {
     /// For the server's log only.
     pub(crate) cause: Option<String>,
     pub(crate) retry_after_s: Option<u32>,
+    /// The limit that was hit.
+    pub(crate) limited_by: Option<Standing>,
 }
 
 impl Problem {
@@ -43,6 +47,7 @@ impl Problem {
             extensions: Map::new(),
             cause: None,
             retry_after_s: None,
+            limited_by: None,
         }
     }
 
@@ -61,6 +66,12 @@ impl Problem {
     /// Says when to try again.
     pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// Names the limit that was hit.
+    pub(crate) fn limited_by(mut self, standing: Standing) -> Self {
+        self.limited_by = Some(standing);
         self
     }
 

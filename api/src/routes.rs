@@ -6,11 +6,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{state::App, tail};
 
+mod audit;
+mod bots;
 mod chats;
 mod console;
 mod dead_letters;
 mod explain;
 mod feedback;
+mod gaps;
 mod imports;
 mod keys;
 mod messages;
@@ -23,6 +26,7 @@ mod stats;
 mod stories;
 mod tickets;
 mod topics;
+mod webhook;
 
 pub(crate) use console::static_files;
 
@@ -57,7 +61,12 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(replays::switch_back))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
+        .routes(routes!(audit::list))
         .routes(routes!(chats::list))
+        .routes(routes!(gaps::list))
+        .routes(routes!(bots::list, bots::add))
+        .routes(routes!(bots::one, bots::remove))
+        .routes(routes!(webhook::take))
         .routes(routes!(rules::list, rules::add))
         .routes(routes!(rules::active))
         .routes(routes!(rules::history))

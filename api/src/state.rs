@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use telesift_ports::{
-    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays, RuleSets,
+    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays, RuleSets,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     auth::{KeyRing, LiveKeys, Tickets},
     config::ApiConfig,
+    limits::Limits,
     pins::Pins,
     tail::Hub,
     visible::{Log, Store},
@@ -28,6 +29,8 @@ pub struct ApiState {
     pub catalog: Arc<dyn Catalog>,
     /// Takes in exports.
     pub imports: Arc<dyn Imports>,
+    /// Keeps bots, and takes their updates.
+    pub bots: Arc<dyn Bots>,
     /// Runs replays.
     pub replays: Arc<dyn Replays>,
     /// Makes the vector of a query; must be the model of the store's vectors.
@@ -93,12 +96,16 @@ impl Health for AlwaysHealthy {
     }
 }
 
+/// Closed clients waited for at the same time; each holds a socket and at most one batch of frames.
+const MAX_FAREWELLS: usize = 500;
+
 /// The state every handler gets. Log and store are wrapped: a handler reaches them only as a viewer.
 pub(crate) struct App {
     pub(crate) log: Log,
     pub(crate) store: Store,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) imports: Arc<dyn Imports>,
+    pub(crate) bots: Arc<dyn Bots>,
     pub(crate) replays: Arc<dyn Replays>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) rules: Arc<dyn RuleSets>,
@@ -108,6 +115,7 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,
     pub(crate) health: Arc<dyn Health>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) limits: Limits,
     pub(crate) keys: KeyRing,
     pub(crate) live_keys: LiveKeys,
     pub(crate) tickets: Tickets,
@@ -116,6 +124,8 @@ pub(crate) struct App {
     pub(crate) requests: Semaphore,
     pub(crate) uploads: Semaphore,
     pub(crate) streams: Arc<Semaphore>,
+    /// Clients that read nothing and are waited for until they hear why they were closed.
+    pub(crate) farewells: Arc<Semaphore>,
 }
 
 impl App {
@@ -124,17 +134,20 @@ impl App {
         let tail = &config.tail;
         Arc::new(App {
             hub: Hub::new(state.log.clone(), tail.clone(), state.shutdown.clone()),
+            limits: Limits::new(&config.limits),
             keys: KeyRing::new(state.catalog.clone(), state.clock.clone()),
             live_keys: LiveKeys::new(tail.key_check()),
-            tickets: Tickets::new(tail),
+            tickets: Tickets::new(tail, state.catalog.clone(), state.clock.clone()),
             pins: Pins::new(&config),
             requests: Semaphore::new(config.max_requests.max(1)),
             uploads: Semaphore::new(config.max_uploads.max(1)),
             streams: Arc::new(Semaphore::new(tail.max_streams)),
+            farewells: Arc::new(Semaphore::new(MAX_FAREWELLS)),
             log: Log::new(state.log),
             store: Store::new(state.store),
             catalog: state.catalog,
             imports: state.imports,
+            bots: state.bots,
             replays: state.replays,
             embedder: state.embedder,
             rules: state.rules,

@@ -19,6 +19,7 @@ use crate::{
 
 mod feed;
 mod frame;
+mod pace;
 mod session;
 pub(crate) mod sse;
 mod start;
@@ -90,8 +91,8 @@ struct Ends {
 }
 
 impl Ends {
-    /// Returns once the stream must end. Cancel-safe.
-    async fn wait(&self) -> End {
+    /// Returns once the stream must end.
+    async fn wait(self) -> End {
         tokio::select! {
             () = self.live_key.ended() => End::KeyEnded,
             () = self.replaced.cancelled() => End::Replaced,

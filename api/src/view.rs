@@ -1,6 +1,6 @@
 //! Messages as the API shows them: the record, and what is known about it besides.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::Serialize;
 use telesift_ports::story_catalog::StorySummary;
@@ -42,6 +42,11 @@ impl MessageView {
 }
 
 impl MessageView {
+    /// What people react with now.
+    pub(crate) fn set_reactions(&mut self, reactions: BTreeMap<String, u32>) {
+        self.message.reactions = reactions;
+    }
+
     /// The message and its edit.
     pub(crate) fn version(&self) -> (MessageKey, i64) {
         (self.message.id, self.message.edit)

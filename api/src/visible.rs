@@ -123,6 +123,13 @@ impl VisibleStore<'_> {
             .await
     }
 
+    pub(crate) async fn message_ids(&self, chat: ChatId) -> Result<Vec<i64>> {
+        if !self.shows(chat) {
+            return Ok(Vec::new());
+        }
+        self.store.message_ids(chat).await
+    }
+
     pub(crate) async fn chats(&self) -> Result<Vec<ChatSummary>> {
         let mut chats = self.store.chats().await?;
         chats.retain(|c| self.shows(c.chat.id));

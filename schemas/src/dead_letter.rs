@@ -122,6 +122,8 @@ pub enum DeadLetterCode {
     TooLarge,
     /// It stands in its topic no more: evicted, erased or damaged before a retry.
     Gone,
+    /// A model refused this text, though it takes others.
+    ModelRefused,
 }
 
 impl DeadLetterCode {
@@ -148,6 +150,7 @@ impl DeadLetterCode {
             Self::StoreRejected => "store_rejected",
             Self::TooLarge => "too_large",
             Self::Gone => "gone",
+            Self::ModelRefused => "model_refused",
         }
     }
 
@@ -174,6 +177,9 @@ impl DeadLetterCode {
             }
             Self::Gone => {
                 "the record is no longer in its topic (retention, erasure or damage), so nothing can be tried again: the payload is what is left; restore the topic from a backup, or let the source send it again"
+            }
+            Self::ModelRefused => {
+                "the message is found by its words, without a vector; see the message of the model for the cause"
             }
         }
     }

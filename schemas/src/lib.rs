@@ -10,8 +10,10 @@ mod message;
 mod normalized;
 mod position;
 mod raw;
+mod reactions;
 mod story;
 mod topics;
+pub mod update_kinds;
 
 pub use dead_letter::{DeadLetter, DeadLetterCode, LetterState, Payload};
 pub use decision::{Decision, DecisionKind};
@@ -24,6 +26,7 @@ pub use position::{
     Cursor, CursorError, Epoch, Generation, Offset, Origin, PartitionId, Position, TopicPartition,
 };
 pub use raw::{AssumedTimes, ExportChat, RawRecord, Source, edit_from_export};
+pub use reactions::{Reactions, ReactionsOf};
 pub use story::{StoryAssigned, StoryLink};
 pub use topics::{DEFAULT_PARTITIONS, Topic, partition_for_chat};
 

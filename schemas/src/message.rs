@@ -19,7 +19,8 @@ pub struct Message {
     pub chat: Chat,
     /// The id in the chat.
     pub message_id: i64,
-    /// Telegram's edit date in unix seconds; 0 for never edited. The greatest (edit, origin offset) is current.
+    /// Telegram's edit date in unix seconds; 0 for never edited; of a tombstone, when the deletion reached us. The greatest
+    /// (edit, origin offset) is current, and a tombstone before all.
     pub edit: i64,
     /// When it was sent, by Telegram.
     pub event_time: Timestamp,
@@ -53,6 +54,12 @@ pub struct Message {
     /// records from before there were signatures. The API does not show it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
+    /// The supergroup this basic group became, told by a service message: its messages go on there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrated_to: Option<ChatId>,
+    /// The basic group this supergroup was, told by a service message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrated_from: Option<ChatId>,
     /// When it was deleted, where the source tells.
     pub deleted_at: Option<Timestamp>,
     /// Flags known before screening (`service`, `edited`, `forwarded`, `auto_forward`, `time_uncertain`). `signal-score`
@@ -85,9 +92,14 @@ impl Message {
         }
     }
 
-    /// Order of versions of one message: the greatest is current.
+    /// Order of versions of one message: the greatest is current. Nothing comes after a deletion: an edit that arrives
+    /// later was made earlier, whatever the clocks say.
     pub fn version(&self) -> (i64, u64) {
-        (self.edit, self.origin.as_ref().map_or(0, |o| o.offset.0))
+        let rank = match self.kind {
+            MessageKind::Deleted => i64::MAX,
+            _ => self.edit,
+        };
+        (rank, self.origin.as_ref().map_or(0, |o| o.offset.0))
     }
 }
 

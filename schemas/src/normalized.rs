@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeadLetterCode, Message};
+use crate::{DeadLetterCode, Message, Reactions};
 
-/// The value that leaves the SmartModule `normalize`. A message stands bare; a skip is `{"skip": "<reason>"}` and a
-/// failure `{"fail": {"code", "message"}}`, both of which later modules pass on unchanged: the screen stage counts the
-/// one and dead-letters the other. A guest that returned an error instead would stall its partition on Fluvio.
+/// The value that leaves the SmartModule `normalize`. A message stands bare; reactions are `{"reacted": {…}}`, a skip is
+/// `{"skip": "<reason>"}` and a failure `{"fail": {"code", "message"}}`, which later modules pass on unchanged: the screen
+/// stage appends the first to `reactions`, counts the second and dead-letters the third. A guest that returned an error
+/// instead would stall its partition on Fluvio.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Normalized {
@@ -20,6 +21,11 @@ pub enum Normalized {
         /// Why.
         fail: Failure,
     },
+    /// How people react to a message, without `origin` yet.
+    Reacted {
+        /// The record.
+        reacted: Box<Reactions>,
+    },
     /// A message, without `screen` and `origin` yet.
     Message(Box<Message>),
 }
@@ -31,9 +37,10 @@ impl Normalized {
         serde_json::to_writer(out, self).expect("its maps have string keys, and a Vec takes all");
     }
 
-    /// Whether `value` is a skip or a failure that [`Normalized::write_to`] wrote; decided by its first bytes.
+    /// Whether `value`, which [`Normalized::write_to`] wrote, is anything but a message; decided by its first bytes.
     pub fn is_marker(value: &[u8]) -> bool {
-        value.starts_with(br#"{"skip""#) || value.starts_with(br#"{"fail""#)
+        let markers: [&[u8]; 3] = [br#"{"skip""#, br#"{"fail""#, br#"{"reacted""#];
+        markers.iter().any(|marker| value.starts_with(marker))
     }
 }
 

@@ -17,6 +17,13 @@ pub struct RawRecord<'a> {
     /// The header of the chat in the export; `null` for updates, which carry their chat.
     #[serde(default)]
     pub chat: Option<ExportChat>,
+    /// When an update reached us, in unix seconds: of a deletion Telegram gives no other time. Exports have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received: Option<i64>,
+    /// Of an update that speaks of several messages (a deletion): which of them this record stands for, from 0. Such an
+    /// update is appended once per message, each time whole, so that every record gives one message at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u32>,
     /// The exact source bytes.
     #[serde(borrow)]
     #[cfg_attr(feature = "json-schema", schemars(with = "serde_json::Value"))]

@@ -20,6 +20,8 @@ impl Topic {
     pub const TELEGRAM_RAW: Topic = Topic(Cow::Borrowed("telegram-raw"));
     /// Screened messages of all classes: [`crate::Message`], keyed by chat.
     pub const MESSAGES: Topic = Topic(Cow::Borrowed("messages"));
+    /// How people react to messages: [`crate::Reactions`], keyed by chat.
+    pub const REACTIONS: Topic = Topic(Cow::Borrowed("reactions"));
     /// Which message belongs to which story: [`crate::StoryAssigned`], keyed by chat.
     pub const STORIES: Topic = Topic(Cow::Borrowed("stories"));
     /// What a stage could not process: [`crate::DeadLetter`], keyed by stage.
@@ -29,9 +31,10 @@ impl Topic {
 
     /// All topics a fresh deployment creates, in flow order, with the partition count of each
     /// (`None`: the configured count).
-    pub const ALL: [(Topic, Option<u32>); 5] = [
+    pub const ALL: [(Topic, Option<u32>); 6] = [
         (Topic::TELEGRAM_RAW, None),
         (Topic::MESSAGES, None),
+        (Topic::REACTIONS, None),
         (Topic::STORIES, Some(1)),
         (Topic::DEAD_LETTERS, Some(1)),
         (Topic::DECISIONS, Some(1)),

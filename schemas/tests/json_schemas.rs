@@ -3,7 +3,7 @@
 use std::{env, fs, path::PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
-use telesift_schemas::{DeadLetter, Decision, Message, RawRecord, StoryAssigned};
+use telesift_schemas::{DeadLetter, Decision, Message, RawRecord, Reactions, StoryAssigned};
 
 fn path(relative: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(relative)
@@ -14,6 +14,7 @@ fn checked_in_schemas_are_those_of_the_types() {
     let schemas = [
         ("telegram-raw", schemars::schema_for!(RawRecord<'_>)),
         ("messages", schemars::schema_for!(Message)),
+        ("reactions", schemars::schema_for!(Reactions)),
         ("stories", schemars::schema_for!(StoryAssigned)),
         ("dead-letters", schemars::schema_for!(DeadLetter)),
         ("decisions", schemars::schema_for!(Decision)),
@@ -45,6 +46,7 @@ fn assert_kept<T: Serialize + DeserializeOwned>(topic: &str) {
 #[test]
 fn examples_of_version_1_read_and_write_unchanged() {
     assert_kept::<Message>("messages");
+    assert_kept::<Reactions>("reactions");
     assert_kept::<StoryAssigned>("stories");
     assert_kept::<DeadLetter>("dead-letters");
     assert_kept::<DeadLetter>("dead-letters-solved");
@@ -54,8 +56,10 @@ fn examples_of_version_1_read_and_write_unchanged() {
 }
 
 #[test]
-fn the_example_of_a_raw_record_keeps_its_payload_byte_for_byte() {
-    let text = fs::read_to_string(path("examples/v1/telegram-raw.json")).unwrap();
-    let record: RawRecord<'_> = serde_json::from_str(text.trim_end()).unwrap();
-    assert_eq!(serde_json::to_string(&record).unwrap(), text.trim_end());
+fn the_examples_of_raw_records_keep_their_payload_byte_for_byte() {
+    for name in ["telegram-raw", "telegram-raw-update"] {
+        let text = fs::read_to_string(path(&format!("examples/v1/{name}.json"))).unwrap();
+        let record: RawRecord<'_> = serde_json::from_str(text.trim_end()).unwrap();
+        assert_eq!(serde_json::to_string(&record).unwrap(), text.trim_end());
+    }
 }

@@ -1,18 +1,19 @@
-//! Extractors: a handler names the right it needs in its signature, and runs only with it.
+//! Who asks: a key or ticket becomes a [`Viewer`] at the gate; extractors hand it to the handler that names the right it
+//! needs in its signature.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
-    extract::FromRequestParts,
+    extract::{FromRequestParts, Request},
     http::{HeaderMap, header, request::Parts},
 };
 use telesift_ports::catalog::Scope;
 use tokio_util::sync::CancellationToken;
 
-use super::{LiveKey, Viewer, unauthorized};
+use super::{LiveKey, Viewer, hash, unauthorized};
 use crate::{
     params::Params,
-    problem::{Problem, Result},
+    problem::{Code, Problem, Result},
     state::App,
 };
 
@@ -30,9 +31,53 @@ pub(crate) struct Admin(pub(crate) Viewer);
 /// The scopes that include reading.
 const READING: [Scope; 2] = [Scope::Read, Scope::Review];
 
-async fn viewer(parts: &Parts, app: &App) -> Result<Viewer> {
-    let secret = bearer(&parts.headers).ok_or_else(unauthorized)?;
-    app.keys.viewer(secret).await
+/// Cancelled when the ticket takes its stream up elsewhere.
+#[derive(Clone)]
+struct Replaced(CancellationToken);
+
+/// The owner of the key that `request` carries or, where `by_ticket` allows that, of the key behind its ticket.
+///
+/// # Errors
+/// 401 without a valid one; 429 if too many invalid ones came from `address`.
+pub(crate) async fn authenticate(
+    app: &App,
+    request: &mut Request,
+    address: Option<IpAddr>,
+    by_ticket: bool,
+) -> Result<Viewer> {
+    let found = find(app, request, address, by_ticket).await;
+    match found {
+        Err(problem) if matches!(problem.code, Code::Unauthorized | Code::InvalidTicket) => {
+            app.limits.failed_auth(address)?;
+            Err(problem)
+        }
+        other => other,
+    }
+}
+
+async fn find(
+    app: &App,
+    request: &mut Request,
+    address: Option<IpAddr>,
+    by_ticket: bool,
+) -> Result<Viewer> {
+    if let Some(secret) = bearer(request.headers()) {
+        if !app.keys.knows(&hash(secret)) {
+            app.limits.may_fail_auth(address)?;
+        }
+        return app.keys.viewer(secret).await;
+    }
+    let ticket = match by_ticket {
+        true => Params::parse(request.uri().query())?.one("ticket")?,
+        false => None,
+    };
+    let ticket = ticket.ok_or_else(unauthorized)?;
+    let target = request.uri().path_and_query().map_or("", |t| t.as_str());
+    let resumes = request.headers().contains_key("last-event-id");
+    app.limits.may_fail_auth(address)?;
+    let (key, replaced) = app.tickets.redeem(&ticket, target, resumes).await?;
+    request.extensions_mut().insert(Replaced(replaced));
+    app.keys.by_hash(key).await
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -43,10 +88,19 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .then_some(secret.trim())
 }
 
+/// Whom the gate let through.
+fn viewer(parts: &Parts) -> Result<Viewer> {
+    parts
+        .extensions
+        .get::<Viewer>()
+        .cloned()
+        .ok_or_else(unauthorized)
+}
+
 impl FromRequestParts<Arc<App>> for Reader {
     type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
-        let viewer = viewer(parts, app).await?;
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self> {
+        let viewer = viewer(parts)?;
         viewer.require_any(&READING)?;
         Ok(Reader(viewer))
     }
@@ -54,8 +108,8 @@ impl FromRequestParts<Arc<App>> for Reader {
 
 impl FromRequestParts<Arc<App>> for Auditor {
     type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
-        let viewer = viewer(parts, app).await?;
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self> {
+        let viewer = viewer(parts)?;
         viewer.require_any(&READING)?;
         viewer.require_unlimited()?;
         Ok(Auditor(viewer))
@@ -64,8 +118,8 @@ impl FromRequestParts<Arc<App>> for Auditor {
 
 impl FromRequestParts<Arc<App>> for Reviewer {
     type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
-        let viewer = viewer(parts, app).await?;
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self> {
+        let viewer = viewer(parts)?;
         viewer.require_any(&[Scope::Review])?;
         Ok(Reviewer(viewer))
     }
@@ -73,8 +127,8 @@ impl FromRequestParts<Arc<App>> for Reviewer {
 
 impl FromRequestParts<Arc<App>> for Importer {
     type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
-        let viewer = viewer(parts, app).await?;
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self> {
+        let viewer = viewer(parts)?;
         viewer.require_any(&[Scope::Ingest])?;
         viewer.require_unlimited()?;
         Ok(Importer)
@@ -83,8 +137,8 @@ impl FromRequestParts<Arc<App>> for Importer {
 
 impl FromRequestParts<Arc<App>> for Admin {
     type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
-        let viewer = viewer(parts, app).await?;
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self> {
+        let viewer = viewer(parts)?;
         viewer.require_any(&[Scope::Admin])?;
         viewer.require_unlimited()?;
         Ok(Admin(viewer))
@@ -103,24 +157,13 @@ pub(crate) struct Follower {
 impl FromRequestParts<Arc<App>> for Follower {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
-        let ticket = match bearer(&parts.headers) {
-            Some(_) => None,
-            None => Params::parse(parts.uri.query())?.one("ticket")?,
-        };
-        let (viewer, replaced) = match ticket {
-            None => (viewer(parts, app).await?, CancellationToken::new()),
-            Some(ticket) => {
-                let target = parts.uri.path_and_query().map_or("", |t| t.as_str());
-                let resumes = parts.headers.contains_key("last-event-id");
-                let (key, replaced) = app.tickets.redeem(&ticket, target, resumes)?;
-                (app.keys.by_hash(key).await?, replaced)
-            }
-        };
+        let viewer = viewer(parts)?;
         viewer.require_any(&READING)?;
+        let replaced = parts.extensions.get::<Replaced>();
         Ok(Follower {
             live_key: app.live_keys.watch(viewer.hash, &app.catalog, &app.clock),
+            replaced: replaced.map_or_else(CancellationToken::new, |r| r.0.clone()),
             viewer,
-            replaced,
         })
     }
 }

@@ -40,8 +40,15 @@ pub(crate) struct KeyRing {
 
 struct Seen {
     key: Arc<KeyRow>,
-    at: Instant,
+    /// When it was looked up; `None` if that does not count any more.
+    at: Option<Instant>,
     touched: Option<Instant>,
+}
+
+impl Seen {
+    fn is_fresh(&self) -> bool {
+        self.at.is_some_and(|at| at.elapsed() < FRESH)
+    }
 }
 
 impl KeyRing {
@@ -51,6 +58,12 @@ impl KeyRing {
             clock,
             seen: Mutex::default(),
         }
+    }
+
+    /// Whether the key with this hash was valid when last looked up, and has not expired since.
+    pub(crate) fn knows(&self, hash: &SecretHash) -> bool {
+        let now = self.clock.now();
+        self.seen().get(hash).is_some_and(|s| is_valid(&s.key, now))
     }
 
     /// The owner of `secret`.
@@ -81,15 +94,17 @@ impl KeyRing {
         Ok(Viewer { key, hash })
     }
 
-    /// Forgets what is known, so that a revocation made here counts at once.
+    /// Has every key looked up anew, so that a revocation made here counts at once.
     pub(crate) fn forget_all(&self) {
-        self.seen().clear();
+        for seen in self.seen().values_mut() {
+            seen.at = None;
+        }
     }
 
     fn remembered(&self, hash: &SecretHash) -> Option<Arc<KeyRow>> {
         let seen = self.seen();
         let found = seen.get(hash)?;
-        (found.at.elapsed() < FRESH).then(|| found.key.clone())
+        found.is_fresh().then(|| found.key.clone())
     }
 
     async fn look_up(&self, hash: SecretHash) -> catalog::Result<Option<Arc<KeyRow>>> {
@@ -98,7 +113,7 @@ impl KeyRing {
         let touched = seen.remove(&hash).and_then(|s| s.touched);
         if let Some(key) = &found {
             if seen.len() >= CAPACITY {
-                seen.retain(|_, s| s.at.elapsed() < FRESH);
+                seen.retain(|_, s| s.is_fresh());
             }
             if seen.len() >= CAPACITY {
                 seen.clear();
@@ -107,7 +122,7 @@ impl KeyRing {
                 hash,
                 Seen {
                     key: key.clone(),
-                    at: Instant::now(),
+                    at: Some(Instant::now()),
                     touched,
                 },
             );

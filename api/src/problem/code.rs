@@ -77,12 +77,20 @@ codes! {
     TooLarge = "too_large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// The tail speaks WebSocket only.
     UpgradeRequired = "upgrade_required", UPGRADE_REQUIRED, "WebSocket upgrade required";
+    /// More requests than a limit allows.
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests";
+    /// Telegram knows better: of a token, an address, a secret.
+    TelegramRefused = "telegram_refused", UNPROCESSABLE_ENTITY, "Telegram refused";
     /// Too many replays are unfinished.
     ReplayQueueFull = "replay_queue_full", TOO_MANY_REQUESTS, "The replay queue is full";
     /// A bug or broken storage; the log holds the cause under the instance.
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error";
     /// This version cannot do it yet.
     NotSupportedYet = "not_supported_yet", NOT_IMPLEMENTED, "Not supported yet";
+    /// Telegram does not answer, or asks to wait.
+    TelegramUnavailable = "telegram_unavailable", BAD_GATEWAY, "Telegram cannot be reached";
+    /// Secrets cannot be sealed or opened with the key that is there.
+    SecretKey = "secret_key", SERVICE_UNAVAILABLE, "The secret key does not fit";
     /// The server has as much to do as it may.
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too much to do";
     /// Too many imports wait already.

@@ -1,7 +1,7 @@
 //! The one place where errors of the ports become problems.
 
 use telesift_ports::{
-    catalog, embedder::EmbedError, imports::ImportError, message_store, record_log,
+    bots::BotError, catalog, embedder::EmbedError, imports::ImportError, message_store, record_log,
     replays::ReplayError,
 };
 
@@ -51,7 +51,24 @@ impl From<catalog::Error> for Problem {
         match error {
             E::Conflict { what } => conflict(&what),
             e @ E::Unavailable(_) => Problem::unavailable("the catalog", e),
+            // Only the operator meets it, and its words say what to do.
+            E::SecretKey(words) => Problem::new(Code::SecretKey, words),
             e @ E::Damaged(_) => Problem::internal(e),
+        }
+    }
+}
+
+impl From<BotError> for Problem {
+    fn from(error: BotError) -> Self {
+        let words = error.to_string();
+        match error {
+            BotError::Invalid { field, .. } => Problem::invalid(field, words),
+            BotError::Exists(words) => Problem::new(Code::Conflict, words),
+            BotError::Telegram {
+                is_retryable: true, ..
+            } => Problem::new(Code::TelegramUnavailable, words).retry_after(10),
+            BotError::Telegram { .. } => Problem::new(Code::TelegramRefused, words),
+            BotError::Catalog(error) => error.into(),
         }
     }
 }
@@ -109,7 +126,9 @@ impl From<ReplayError> for Problem {
 impl From<EmbedError> for Problem {
     fn from(error: EmbedError) -> Self {
         match error {
-            e @ EmbedError::Unavailable { .. } => Problem::unavailable("the embedding model", e),
+            e @ (EmbedError::Unavailable { .. } | EmbedError::Refused { .. }) => {
+                Problem::unavailable("the embedding model", e)
+            }
         }
     }
 }

@@ -36,6 +36,9 @@ pub(crate) fn render(response: Response, request_id: &str) -> Response {
     if let Some(seconds) = problem.retry_after_s {
         parts.headers.insert(header::RETRY_AFTER, seconds.into());
     }
+    if let Some(standing) = problem.limited_by {
+        standing.put_on(&mut parts.headers);
+    }
     if problem.code.status() == axum::http::StatusCode::UNAUTHORIZED {
         parts.headers.insert(
             header::WWW_AUTHENTICATE,

@@ -21,11 +21,28 @@ pub(crate) struct ChatView {
     chat: Chat,
     /// Messages of it, each in its current version.
     n_messages: u64,
+    /// The supergroup that this basic group became; its messages go on there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    migrated_to: Option<ChatId>,
+    /// The basic group that this supergroup was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    migrated_from: Option<ChatId>,
 }
 
-impl From<ChatSummary> for ChatView {
-    fn from(summary: ChatSummary) -> Self {
+impl ChatView {
+    fn new(summary: ChatSummary, links: &[(ChatId, ChatId)]) -> Self {
+        let id = summary.chat.id;
         ChatView {
+            migrated_to: links
+                .iter()
+                .find(|(from, _)| *from == id)
+                .map(|(_, to)| *to),
+            migrated_from: links
+                .iter()
+                .find(|(_, to)| *to == id)
+                .map(|(from, _)| *from),
             chat: summary.chat,
             n_messages: summary.n_messages,
         }
@@ -53,5 +70,9 @@ pub(crate) async fn list(
     chats.sort_unstable_by_key(|c| c.chat.id);
     chats.retain(|c| after.is_none_or(|after| c.chat.id > after));
     let page = Page::cut(chats, limit, LIST, |last| last.chat.id)?;
-    Ok(Json(page.map(ChatView::from)))
+    let mut links = app.catalog.chat_links().await?;
+    // Of a chat that the key may not see, not even the id is told.
+    let visible = viewer.visible_chats();
+    links.retain(|(from, to)| visible.is_none_or(|v| v.contains(from) && v.contains(to)));
+    Ok(Json(page.map(|summary| ChatView::new(summary, &links))))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, State},
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -13,6 +13,7 @@ use telesift_ports::catalog::{KeyRow, Scope};
 use telesift_schemas::{ChatId, Timestamp};
 
 use crate::{
+    access::Target,
     auth::{Admin, IssueError, KeyRequest, issue_key},
     body::JsonObject,
     cursor::Page,
@@ -135,11 +136,12 @@ pub(crate) async fn create(
             IssueError::Invalid { field, reason } => Problem::invalid(field, reason),
             IssueError::Catalog(error) => error.into(),
         })?;
+    let target = Target(issued.row.id.clone());
     let created = CreatedKey {
         id: issued.row.id,
         key: issued.secret,
     };
-    Ok((StatusCode::CREATED, Json(created)).into_response())
+    Ok((StatusCode::CREATED, Extension(target), Json(created)).into_response())
 }
 
 /// List keys, newest first

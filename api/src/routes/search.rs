@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use telesift_ports::message_store::{Hit, SearchMode, SearchRequest};
+use telesift_ports::{
+    embedder::Purpose,
+    message_store::{Hit, SearchMode, SearchRequest},
+};
 use telesift_schemas::{Message, Topic};
 use telesift_text::Query;
 use uuid::Uuid;
@@ -282,7 +285,7 @@ async fn find(app: &App, viewer: &Viewer, searched: &Searched, limit: usize) -> 
 async fn query_vector(app: &App, text: &str) -> Result<Option<Vec<f32>>> {
     let timeout = std::time::Duration::from_millis(app.config.embed_timeout_ms);
     let texts = [text];
-    let vectors = tokio::time::timeout(timeout, app.embedder.embed(&texts))
+    let vectors = tokio::time::timeout(timeout, app.embedder.embed(&texts, Purpose::Query))
         .await
         .map_err(|_| Problem::unavailable("the embedding model", "it did not answer in time"))??;
     let vector = vectors.into_iter().next();

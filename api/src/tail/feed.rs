@@ -11,7 +11,7 @@ use telesift_ports::{
     record_log::{self, Batch, PartitionBounds, ReadLimits, StoredRecord},
 };
 use telesift_schemas::{Message, Offset, PartitionId, Topic, TopicPartition};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::TailConfig;
@@ -88,6 +88,7 @@ impl Hub {
                 at: TopicPartition::new(topic.clone(), recent.partition),
                 recent: recent.clone(),
                 changed: changed.clone(),
+                together: self.config.together(),
             };
             let stop = stop.clone();
             tokio::spawn(async move {
@@ -252,14 +253,19 @@ struct Reader {
     at: TopicPartition,
     recent: Arc<Recent>,
     changed: watch::Sender<()>,
+    /// Records that come within this time go out together.
+    together: Duration,
 }
 
 impl Reader {
     async fn run(self) {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut not_before) = (FIRST_PAUSE, Instant::now());
         loop {
-            match self.step().await {
-                Ok(()) => pause = FIRST_PAUSE,
+            match self.step(not_before).await {
+                Ok(()) => {
+                    not_before = Instant::now() + self.together;
+                    pause = FIRST_PAUSE;
+                }
                 Err(record_log::Error::Closed) => return,
                 Err(record_log::Error::Evicted { first, .. }) => {
                     self.recent.skip_to(first);
@@ -274,9 +280,13 @@ impl Reader {
         }
     }
 
-    async fn step(&self) -> record_log::Result<()> {
+    async fn step(&self, not_before: Instant) -> record_log::Result<()> {
         let from = self.recent.end();
         self.log.wait_beyond(&self.at, from).await?;
+        // What comes soon after goes out together: each time wakes every client. The first after a pause goes at once.
+        if not_before > Instant::now() {
+            tokio::time::sleep_until(not_before).await;
+        }
         let batch = self.log.read(&self.at, from, ReadLimits::default()).await?;
         self.recent.push(batch);
         self.changed.send_replace(());

@@ -131,10 +131,8 @@ impl Session {
             if Instant::now() >= self.next_heartbeat {
                 return Ok(self.beat());
             }
-            while let Some(item) = self.ready.pop_front() {
-                if let Some(frame) = self.give(item) {
-                    return Ok(frame);
-                }
+            if let Some(frame) = self.ready() {
+                return Ok(frame);
             }
             // Seen as unchanged before looking, so that nothing appended in between is slept through.
             self.changes.mark_unchanged();
@@ -166,6 +164,16 @@ impl Session {
                 () = tokio::time::sleep_until(self.next_heartbeat) => {}
             }
         }
+    }
+
+    /// The next frame if it is read already; no heartbeat.
+    pub(super) fn ready(&mut self) -> Option<Frame> {
+        while let Some(item) = self.ready.pop_front() {
+            if let Some(frame) = self.give(item) {
+                return Some(frame);
+            }
+        }
+        None
     }
 
     fn beat(&mut self) -> Frame {
@@ -281,7 +289,7 @@ impl Session {
         let what = match &self.filter {
             None => What::Record(record),
             Some(filter) => match record.message() {
-                Some(message) if filter.matches(message) => What::Record(record),
+                Some(message) if filter.matches_live(message) => What::Record(record),
                 Some(_) => What::Skipped,
                 // A record nobody can filter is named, never dropped in silence.
                 None => What::Gap(Gap {
@@ -297,6 +305,15 @@ impl Session {
     fn take(&mut self, lane: usize, what: What, next: Offset) {
         if let Some(l) = self.lanes.get_mut(lane) {
             l.read = next;
+        }
+        // A run of what is filtered out is one step of the cursor.
+        if matches!(what, What::Skipped)
+            && let Some(last) = self.ready.back_mut()
+            && last.lane == lane
+            && matches!(last.what, What::Skipped)
+        {
+            last.next = next;
+            return;
         }
         self.ready.push_back(Item { lane, what, next });
     }

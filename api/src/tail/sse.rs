@@ -1,8 +1,9 @@
 //! The tail as server-sent events.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
+    Extension,
     body::{Body, Bytes},
     extract::{Path, State},
     http::{HeaderMap, HeaderValue, header},
@@ -10,11 +11,15 @@ use axum::{
 };
 use tokio::sync::mpsc;
 
-use super::{End, Opened, frame::Frame, open};
-use crate::{auth::Follower, params::Params, problem::Result, state::App, telemetry};
+use super::{End, Opened, frame::Frame, open, pace::Pace, session::Session};
+use crate::{
+    auth::Follower, params::Params, problem::Result, serve::Progress, state::App, telemetry,
+};
 
-/// Frames that may wait for the connection.
-const QUEUE: usize = 16;
+/// Batches of events that may wait for the connection.
+const QUEUE: usize = 4;
+/// Bytes of events after which a batch goes out.
+const BATCH: usize = 32 << 10;
 /// What a browser waits before it reconnects.
 const RETRY: &[u8] = b"retry: 2000\n\n";
 
@@ -43,10 +48,13 @@ pub(crate) async fn follow(
     Path(topic): Path<String>,
     params: Params,
     headers: HeaderMap,
+    progress: Option<Extension<Arc<Progress>>>,
 ) -> Result<Response> {
     let opened = open(&app, follower, topic, params, &headers).await?;
     let (events, body) = mpsc::channel(QUEUE);
-    tokio::spawn(run(opened, events, app.config.tail.stalled_after()));
+    let progress = progress.map(|Extension(progress)| progress);
+    let pace = Pace::new(app.config.tail.stalled_after(), progress);
+    tokio::spawn(run(opened, events, pace));
     let body = futures::stream::unfold(body, |mut body| async move {
         let event: Bytes = body.recv().await?;
         Some((Ok::<_, Infallible>(event), body))
@@ -66,10 +74,10 @@ pub(crate) async fn follow(
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
-async fn run(mut opened: Opened, events: mpsc::Sender<Bytes>, stalled_after: Duration) {
+async fn run(opened: Opened, events: mpsc::Sender<Bytes>, pace: Pace) {
     let gauge = metrics::gauge!(telemetry::TAIL_STREAMS, "transport" => "sse");
     gauge.increment(1.0);
-    let end = serve(&mut opened, &events, stalled_after).await;
+    let end = serve(opened, &events, &pace).await;
     gauge.decrement(1.0);
     if let Some(end) = end {
         metrics::counter!(telemetry::TAIL_CLOSED, "reason" => end.label()).increment(1);
@@ -77,16 +85,18 @@ async fn run(mut opened: Opened, events: mpsc::Sender<Bytes>, stalled_after: Dur
 }
 
 /// Sends events until the client goes (`None`) or the server ends it.
-async fn serve(
-    opened: &mut Opened,
-    events: &mpsc::Sender<Bytes>,
-    stalled_after: Duration,
-) -> Option<End> {
-    let Opened { session, ends, .. } = opened;
+async fn serve(opened: Opened, events: &mpsc::Sender<Bytes>, pace: &Pace) -> Option<End> {
+    let Opened {
+        mut session,
+        ends,
+        _permit,
+    } = opened;
+    let ended = ends.wait();
+    tokio::pin!(ended);
     events.send(Bytes::from_static(RETRY)).await.ok()?;
     loop {
-        let frame = tokio::select! {
-            end = ends.wait() => return Some(end),
+        let first = tokio::select! {
+            end = &mut ended => return Some(end),
             () = events.closed() => return None,
             frame = session.next() => match frame {
                 Ok(frame) => frame,
@@ -96,23 +106,37 @@ async fn serve(
                 }
             },
         };
-        metrics::counter!(telemetry::TAIL_FRAMES, "transport" => "sse", "type" => frame.kind)
-            .increment(1);
+        let text = batch(first, &mut session);
         tokio::select! {
-            sent = tokio::time::timeout(stalled_after, events.send(event(&frame))) => match sent {
+            sent = pace.keep(events.send(text)) => match sent {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return None,
-                Err(_) => return Some(End::TooSlow),
+                Err(end) => return Some(end),
             },
-            end = ends.wait() => return Some(end),
+            end = &mut ended => return Some(end),
         }
     }
 }
 
+/// A frame and those that are ready behind it, as events in one piece.
+fn batch(first: Frame, session: &mut Session) -> Bytes {
+    let (mut text, mut next) = (String::new(), Some(first));
+    while let Some(frame) = next {
+        metrics::counter!(telemetry::TAIL_FRAMES, "transport" => "sse", "type" => frame.kind)
+            .increment(1);
+        event(&mut text, &frame);
+        next = match text.len() < BATCH {
+            true => session.ready(),
+            false => None,
+        };
+    }
+    text.into()
+}
+
 /// The event's text. A stored value may hold line breaks between its members: each line is a `data:` of its own, and the
 /// client joins them.
-fn event(frame: &Frame) -> Bytes {
-    let mut text = String::with_capacity(frame.json.len() + frame.cursor.len() + 48);
+fn event(text: &mut String, frame: &Frame) {
+    text.reserve(frame.json.len() + frame.cursor.len() + 48);
     text.push_str("event: ");
     text.push_str(frame.kind);
     text.push_str("\nid: ");
@@ -122,7 +146,6 @@ fn event(frame: &Frame) -> Bytes {
         text.push_str(line);
     }
     text.push_str("\n\n");
-    text.into()
 }
 
 #[cfg(test)]
@@ -138,6 +161,8 @@ mod tests {
         };
         let expected =
             "event: record\nid: g1@a/0:1\ndata: {\"data\":{\ndata: \ndata: \"a\":1}}\n\n";
-        assert_eq!(event(&frame), expected);
+        let mut text = String::new();
+        event(&mut text, &frame);
+        assert_eq!(text, expected);
     }
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     extract::{
         Path, State, WebSocketUpgrade,
         ws::{CloseFrame, Message, Utf8Bytes, WebSocket, rejection::WebSocketUpgradeRejection},
@@ -11,11 +12,17 @@ use axum::{
     response::Response,
 };
 
-use super::{End, Ends, Opened, open};
+use futures::SinkExt;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::{End, Opened, frame::Frame, open, pace::Pace, session::Session};
 use crate::{
     auth::Follower,
+    cors::is_allowed,
     params::Params,
     problem::{Code, Problem, Result},
+    serve::Progress,
     state::App,
     telemetry,
 };
@@ -24,11 +31,15 @@ use crate::{
 const SOCKET_BUFFER: usize = 4 << 10;
 /// Longest message taken from a client; none is needed.
 const MAX_INCOMING: usize = 4 << 10;
-/// Bytes that may wait in a socket's write buffer. Each frame is flushed before the next, so this bounds one frame: a
+/// Bytes that may wait in a socket's write buffer. A batch is flushed before the next, so this bounds one frame more: a
 /// record must fit, however large the log takes it.
 const MAX_OUTGOING: usize = 64 << 20;
+/// Bytes of frames after which a batch is flushed.
+const BATCH: usize = 32 << 10;
 /// Time for the close frame to reach a client, and for its answer.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
+/// The same for a client that did not read.
+const SLOW_CLOSE_GRACE: Duration = Duration::from_secs(300);
 
 /// Follow a topic over WebSocket
 ///
@@ -57,6 +68,7 @@ pub(crate) async fn follow(
     Path(topic): Path<String>,
     params: Params,
     headers: HeaderMap,
+    progress: Option<Extension<Arc<Progress>>>,
     upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response> {
     check_origin(&headers, &app.config.allowed_origins)?;
@@ -68,28 +80,30 @@ pub(crate) async fn follow(
         .because(rejection)
     })?;
     let opened = open(&app, follower, topic, params, &headers).await?;
-    let stalled_after = app.config.tail.stalled_after();
+    let progress = progress.map(|Extension(progress)| progress);
+    let pace = Pace::new(app.config.tail.stalled_after(), progress);
+    let farewells = app.farewells.clone();
     Ok(upgrade
         .read_buffer_size(SOCKET_BUFFER)
         .write_buffer_size(SOCKET_BUFFER)
         .max_write_buffer_size(MAX_OUTGOING)
         .max_message_size(MAX_INCOMING)
         .max_frame_size(MAX_INCOMING)
-        .on_upgrade(move |socket| run(socket, opened, stalled_after)))
+        .on_upgrade(move |socket| run(socket, opened, pace, farewells)))
 }
 
 /// # Errors
 /// 403 if a page of another site asks: browsers let any page open a socket anywhere.
 fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<()> {
-    let Some(origin) = headers.get(header::ORIGIN) else {
+    let Some(value) = headers.get(header::ORIGIN) else {
         return Ok(());
     };
-    let origin = origin.to_str().unwrap_or_default();
+    let origin = value.to_str().unwrap_or_default();
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
     let own = origin
         .split_once("://")
         .is_some_and(|(_, o)| Some(o) == host);
-    if own || allowed.iter().any(|a| a.trim_end_matches('/') == origin) {
+    if own || is_allowed(value, allowed) {
         return Ok(());
     }
     Err(Problem::new(
@@ -98,29 +112,31 @@ fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<()> {
     ))
 }
 
-async fn run(mut socket: WebSocket, mut opened: Opened, stalled_after: Duration) {
+async fn run(mut socket: WebSocket, opened: Opened, pace: Pace, farewells: Arc<Semaphore>) {
     let gauge = metrics::gauge!(telemetry::TAIL_STREAMS, "transport" => "websocket");
     gauge.increment(1.0);
-    let end = serve(&mut socket, &mut opened, stalled_after).await;
-    gauge.decrement(1.0);
+    let shutdown = opened.ends.shutdown.clone();
     // Its place is free before the goodbye, which may take a while.
-    drop(opened);
+    let end = serve(&mut socket, opened, &pace).await;
+    gauge.decrement(1.0);
     if let Some(end) = end {
         metrics::counter!(telemetry::TAIL_CLOSED, "reason" => end.label()).increment(1);
-        close(socket, end).await;
+        close(socket, end, shutdown, farewells).await;
     }
 }
 
 /// Sends frames until the client goes (`None`) or the server ends it.
-async fn serve(
-    socket: &mut WebSocket,
-    opened: &mut Opened,
-    stalled_after: Duration,
-) -> Option<End> {
-    let Opened { session, ends, .. } = opened;
+async fn serve(socket: &mut WebSocket, opened: Opened, pace: &Pace) -> Option<End> {
+    let Opened {
+        mut session,
+        ends,
+        _permit,
+    } = opened;
+    let ended = ends.wait();
+    tokio::pin!(ended);
     loop {
-        let frame = tokio::select! {
-            end = ends.wait() => return Some(end),
+        let first = tokio::select! {
+            end = &mut ended => return Some(end),
             incoming = socket.recv() => match incoming {
                 // Pings are answered below us; whatever else a client says is of no interest.
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
@@ -134,33 +150,54 @@ async fn serve(
                 }
             },
         };
-        metrics::counter!(telemetry::TAIL_FRAMES, "transport" => "websocket", "type" => frame.kind)
-            .increment(1);
-        if let Err(end) = send(socket, frame.json.into(), ends, stalled_after).await {
-            return end;
+        let sent = tokio::select! {
+            sent = pace.keep(send(socket, first, &mut session)) => sent,
+            end = &mut ended => return Some(end),
+        };
+        match sent {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return None,
+            Err(end) => return Some(end),
         }
     }
 }
 
-/// Sends one frame, and waits until the socket has taken it.
+/// Sends a frame and those that are ready behind it, and waits until the socket has taken them: one write for many frames.
 async fn send(
     socket: &mut WebSocket,
-    text: Utf8Bytes,
-    ends: &Ends,
-    stalled_after: Duration,
-) -> std::result::Result<(), Option<End>> {
-    tokio::select! {
-        sent = tokio::time::timeout(stalled_after, socket.send(Message::Text(text))) => match sent {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(None),
-            Err(_) => Err(Some(End::TooSlow)),
-        },
-        end = ends.wait() => Err(Some(end)),
+    first: Frame,
+    session: &mut Session,
+) -> std::result::Result<(), axum::Error> {
+    let (mut next, mut n_bytes) = (Some(first), 0);
+    while let Some(frame) = next {
+        metrics::counter!(telemetry::TAIL_FRAMES, "transport" => "websocket", "type" => frame.kind)
+            .increment(1);
+        n_bytes += frame.json.len();
+        socket.feed(Message::Text(frame.json.into())).await?;
+        next = match n_bytes < BATCH {
+            true => session.ready(),
+            false => None,
+        };
     }
+    socket.flush().await
 }
 
-/// Says why, and waits a moment for the client to hear it.
-async fn close(mut socket: WebSocket, end: End) {
+/// Says why, and waits for the client to hear it. Who was too slow may need long until it reads again, and finds the
+/// reason then; only so many are waited for.
+async fn close(
+    mut socket: WebSocket,
+    end: End,
+    shutdown: CancellationToken,
+    farewells: Arc<Semaphore>,
+) {
+    let long = match end {
+        End::TooSlow => farewells.try_acquire_owned().ok(),
+        _ => None,
+    };
+    let grace = match long {
+        Some(_) => SLOW_CLOSE_GRACE,
+        None => CLOSE_GRACE,
+    };
     let frame = CloseFrame {
         code: end.code(),
         reason: Utf8Bytes::from_static(end.reason()),
@@ -171,5 +208,14 @@ async fn close(mut socket: WebSocket, end: End) {
             while let Some(Ok(_)) = socket.recv().await {}
         }
     };
-    let _ = tokio::time::timeout(CLOSE_GRACE, goodbye).await;
+    let cut_short = async {
+        match long {
+            Some(_) => shutdown.cancelled().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(grace, goodbye) => {}
+        () = cut_short => {}
+    }
 }

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use telesift_ports::story_catalog::{MemberPosition, StoryMember};
 use telesift_schemas::{Message, MessageKey};
 
-use crate::{auth::Viewer, cursor::Page, labels, problem::Result, state::App, view::MessageView};
+use crate::{
+    auth::Viewer, cursor::Page, labels, problem::Result, reactions, state::App, view::MessageView,
+};
 
 impl App {
     /// Messages as `viewer` sees them: one question to the catalog for all stories, one for all labels.
@@ -26,6 +28,7 @@ impl App {
         });
         let mut shown: Vec<MessageView> = shown.collect();
         labels::put_on(self, shown.iter_mut()).await?;
+        reactions::put_on(self, shown.iter_mut()).await?;
         Ok(shown)
     }
 
@@ -37,6 +40,7 @@ impl App {
             .pop();
         let mut shown = MessageView::new(message, story.map(|(_, story)| story));
         labels::put_on(self, std::iter::once(&mut shown)).await?;
+        reactions::put_on(self, std::iter::once(&mut shown)).await?;
         Ok(shown)
     }
 

@@ -1,6 +1,6 @@
 //! A whole API on in-memory ports, and short ways to put messages in and ask questions.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::{
@@ -12,11 +12,10 @@ use axum::{
 use serde_json::{Value, json};
 use telesift_api::{AlwaysHealthy, ApiConfig, ApiState, KeyRequest, TailConfig, issue_key, router};
 use telesift_ports::{
-    Catalog, Embedder, Explainer, Imports, MessageStore, RecordLog,
+    Catalog, Embedder, Explainer, MessageStore, RecordLog,
     catalog::Scope,
-    embedder::{EmbedError, EmbeddingModel},
+    embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     explain::{Explanation, Factor, SpamExplanation},
-    imports::{ImportError, ImportRequest, ImportState, ImportStatus},
     memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryStore},
     message_store::IndexedMessage,
     record_log::{NewRecord, Outcome, Retention, TopicConfig, Transaction},
@@ -26,9 +25,10 @@ use telesift_schemas::{ChatId, Message, Offset, Origin, PartitionId, Topic, Topi
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+mod bots;
 mod rules;
 
-use crate::fake_replays::FakeReplays;
+use crate::{fake_imports::FakeImports, fake_replays::FakeReplays};
 
 pub(crate) const OPS: &str = "-1001234567890";
 pub(crate) const NEWS: &str = "-1009876543210";
@@ -117,6 +117,15 @@ impl Desk {
             };
             log.create_topic(&topic, config).await.unwrap();
         }
+        Desk::on(config, clock, log).await
+    }
+
+    /// An API on a log of one's own.
+    pub(crate) async fn on(
+        config: ApiConfig,
+        clock: Arc<ManualClock>,
+        log: Arc<MemoryLog>,
+    ) -> Desk {
         let catalog = Arc::new(MemoryCatalog::new());
         let store = Arc::new(MemoryStore::new(Some(CountingEmbedder.model().clone())));
         let imports = Arc::new(FakeImports::new());
@@ -142,11 +151,13 @@ impl Desk {
     ) -> Desk {
         let shutdown = CancellationToken::new();
         let rules = rules::keeper(&log, &catalog, &clock).await;
+        let bots = Arc::new(bots::desk(&log, &catalog, &clock).await);
         let router = router(ApiState {
             log: log.clone(),
             store: store.clone(),
             catalog: catalog.clone(),
             imports: imports.clone(),
+            bots,
             replays: Arc::new(FakeReplays::default()),
             embedder: Arc::new(CountingEmbedder),
             rules: Arc::new(rules),
@@ -348,7 +359,11 @@ impl Embedder for CountingEmbedder {
         &MODEL
     }
 
-    async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn cost(&self) -> EmbeddingCost {
+        EmbeddingCost::Negligible
+    }
+
+    async fn embed(&self, texts: &[&str], _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
         Ok(texts.iter().map(|t| vector(t)).collect())
     }
 }
@@ -377,86 +392,6 @@ impl Explainer for LengthExplainer {
             rules: rules.version.clone(),
             spam: SpamExplanation::default(),
         })
-    }
-}
-
-/// Takes any file whose first byte is `{`; remembers what it was given.
-pub(crate) struct FakeImports {
-    spool: tempfile::TempDir,
-    pub(crate) taken: std::sync::Mutex<Vec<(ImportRequest, ImportStatus)>>,
-}
-
-impl FakeImports {
-    fn new() -> Self {
-        FakeImports {
-            spool: tempfile::tempdir().unwrap(),
-            taken: std::sync::Mutex::default(),
-        }
-    }
-
-    /// The files that lie in the spool directory.
-    pub(crate) fn spooled(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.spool.path()).unwrap();
-        entries.map(|e| e.unwrap().path()).collect()
-    }
-}
-
-#[async_trait]
-impl Imports for FakeImports {
-    fn spool_dir(&self) -> PathBuf {
-        self.spool.path().to_owned()
-    }
-
-    async fn submit(&self, request: ImportRequest) -> Result<ImportStatus, ImportError> {
-        let bytes = std::fs::read(&request.file).unwrap();
-        if request.tz == "Mars/Olympus" {
-            return Err(ImportError::UnknownZone(request.tz));
-        }
-        if bytes.first() != Some(&b'{') {
-            return Err(ImportError::Invalid {
-                byte_offset: 0,
-                cause: "expected `{`".into(),
-            });
-        }
-        let mut taken = self.taken.lock().unwrap();
-        let status = ImportStatus {
-            id: format!("import-{:03}", taken.len()),
-            name: request.name.clone(),
-            state: ImportState::Queued,
-            created_at: ManualClock::default_now(),
-            progress: Default::default(),
-            bytes_total: bytes.len() as u64,
-            error: None,
-        };
-        taken.push((request, status.clone()));
-        Ok(status)
-    }
-
-    async fn status(&self, id: &str) -> Result<Option<ImportStatus>, ImportError> {
-        let taken = self.taken.lock().unwrap();
-        Ok(taken.iter().map(|(_, s)| s).find(|s| s.id == id).cloned())
-    }
-
-    async fn list(
-        &self,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<ImportStatus>, ImportError> {
-        let taken = self.taken.lock().unwrap();
-        let newest_first = taken.iter().rev().map(|(_, s)| s);
-        let rest = newest_first.skip_while(|s| after.is_some_and(|a| s.id.as_str() >= a));
-        Ok(rest.take(limit).cloned().collect())
-    }
-}
-
-trait DefaultNow {
-    fn default_now() -> telesift_schemas::Timestamp;
-}
-
-impl DefaultNow for ManualClock {
-    fn default_now() -> telesift_schemas::Timestamp {
-        use telesift_ports::Clock;
-        ManualClock::default().now()
     }
 }
 

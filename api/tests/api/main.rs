@@ -5,18 +5,26 @@
     reason = "a test that cannot go on fails; the lint's exception knows test functions only, not their helpers"
 )]
 
+mod access;
+mod audit;
 mod auth;
 mod backpressure;
+mod bots;
+mod bounds;
 mod dead_letters;
 mod desk;
 mod documents;
 mod errors;
+mod fake_imports;
 mod fake_replays;
 mod feedback;
+mod gaps;
 mod hostile;
 mod imports;
 mod keys;
+mod limits;
 mod messages;
+mod reactions;
 mod records;
 mod replays;
 mod rules;
@@ -27,4 +35,5 @@ mod stories;
 mod tail;
 mod tickets;
 mod walk;
+mod webhook;
 mod wire;

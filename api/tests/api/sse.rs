@@ -132,3 +132,22 @@ async fn shutting_down_ends_the_stream() {
         .is_some()
     {}
 }
+
+#[tokio::test]
+async fn a_revoked_key_ends_its_stream() {
+    let desk = Desk::new().await;
+    let body = serde_json::json!({"name": "x", "scopes": ["read"]});
+    let created = desk.post("/v1/keys", body).await.ok();
+    let key = created["key"].as_str().unwrap();
+    let request =
+        Request::get("/v1/topics/messages/stream").header("authorization", format!("Bearer {key}"));
+    let response = desk.send(request.body(Body::empty()).unwrap()).await;
+    let mut stream = events(response.into_body());
+    stream.next().await.unwrap();
+    let path = format!("/v1/keys/{}", created["id"].as_str().unwrap());
+    desk.call(&desk.admin, "DELETE", &path, "").await;
+    let ended = async { while stream.next().await.is_some() {} };
+    tokio::time::timeout(std::time::Duration::from_secs(2), ended)
+        .await
+        .expect("within 2 s");
+}

@@ -292,6 +292,7 @@ async fn a_limited_key_never_receives_other_chats() {
     }
     let server = serve(&desk).await;
     let key = desk.key(&[Scope::Read], Some(&[OPS])).await;
+    let mut expected: Vec<String> = (1..=20).map(|i| (2 * i).to_string()).collect();
     for filter in [
         "",
         "&include_noise=true",
@@ -304,10 +305,16 @@ async fn a_limited_key_never_receives_other_chats() {
         )
         .await;
         let frames = client.until_caught_up().await;
-        assert_eq!(
-            texts(&frames),
-            (1..=20).map(|i| (2 * i).to_string()).collect::<Vec<_>>()
-        );
+        assert_eq!(texts(&frames), expected);
+        // And live: of what comes now, only its own.
+        for (chat, text) in [(NEWS, "чуже"), (OPS, "своє"), (NEWS, "чуже"), (OPS, "і це")]
+        {
+            let value = serde_json::to_vec(&message(chat, 99, "signal", text)).unwrap();
+            desk.append(Topic::MESSAGES, 0, chat, value).await;
+        }
+        let now = client.records(2).await;
+        assert_eq!(texts(&now), ["своє", "і це"]);
+        expected.extend(["своє".to_owned(), "і це".to_owned()]);
     }
     for topic in ["telegram-raw", "dead-letters", "decisions"] {
         let refused =

@@ -19,8 +19,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) async fn serve(desk: &Desk) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = desk.router.clone();
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    let (router, stop) = (desk.router.clone(), desk.shutdown.clone());
+    tokio::spawn(telesift_api::serve(listener, router, 10_000, stop));
     address
 }
 

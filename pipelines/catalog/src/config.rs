@@ -4,6 +4,8 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
 
+use crate::secrets::KeySource;
+
 /// How to open a catalog.
 #[derive(Clone, Debug)]
 pub struct CatalogConfig {
@@ -15,17 +17,20 @@ pub struct CatalogConfig {
     pub open_timeout: Duration,
     /// Connections at most: to Postgres in all, to an SQLite file for reading (writing has one more).
     pub max_connections: u32,
+    /// Where the key is that seals secrets.
+    pub secret_key: KeySource,
 }
 
 impl CatalogConfig {
     /// The catalog at `location`, with a 15 s timeout per call (a sync takes seconds on a disk that is flushing
-    /// gigabytes), 60 s to open, and 4 connections.
+    /// gigabytes), 60 s to open, 4 connections, and no key for secrets.
     pub fn new(location: Location) -> Self {
         CatalogConfig {
             location,
             call_timeout: Duration::from_secs(15),
             open_timeout: Duration::from_secs(60),
             max_connections: 4,
+            secret_key: KeySource::Nowhere,
         }
     }
 }

@@ -4,17 +4,22 @@
 //! migrations differ. A write that ends in [`Error::Unavailable`](telesift_ports::catalog::Error) may have happened or
 //! not: its answer was lost. Read the state back before going on.
 
+mod audit;
+mod bots;
 mod config;
 mod database;
 mod error;
 mod labels;
 mod letters;
 mod queries;
+mod reactions;
 mod records;
 mod replays;
 mod row;
 mod rules;
+mod secrets;
 mod stories;
+mod stream_tickets;
 
 use async_trait::async_trait;
 use telesift_ports::{
@@ -26,14 +31,17 @@ use telesift_ports::{
 use telesift_schemas::{Offset, Timestamp};
 
 pub use config::{CatalogConfig, Location, LocationError, PostgresUrl};
+pub use secrets::{KeySource, SecretKey, SecretKeyError};
 
 use database::Database;
 use records::{to_bytes, to_int, to_json};
 use row::Arg;
+use secrets::Sealer;
 
 /// A [`Catalog`] in an SQL database. Every call ends within the configured time.
 pub struct SqlCatalog {
     database: Database,
+    sealer: Sealer,
 }
 
 impl SqlCatalog {
@@ -44,7 +52,10 @@ impl SqlCatalog {
     /// corrupt, or was written by a newer version.
     pub async fn open(config: CatalogConfig) -> Result<Self> {
         let database = Database::open(&config).await?;
-        let catalog = SqlCatalog { database };
+        let catalog = SqlCatalog {
+            database,
+            sealer: Sealer::new(config.secret_key),
+        };
         catalog.ping().await?;
         Ok(catalog)
     }

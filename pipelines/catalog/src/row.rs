@@ -14,7 +14,7 @@ use crate::error::sort;
 pub(crate) enum Arg {
     Int(Option<i64>),
     Text(Option<String>),
-    Bytes(Vec<u8>),
+    Bytes(Option<Vec<u8>>),
 }
 
 impl From<i64> for Arg {
@@ -56,6 +56,12 @@ impl From<Option<&str>> for Arg {
 
 impl From<Vec<u8>> for Arg {
     fn from(bytes: Vec<u8>) -> Self {
+        Arg::Bytes(Some(bytes))
+    }
+}
+
+impl From<Option<Vec<u8>>> for Arg {
+    fn from(bytes: Option<Vec<u8>>) -> Self {
         Arg::Bytes(bytes)
     }
 }
@@ -66,7 +72,7 @@ where
     DB: Database,
     Option<i64>: for<'t> Encode<'t, DB> + Type<DB>,
     Option<String>: for<'t> Encode<'t, DB> + Type<DB>,
-    Vec<u8>: for<'t> Encode<'t, DB> + Type<DB>,
+    Option<Vec<u8>>: for<'t> Encode<'t, DB> + Type<DB>,
 {
     args.into_iter()
         .fold(sqlx::query(sql), |query, arg| match arg {

@@ -34,7 +34,7 @@ fn main() {
         .build()
         .unwrap();
     let directory = tempfile::tempdir_in(target_dir()).unwrap();
-    println!("| what | result |\n|---|---|");
+    println!("| what | measured | asked |\n|---|---|---|");
     disk(directory.path());
     runtime.block_on(run(directory.path(), n_import));
 }
@@ -46,7 +46,11 @@ fn target_dir() -> std::path::PathBuf {
 }
 
 fn row(what: &str, result: &str) {
-    println!("| {what} | {result} |");
+    row_asked(what, result, "");
+}
+
+fn row_asked(what: &str, result: &str, asked: &str) {
+    println!("| {what} | {result} | {asked} |");
 }
 
 /// One writer, 400 bytes and a sync at a time, into a file of its own.
@@ -174,9 +178,14 @@ async fn durable_appends(log: &Arc<EmbeddedLog>, n_writers: u64) {
     }
     let rate = times.len() as f64 / started.elapsed().as_secs_f64();
     let (p50, p99) = percentiles(&mut times);
-    row(
+    let asked = match n_writers {
+        64 => "≥ 5,000/s, p99 < 20 ms",
+        _ => "",
+    };
+    row_asked(
         &format!("durable appends of one record, {n_writers} writers"),
         &format!("{rate:.0}/s, p50 {p50}, p99 {p99}"),
+        asked,
     );
 }
 

@@ -1,7 +1,7 @@
 //! The built-in embedder `hash`: words and their letters, hashed into a vector.
 
 use async_trait::async_trait;
-use telesift_ports::embedder::{EmbedError, Embedder, EmbeddingModel};
+use telesift_ports::embedder::{EmbedError, Embedder, EmbeddingCost, EmbeddingModel, Purpose};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Floats per vector.
@@ -64,7 +64,11 @@ impl Embedder for HashEmbedder {
         &self.model
     }
 
-    async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn cost(&self) -> EmbeddingCost {
+        EmbeddingCost::Negligible
+    }
+
+    async fn embed(&self, texts: &[&str], _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
         Ok(texts.iter().map(|text| self.vector(text)).collect())
     }
 }

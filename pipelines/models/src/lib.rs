@@ -1,5 +1,12 @@
-//! Embedding models and, in time, LLM clients.
+//! Embedding models: built in, from a directory, and behind HTTP.
 
+mod call;
 mod hash;
+mod local;
+mod remote;
+mod telemetry;
 
+pub use call::{CallError, CallPolicy, Caller, Endpoint, EndpointError};
 pub use hash::HashEmbedder;
+pub use local::{LoadError, LocalEmbedder, Prefixes};
+pub use remote::{RemoteEmbedder, RemoteKind, RemoteModel, Secret};

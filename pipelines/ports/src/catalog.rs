@@ -1,6 +1,10 @@
-//! The catalog: positions of the stages that write to stores, imports, keys, labels. SQL behind it, one text per query.
+//! The catalog: positions of the stages that write to stores, imports, keys, labels, the audit log. SQL behind it, one text
+//! per query.
 
+mod audit;
 mod labels;
+mod reactions;
+mod stream_tickets;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -12,11 +16,25 @@ use crate::{
     ledger::{StageKey, StageState},
 };
 
+pub use audit::{AuditFilter, AuditLog, AuditOutcome, AuditRecord};
 pub use labels::{InForce, LABELS_STAGE, Label, LabelFilter, LabelRow, Labels, in_force};
+pub use reactions::{ChatLinks, REACTIONS_STAGE, ReactionCatalog, ReactionRow, reaction_counts};
+pub use stream_tickets::{StreamTickets, TicketRow};
 
 /// Small relational state. Everything but credentials can be rebuilt from the log.
 #[async_trait]
-pub trait Catalog: Labels + StoryCatalog + LetterCatalog + Send + Sync + 'static {
+pub trait Catalog:
+    Labels
+    + StoryCatalog
+    + AuditLog
+    + StreamTickets
+    + LetterCatalog
+    + ReactionCatalog
+    + ChatLinks
+    + Send
+    + Sync
+    + 'static
+{
     /// Position and counters of a log-to-store stage.
     async fn stage_state(&self, key: &StageKey) -> Result<Option<StageState>>;
 
@@ -152,6 +170,9 @@ pub enum Error {
     /// The database cannot be reached, is locked or full.
     #[error("catalog unavailable: {0}")]
     Unavailable(String),
+    /// Secrets cannot be sealed or opened; says what to do.
+    #[error("{0}")]
+    SecretKey(String),
     /// The database holds something this version cannot read.
     #[error("catalog damaged: {0}")]
     Damaged(String),

@@ -1,5 +1,6 @@
 //! One suite per port, run by every implementation, the in-memory one too.
 
+pub mod bots;
 pub mod catalog;
 pub mod message_store;
 mod story_catalog;

@@ -150,9 +150,14 @@ impl RetryRequest {
         format!("{}{}", Self::prefix(stage, &at), origin.offset)
     }
 
+    /// What the keys of all retries of a stage begin with.
+    pub fn of_stage(stage: &str) -> String {
+        format!("retry/{stage}/")
+    }
+
     /// What the keys of a stage's retries on one partition begin with.
     pub fn prefix(stage: &str, at: &TopicPartition) -> String {
-        format!("retry/{stage}/{}/{}/", at.topic, at.partition)
+        format!("{}{}/{}/", Self::of_stage(stage), at.topic, at.partition)
     }
 }
 

@@ -8,9 +8,32 @@ pub trait Embedder: Send + Sync + 'static {
     /// Which model, and how long its vectors are.
     fn model(&self) -> &EmbeddingModel;
 
+    /// What a vector costs; decides whether texts are embedded on their way into the store or behind it.
+    fn cost(&self) -> EmbeddingCost;
+
     /// One vector per text, in order, of [`EmbeddingModel::dimensions`] floats and length 1 (all zero for a text
     /// without any token).
-    async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError>;
+    async fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError>;
+}
+
+/// What texts are embedded for. Some models put other words before a query than before what is searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be found.
+    Passage,
+    /// To find with.
+    Query,
+}
+
+/// What one vector costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmbeddingCost {
+    /// Microseconds: made on the way into the store, of noise too.
+    Negligible,
+    /// Milliseconds of this machine: made behind the store, signals first, and not of noise.
+    Compute,
+    /// A call to another machine, and perhaps money: the same.
+    Remote,
 }
 
 /// An embedding model.
@@ -33,6 +56,14 @@ pub enum EmbedError {
         /// What happened, without secrets.
         reason: String,
     },
+    /// The model refuses these texts, or this key: the same call fails again.
+    #[error("embedding model `{model}` refused the texts: {reason}")]
+    Refused {
+        /// Which model.
+        model: String,
+        /// What it said, without secrets.
+        reason: String,
+    },
 }
 
 impl EmbedError {
@@ -40,6 +71,7 @@ impl EmbedError {
     pub fn is_retryable(&self) -> bool {
         match self {
             EmbedError::Unavailable { .. } => true,
+            EmbedError::Refused { .. } => false,
         }
     }
 }

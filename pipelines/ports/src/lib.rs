@@ -3,6 +3,7 @@
 //! A port exists because there are two real implementations of it (one machine, many machines). Each has an in-memory
 //! implementation (feature `memory`) and a contract suite (feature `contract`) that every implementation runs.
 
+pub mod bots;
 pub mod catalog;
 pub mod chain;
 pub mod clock;
@@ -15,6 +16,7 @@ pub mod message_store;
 pub mod record_log;
 pub mod replays;
 pub mod rules;
+pub mod secret;
 pub mod source;
 pub mod story_catalog;
 
@@ -24,6 +26,7 @@ pub mod memory;
 #[cfg(feature = "contract")]
 pub mod contract;
 
+pub use bots::{BotCatalog, Bots, UpdateSink};
 pub use catalog::Catalog;
 pub use chain::SmartModuleChain;
 pub use clock::{Clock, SystemClock};
@@ -35,5 +38,6 @@ pub use message_store::MessageStore;
 pub use record_log::RecordLog;
 pub use replays::Replays;
 pub use rules::{RuleReader, RuleSets, RulesCatalog};
+pub use secret::Secret;
 pub use source::ExportReader;
 pub use story_catalog::StoryCatalog;

@@ -52,11 +52,21 @@ pub trait MessageStore: Send + Sync + 'static {
     /// Fetches several current versions, in the order asked for; those gone are left out.
     async fn get_many(&self, keys: &[MessageKey]) -> Result<Vec<Message>>;
 
+    /// Current versions of `classes` (by the label where there is one) that have words but no vector yet, newest first;
+    /// deleted ones are left out. What the embed stage works off.
+    async fn without_vector(&self, classes: &[Class], limit: usize) -> Result<Vec<Message>>;
+
+    /// How many [`MessageStore::without_vector`] would give without a limit.
+    async fn count_without_vector(&self, classes: &[Class]) -> Result<u64>;
+
     /// Counts of current versions by class (a label's where there is one) and by the `top` noisiest chats, over `since..until`.
     async fn class_counts(&self, query: &ClassCountsQuery) -> Result<ClassCounts>;
 
     /// The chats messages were seen of, with the newest title and the number of current versions, by id.
     async fn chats(&self) -> Result<Vec<ChatSummary>>;
+
+    /// The ids of the messages of a chat, deleted ones too, ascending.
+    async fn message_ids(&self, chat: ChatId) -> Result<Vec<i64>>;
 
     /// Compacts, extends the indexes over new rows, prunes old table versions. Safe to call at any time; cheap when
     /// there is nothing to do.
@@ -121,7 +131,21 @@ pub struct MessageFilter {
 }
 
 impl MessageFilter {
-    /// Whether `message` passes; the same rule as the store's for messages without label, for the tail.
+    /// Whether `message` passes on the live tail: by the rule of lists, but a deletion comes through unless kinds are asked
+    /// for, since who was shown the message must hear of it. A tombstone says nothing, so no other filter but that of chats
+    /// can hold it back by default.
+    pub fn matches_live(&self, message: &Message) -> bool {
+        if message.kind != MessageKind::Deleted || !self.kinds.is_empty() {
+            return self.matches(message);
+        }
+        let with_deleted = MessageFilter {
+            kinds: vec![MessageKind::Deleted],
+            ..self.clone()
+        };
+        with_deleted.matches(message)
+    }
+
+    /// Whether `message` passes; the same rule as the store's for messages without label.
     pub fn matches(&self, message: &Message) -> bool {
         fn any<T: PartialEq>(wanted: &[T], found: &T) -> bool {
             wanted.is_empty() || wanted.contains(found)

@@ -3,6 +3,8 @@
 
 mod retries;
 
+pub(crate) use retries::nothing;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use telesift_ports::{
     Catalog, Clock, Embedder, MessageStore, RecordLog,
+    embedder::{EmbeddingCost, Purpose},
     ledger::{Counters, Fate, StageState},
     message_store::{self, IndexedMessage},
     record_log::{StoredRecord, Transaction},
 };
-use telesift_schemas::{DeadLetterCode, Message, MessageKey, Offset, TopicPartition};
+use telesift_schemas::{ChatId, DeadLetterCode, Message, MessageKey, Offset, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},
@@ -77,7 +78,7 @@ impl Index {
         Ok(())
     }
 
-    /// Parses and embeds what can be indexed; the rest is to be refused.
+    /// Parses, and embeds where that is cheap, what can be indexed; the rest is to be refused.
     async fn prepare<'a>(
         &self,
         inputs: &'a [Input],
@@ -104,9 +105,13 @@ impl Index {
         Ok((candidates, refused))
     }
 
+    /// Vectors that cost next to nothing are made here; others follow behind, so that text search never waits for them.
     async fn embed(&self, candidates: &mut [Candidate<'_>]) -> Result<(), StageError> {
+        if self.embedder.cost() != EmbeddingCost::Negligible {
+            return Ok(());
+        }
         let texts: Vec<&str> = candidates.iter().map(|c| c.message.text.as_str()).collect();
-        let vectors = self.embedder.embed(&texts).await?;
+        let vectors = self.embedder.embed(&texts, Purpose::Passage).await?;
         for (candidate, vector) in candidates.iter_mut().zip(vectors) {
             candidate.vector = (!candidate.message.text.is_empty()).then_some(vector);
         }
@@ -188,6 +193,9 @@ impl Index {
     async fn store<'a>(&self, inputs: &'a [Input]) -> Result<Vec<Refused<'a>>, StageError> {
         let (candidates, mut refused) = self.prepare(inputs).await?;
         let keys: Vec<MessageKey> = candidates.iter().map(|c| c.message.id).collect();
+        for (from, to) in candidates.iter().filter_map(|c| migration(&c.message)) {
+            self.catalog.link_chats(from, to).await?;
+        }
         self.apply(candidates, &mut refused).await?;
         // After the messages are stored: whoever labels one now finds it there. See `labels`.
         labels::set_in_force(&*self.catalog, &*self.store, &keys).await?;
@@ -233,6 +241,17 @@ impl Process for Index {
         }
         Ok(Tried::Stored(refusal))
     }
+}
+
+/// The basic group and the supergroup it went on as, if the message tells of that. Two service messages do, one on each side.
+fn migration(message: &Message) -> Option<(ChatId, ChatId)> {
+    let here = message.chat.id;
+    let (from, to) = match (message.migrated_to, message.migrated_from) {
+        (Some(to), _) => (here, to),
+        (None, from) => (from?, here),
+    };
+    let is_group = from.0 < 0 && from.channel_id().is_none();
+    (is_group && to.channel_id().is_some()).then_some((from, to))
 }
 
 /// A message to be indexed, and the record it stands in.

@@ -2,6 +2,7 @@
 //! else happens to it.
 
 mod imports;
+mod updates;
 
 use telesift_ports::{
     record_log::{NewRecord, RecordLog, Result},
@@ -10,6 +11,7 @@ use telesift_ports::{
 use telesift_schemas::{Topic, TopicPartition, partition_for_chat};
 
 pub use imports::{ImportConfig, ImportRunner};
+pub use updates::{STAGE, UpdateIngest};
 
 /// The stage's name in ledger, logs and metrics.
 pub const STAGE: &str = "ingest";

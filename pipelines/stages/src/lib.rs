@@ -1,5 +1,5 @@
-//! The stages of the flow, one file each, in flow order: `ingest -> screen -> index`, `screen -> stories ->
-//! story_catalog`, and `labels` beside them. No IO except through ports.
+//! The stages of the flow, one file each, in flow order: `ingest -> screen -> index -> embed`, `screen -> stories
+//! -> story_catalog`, `screen -> reactions`, and `labels` beside them. No IO except through ports.
 //!
 //! A stage says what becomes of a batch ([`consumer::Process`]); [`consumer::Consumer`] is the read-process-commit loop,
 //! written once. `dead_letter` is where every stage puts what it cannot process.
@@ -7,9 +7,11 @@
 pub mod consumer;
 pub mod dead_letter;
 pub mod decisions;
+pub mod embed;
 pub mod index;
 pub mod ingest;
 pub mod labels;
+pub mod reactions;
 pub mod replay;
 pub mod screen;
 mod state;

@@ -1,5 +1,5 @@
-//! `telegram-raw` in, `messages` out: every raw record goes through the SmartModule chain and becomes one screened
-//! message, one counted skip or one dead letter, exactly once.
+//! `telegram-raw` in, `messages` and `reactions` out: every raw record goes through the SmartModule chain and becomes one
+//! screened message, one record of reactions, one counted skip or one dead letter, exactly once.
 
 mod again;
 mod chains;
@@ -226,6 +226,7 @@ impl Screen {
         match Judged::of(outcome, (&self.input, record), &self.output, None) {
             Judged::Skipped(reason) => plan.skip(&reason),
             Judged::Message(append) => plan.message(append),
+            Judged::Reacted(append) => plan.reacted(append),
             Judged::Refused(refusal) => self.refuse(plan, record, refusal),
         }
     }

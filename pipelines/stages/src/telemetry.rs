@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use telesift_ports::bots::Taken;
 use telesift_schemas::TopicPartition;
 
 /// Inputs whose fate is committed.
@@ -20,6 +21,27 @@ pub(crate) const LAG: &str = "telesift_stage_lag_records";
 pub(crate) const REPLAYED: &str = "telesift_replay_records_total";
 /// Entries of imports that were appended, were duplicates, or were skipped; label `outcome`.
 pub(crate) const IMPORT_ENTRIES: &str = "telesift_import_entries_total";
+
+/// Updates of bots; labels `bot` and `outcome` (`new`, `duplicate`, `chat_not_allowed`).
+pub(crate) const UPDATES: &str = "telesift_ingest_updates_total";
+
+pub(crate) fn updates(bot: &str, taken: &Taken) {
+    let outcomes = [
+        ("new", taken.n_new),
+        ("duplicate", taken.n_duplicate),
+        ("chat_not_allowed", taken.n_dropped),
+    ];
+    for (outcome, n) in outcomes.into_iter().filter(|(_, n)| *n > 0) {
+        metrics::counter!(UPDATES, "bot" => bot.to_owned(), "outcome" => outcome).increment(n);
+    }
+}
+
+/// Inputs that wait, by how urgent they are; label `class`.
+pub(crate) const BACKLOG: &str = "telesift_stage_backlog_records";
+
+pub(crate) fn backlog(stage: &str, class: &'static str, n: u64) {
+    metrics::gauge!(BACKLOG, "stage" => stage.to_owned(), "class" => class).set(n as f64);
+}
 
 pub(crate) fn batch(stage: &str, n_records: usize, took: Duration) {
     metrics::counter!(RECORDS, "stage" => stage.to_owned()).increment(n_records as u64);

@@ -126,7 +126,7 @@ pub(crate) fn integer(value: i64) -> String {
 }
 
 /// A text literal: quotes doubled, nothing else is special.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 

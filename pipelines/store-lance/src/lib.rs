@@ -17,6 +17,7 @@ mod rows;
 mod schema;
 mod search;
 mod store;
+mod telemetry;
 mod write;
 
 pub use config::LanceStoreConfig;

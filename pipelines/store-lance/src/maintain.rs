@@ -1,7 +1,7 @@
 //! Maintenance beside reading and writing: compact small files, extend the indexes over new rows, build the vector index
 //! once there is enough to learn from, drop what was replaced.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use lancedb::{
     DistanceType, Table,
@@ -15,6 +15,7 @@ use crate::{
     open::index_name,
     schema::columns as col,
     store::LanceStore,
+    telemetry,
 };
 
 /// Fragments of this many rows are left alone unless much of them was replaced: larger ones cost too much to rewrite,
@@ -39,6 +40,17 @@ enum Step {
     Prune,
 }
 
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Step::Compact => "compact",
+            Step::Index => "index",
+            Step::LearnVectors => "learn_vectors",
+            Step::Prune => "prune",
+        }
+    }
+}
+
 impl LanceStore {
     pub(crate) async fn run_maintenance(&self) -> Result<()> {
         let _alone = self.maintenance.lock().await;
@@ -52,6 +64,7 @@ impl LanceStore {
             self.sync(table, started).await?;
             self.retry(table, Step::Prune).await?;
         }
+        telemetry::stats(&self.read_stats().await?);
         Ok(())
     }
 
@@ -64,7 +77,9 @@ impl LanceStore {
             } else {
                 Some(self.writer.lock().await)
             };
+            let started = Instant::now();
             let done = self.run(table, step).await;
+            telemetry::step_done(step.name(), started.elapsed());
             drop(alone);
             match done {
                 Err(Fault::Unavailable(why)) if attempt + 1 < FREE_ATTEMPTS + ALONE_ATTEMPTS => {

@@ -19,6 +19,7 @@ use crate::{
     error::{Attempt, Fault},
     schema::{self, columns as col},
     store::LanceStore,
+    telemetry,
     write::Writer,
 };
 
@@ -30,6 +31,7 @@ impl LanceStore {
     /// configuration names one; [`Error::Damaged`] if another version of telesift laid them out; [`Error::Unavailable`] if
     /// the storage cannot be reached.
     pub async fn open(config: LanceStoreConfig) -> Result<Self> {
+        telemetry::describe();
         let connection = connect(&config).await?;
         let suffix = match config.generation {
             Generation::FIRST => String::new(),

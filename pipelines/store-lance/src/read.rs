@@ -8,11 +8,11 @@ use std::{
 use futures::TryStreamExt;
 use lancedb::Table;
 use telesift_ports::message_store::{ListPosition, MessageFilter, Result, StoreStats};
-use telesift_schemas::{Message, MessageKey, Timestamp};
+use telesift_schemas::{ChatId, Class, Message, MessageKey, MessageKind, Timestamp};
 
 use crate::{
-    error::Attempt,
-    filter::{Predicate, integer, integers, texts},
+    error::{Attempt, Fault},
+    filter::{Predicate, integer, integers, quoted, texts},
     open::index_name,
     rows::{self, Rows},
     schema::columns as col,
@@ -173,6 +173,37 @@ impl LanceStore {
         Ok(rows::take_messages(&snapshot, &row_ids).await?)
     }
 
+    pub(crate) async fn read_message_ids(&self, chat: ChatId) -> Result<Vec<i64>> {
+        let snapshot = self.snapshot().await?;
+        let of_chat = integers(col::CHAT_ID, [chat.0].into_iter());
+        let predicate = Predicate::everything().and(of_chat);
+        let found = ids(&snapshot, &predicate).await?;
+        let mut ids: Vec<i64> = found.into_iter().map(|(id, _)| id).collect();
+        ids.sort_unstable();
+        ids.dedup(); // should a writer that lost its lease have written a key a second time
+        Ok(ids)
+    }
+
+    pub(crate) async fn read_without_vector(
+        &self,
+        classes: &[Class],
+        limit: usize,
+    ) -> Result<Vec<Message>> {
+        let predicate = no_vector_yet(classes);
+        if limit == 0 || predicate == Predicate::Nothing {
+            return Ok(Vec::new());
+        }
+        let snapshot = self.snapshot().await?;
+        let newest = greatest(&snapshot, &predicate, None, limit).await?;
+        Ok(rows::take_messages(&snapshot, &newest).await?)
+    }
+
+    pub(crate) async fn number_without_vector(&self, classes: &[Class]) -> Result<u64> {
+        let snapshot = self.snapshot().await?;
+        let found = snapshot.count_rows(no_vector_yet(classes).sql()).await;
+        Ok(found.map_err(Fault::from)? as u64)
+    }
+
     pub(crate) async fn read_stats(&self) -> Result<StoreStats> {
         let snapshot = self.snapshot().await?;
         let count = async |table: &Table, filter: Option<String>| -> Attempt<u64> {
@@ -199,6 +230,19 @@ impl LanceStore {
     pub(crate) async fn snapshot(&self) -> Attempt<Table> {
         Ok(self.messages.query_snapshot().await?)
     }
+}
+
+/// Rows with words of these classes that wait for their vector.
+fn no_vector_yet(classes: &[Class]) -> Predicate {
+    if classes.is_empty() {
+        return Predicate::Nothing;
+    }
+    let deleted = quoted(MessageKind::Deleted.as_str());
+    Predicate::everything()
+        .and(texts(col::CLASS, classes.iter().map(|c| c.as_str())))
+        .and(format!("NOT {}", col::HAS_VECTOR))
+        .and(format!("{} != {deleted}", col::KIND))
+        .and(format!("{} != ''", col::TERMS))
 }
 
 /// The bodies of the rows that pass.

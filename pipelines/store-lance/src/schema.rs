@@ -141,7 +141,7 @@ impl VersionRow {
     pub(crate) fn of(message: &Message) -> Attempt<Self> {
         Ok(VersionRow {
             key: message.id,
-            edit: message.edit,
+            edit: message.version().0,
             origin_offset: offset_column(message),
             body: body(message)?,
         })
@@ -202,7 +202,8 @@ pub(crate) fn message_rows(
         )),
         number(|m| m.chat.id.0),
         number(|m| m.message_id),
-        number(|m| m.edit),
+        // Tombstones come after every edit.
+        number(|m| m.version().0),
         text(|m| m.origin.as_ref().map_or("", |o| o.topic.as_str())),
         Arc::new(Int32Array::from_iter_values(all().map(partition))),
         number(offset_column),

@@ -4,7 +4,7 @@ mod words;
 
 use std::collections::{HashMap, HashSet};
 
-use futures::TryStreamExt;
+use futures::{TryStreamExt, try_join};
 use lancedb::{
     DistanceType, Table,
     query::{ExecutableQuery, QueryBase, Select},
@@ -59,18 +59,17 @@ impl LanceStore {
         // One leg alone goes as deep as two: Lance cuts equal scores where it likes, we by time and key.
         let depth = leg_depth(request.limit);
         let snapshot = self.snapshot().await?;
-        let mut seen = Seen::default();
-        let (mut text, mut vector) = (Vec::new(), Vec::new());
-        if request.mode != SearchMode::Vector && !request.query.ranked.is_empty() {
-            let leg = Leg::Text(&request.query);
-            text = accepted(&snapshot, request, leg, &predicate, depth, &mut seen).await?;
-        }
+        let has_text = request.mode != SearchMode::Vector && !request.query.ranked.is_empty();
+        let text = has_text.then_some(Leg::Text(&request.query));
         let pointing = request.vector.as_deref();
         let pointing = pointing.filter(|v| v.iter().any(|x| *x != 0.0));
-        if let (SearchMode::Hybrid | SearchMode::Vector, Some(query)) = (request.mode, pointing) {
-            let leg = Leg::Vector(query);
-            vector = accepted(&snapshot, request, leg, &predicate, depth, &mut seen).await?;
-        }
+        let vector = pointing.filter(|_| request.mode != SearchMode::Text);
+        let vector = vector.map(Leg::Vector);
+        // Side by side: neither needs what the other finds.
+        let leg = |leg| accepted(&snapshot, request, leg, &predicate, depth);
+        let ((text, mut seen), (vector, also_seen)) = try_join!(leg(text), leg(vector))?;
+        seen.row_ids.extend(also_seen.row_ids);
+        seen.messages.extend(also_seen.messages);
         let mut ranked = rank(request.mode, text, vector);
         ranked.truncate(request.limit);
         let keys: Vec<MessageKey> = ranked.iter().map(|r| r.key).collect();
@@ -114,20 +113,25 @@ impl Seen {
     }
 }
 
-/// The best `depth` candidates of a leg that meet the query's requirements.
+/// The best `depth` candidates of a leg that meet the query's requirements, and what was learned of their rows. No leg
+/// finds nothing.
 async fn accepted(
     snapshot: &Table,
     request: &SearchRequest,
-    leg: Leg<'_>,
+    leg: Option<Leg<'_>>,
     predicate: &Predicate,
     depth: usize,
-    seen: &mut Seen,
-) -> Attempt<Vec<Candidate>> {
+) -> Attempt<(Vec<Candidate>, Seen)> {
+    let mut seen = Seen::default();
+    let Some(leg) = leg else {
+        return Ok((Vec::new(), seen));
+    };
     let query = &request.query;
     let unconditional = query.required.is_empty() && query.excluded.is_empty();
     if unconditional {
         let found = candidates(snapshot, leg, predicate, depth).await?;
-        return Ok(seen.note(found));
+        let found = seen.note(found);
+        return Ok((found, seen));
     }
     let mut n_asked = depth.saturating_mul(WIDEN);
     let (mut passed, mut checked) = (Vec::new(), HashSet::new());
@@ -149,11 +153,11 @@ async fn accepted(
             }
             if passed.len() >= depth {
                 passed.truncate(depth);
-                return Ok(passed);
+                return Ok((passed, seen));
             }
         }
         if exhausted {
-            return Ok(passed);
+            return Ok((passed, seen));
         }
         n_asked = n_asked.saturating_mul(WIDEN);
     }

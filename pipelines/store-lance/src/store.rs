@@ -11,7 +11,7 @@ use telesift_ports::message_store::{
     Applied, ChatSummary, ClassCounts, ClassCountsQuery, Hit, IndexedMessage, ListPosition,
     MessageFilter, MessageStore, Result, SearchRequest, StoreStats, VersionLabel,
 };
-use telesift_schemas::{Message, MessageKey};
+use telesift_schemas::{ChatId, Class, Message, MessageKey};
 
 use crate::{config::LanceStoreConfig, counts::CachedChats, read::TimeSpan, write::Writer};
 
@@ -81,12 +81,24 @@ impl MessageStore for LanceStore {
         self.read_many(keys).await
     }
 
+    async fn without_vector(&self, classes: &[Class], limit: usize) -> Result<Vec<Message>> {
+        self.read_without_vector(classes, limit).await
+    }
+
+    async fn count_without_vector(&self, classes: &[Class]) -> Result<u64> {
+        self.number_without_vector(classes).await
+    }
+
     async fn class_counts(&self, query: &ClassCountsQuery) -> Result<ClassCounts> {
         self.count_classes(query).await
     }
 
     async fn chats(&self) -> Result<Vec<ChatSummary>> {
         self.sum_up_chats().await
+    }
+
+    async fn message_ids(&self, chat: ChatId) -> Result<Vec<i64>> {
+        self.read_message_ids(chat).await
     }
 
     async fn maintain(&self) -> Result<()> {

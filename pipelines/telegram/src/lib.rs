@@ -1,5 +1,11 @@
-//! Telegram sources: desktop exports, and in time webhook, polling and MTProto.
+//! Telegram sources: desktop exports; bots, by webhook and by polling.
 
+mod bot_api;
+mod bots;
 mod export;
+mod telemetry;
 
+pub use bot_api::{BotApi, CallError};
+pub use bots::{BotDesk, BotDeskConfig};
 pub use export::DesktopExport;
+pub use telemetry::describe as describe_metrics;

@@ -1,6 +1,8 @@
 //! The command line: what can be asked of telesift, and how.
 
+mod bots;
 mod dead_letters;
+mod models;
 mod replays;
 mod rules;
 
@@ -8,9 +10,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use bots::{BotsAction, BotsArgs, GapsArgs, NewBot};
 pub(crate) use dead_letters::{
     DeadLettersAction, DeadLettersArgs, ListLetters, OfLetters, RetryLetters,
 };
+pub(crate) use models::{ModelsAction, ModelsArgs, PullArgs};
 pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs};
 pub(crate) use rules::{LearnArgs, RulesAction, RulesArgs};
 
@@ -55,6 +59,10 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Import Telegram Desktop exports (JSON) through the running server.
     Import(ImportArgs),
+    /// Add, list, check and remove bots whose messages are sifted.
+    Bots(BotsArgs),
+    /// Show the holes in the message ids of chats.
+    Gaps(GapsArgs),
     /// Search messages.
     Search(SearchArgs),
     /// Show the messages that tell one story, oldest first.
@@ -73,6 +81,10 @@ pub(crate) enum Command {
     Feedback(FeedbackArgs),
     /// Make, list and revoke API keys.
     Keys(KeysArgs),
+    /// Show who administered what: keys, rules, imports, replays, labels taken back.
+    Audit(AuditArgs),
+    /// Bring and list embedding models, without a server.
+    Models(ModelsArgs),
     /// Measure on labelled messages, without a server.
     Eval(EvalArgs),
     /// Check the installation and the running server, and say what to do.
@@ -308,6 +320,28 @@ pub(crate) enum KeysAction {
         /// Its id.
         id: String,
     },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Only this action, such as keys.create.
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) action: Option<String>,
+    /// Only of the key with this id.
+    #[arg(long, value_name = "KEY-ID")]
+    pub(crate) by: Option<String>,
+    /// Only on this: the id or version of what was administered.
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub(crate) target: Option<String>,
+    /// At or after this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Before this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// How many.
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub(crate) limit: usize,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -1,13 +1,17 @@
 //! One file per subcommand.
 
+pub(crate) mod audit;
+pub(crate) mod bots;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod feedback;
 mod filters;
+pub(crate) mod gaps;
 pub(crate) mod import;
 pub(crate) mod keys;
+pub(crate) mod models;
 mod print;
 pub(crate) mod replay;
 pub(crate) mod rules;

@@ -1,5 +1,6 @@
 //! Configuration: the embedded default, then a file, then the environment; unknown keys are refused with the nearest name.
 
+mod embed;
 mod merge;
 
 use std::path::{Path, PathBuf};
@@ -7,7 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use telesift_api::{LimitsConfig, Network};
 use telesift_ports::record_log::Retention;
+
+pub(crate) use embed::{Embed, EmbedKind};
 
 /// The default configuration, every key documented: `deploy/telesift.toml`.
 pub(crate) const DEFAULTS: &str = include_str!("../../../deploy/telesift.toml");
@@ -17,6 +21,7 @@ pub(crate) const DEFAULTS: &str = include_str!("../../../deploy/telesift.toml");
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) server: Server,
+    pub(crate) limits: LimitsConfig,
     pub(crate) data: Data,
     pub(crate) log: Log,
     pub(crate) screen: Screen,
@@ -24,7 +29,9 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     pub(crate) catalog: Catalog,
     pub(crate) index: Index,
+    pub(crate) embed: Embed,
     pub(crate) import: Import,
+    pub(crate) telegram: Telegram,
     pub(crate) telemetry: Telemetry,
 }
 
@@ -36,6 +43,7 @@ pub(crate) struct Server {
     pub(crate) request_timeout_s: u64,
     pub(crate) metrics_public: bool,
     pub(crate) allowed_origins: Vec<String>,
+    pub(crate) trusted_proxies: Vec<Network>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -127,6 +135,16 @@ pub(crate) struct Import {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Telegram {
+    pub(crate) public_url: String,
+    pub(crate) api_base: String,
+    pub(crate) poll_s: u64,
+    pub(crate) conflict_retry_s: u64,
+    pub(crate) resync_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Telemetry {
     pub(crate) log: String,
     pub(crate) format: LogFormat,
@@ -177,6 +195,12 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
+        for origin in &self.server.allowed_origins {
+            anyhow::ensure!(
+                is_origin(origin),
+                "server.allowed_origins: `{origin}` is no origin such as https://console.example"
+            );
+        }
         anyhow::ensure!(
             self.log.partitions >= 1,
             "log.partitions must be at least 1"
@@ -201,10 +225,20 @@ impl Config {
             self.screen.watchdog_s >= 1,
             "screen.watchdog_s must be at least 1"
         );
+        let url = self.telegram.public_url.as_str();
+        anyhow::ensure!(
+            url.is_empty() || url.starts_with("https://") || url.starts_with("http://"),
+            "telegram.public_url must be a URL such as https://sift.example.org"
+        );
+        anyhow::ensure!(
+            self.telegram.conflict_retry_s >= 1 && self.telegram.resync_s >= 1,
+            "telegram.conflict_retry_s and telegram.resync_s must be at least 1"
+        );
         anyhow::ensure!(
             self.screen.memory_limit_mib >= 8,
             "screen.memory_limit_mib must be at least 8"
         );
+        self.embed.check()?;
         Ok(())
     }
 
@@ -212,6 +246,14 @@ impl Config {
     pub(crate) fn data_dir(&self) -> Result<PathBuf> {
         data_dir((!self.data.dir.as_os_str().is_empty()).then_some(self.data.dir.as_path()))
     }
+}
+
+/// Whether browsers would send this as an origin: a scheme, a host and perhaps a port, nothing after them.
+fn is_origin(text: &str) -> bool {
+    let host = text
+        .split_once("://")
+        .map(|(_, host)| host.trim_end_matches('/'));
+    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ']))
 }
 
 /// `dir`, or the platform's data folder, `telesift/`.
@@ -243,6 +285,7 @@ mod tests {
     fn defaults_load() {
         let config = load("", &[]).unwrap();
         assert_eq!(config.server.listen, "127.0.0.1:8080");
+        assert_eq!(config.limits, LimitsConfig::default());
         assert_eq!(
             Retention::from(config.log.retention["messages"]),
             Retention::default()
@@ -285,5 +328,8 @@ mod tests {
     fn values_of_a_wrong_type_are_refused() {
         assert!(load("[log]\npartitions = \"many\"", &[]).is_err());
         assert!(load("", &[("TELESIFT__LOG__PARTITIONS", "0")]).is_err());
+        assert!(load("[server]\ntrusted_proxies = [\"10.0.0.0/33\"]", &[]).is_err());
+        assert!(load("[server]\nallowed_origins = [\"*\"]", &[]).is_err());
+        assert!(load("[limits]\nkey_burst = -1", &[]).is_err());
     }
 }

@@ -21,6 +21,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => commands::demo::run(connection, args),
         Command::Serve(args) => commands::serve::run(connection, args),
         Command::Import(args) => commands::import::run(connection, args),
+        Command::Bots(args) => commands::bots::run(connection, args),
+        Command::Gaps(args) => commands::gaps::run(connection, args),
         Command::Search(args) => commands::search::run(connection, args),
         Command::Story(args) => commands::story::run(connection, args),
         Command::Tail(args) => commands::tail::run(connection, args),
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
         Command::Rules(args) => commands::rules::run(connection, args),
         Command::Feedback(args) => commands::feedback::run(connection, args),
         Command::Keys(args) => commands::keys::run(connection, args),
+        Command::Audit(args) => commands::audit::run(connection, args),
+        Command::Models(args) => commands::models::run(connection, args),
         Command::Eval(args) => commands::eval::run(connection, args),
         Command::Doctor => commands::doctor::run(connection),
     })

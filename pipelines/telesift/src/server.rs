@@ -5,6 +5,7 @@ mod signals;
 mod tasks;
 
 use std::{
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,12 +14,13 @@ use std::{
 
 use anyhow::{Context, Result};
 use telesift_api::{ApiConfig, ApiState, IssuedKey, KeyRequest, issue_key};
-use telesift_ports::catalog::Scope;
+use telesift_ports::catalog::{AuditOutcome, AuditRecord, Scope};
 use tokio::net::TcpListener;
 
 use crate::{
     client::{ServerFile, admin_key_file, server_file},
     config::Config,
+    exit::Usage,
     topology::Flow,
 };
 pub(crate) use restart::restart;
@@ -60,6 +62,7 @@ impl Server {
             store: flow.store.clone(),
             catalog: flow.catalog.clone(),
             imports: flow.imports.clone(),
+            bots: flow.bots.clone(),
             replays: flow.replays.clone(),
             embedder: flow.embedder.clone(),
             rules: flow.rules.clone(),
@@ -70,11 +73,10 @@ impl Server {
             health: tasks.health(),
             shutdown: tasks.stop_token(),
         };
-        let app = telesift_api::router(state).into_make_service_with_connect_info::<SocketAddr>();
+        let max_connections = state.config.max_connections;
+        let app = telesift_api::router(state);
         tasks.spawn("api", move |stop| async move {
-            axum::serve(listener, app)
-                .with_graceful_shutdown(stop.cancelled_owned())
-                .await?;
+            telesift_api::serve(listener, app, max_connections, stop).await;
             Ok(())
         });
 
@@ -124,15 +126,27 @@ fn api_config(config: &Config) -> ApiConfig {
         request_timeout_s: config.server.request_timeout_s,
         open_metrics: config.server.metrics_public,
         allowed_origins: config.server.allowed_origins.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        limits: config.limits.clone(),
         ..ApiConfig::default()
     }
 }
 
 async fn bind(listen: &str) -> Result<TcpListener> {
     let listen = restart::listen_address().unwrap_or_else(|| listen.to_owned());
-    TcpListener::bind(&listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}"))
+    match TcpListener::bind(&listen).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            Err(anyhow::Error::new(Usage(format!(
+                "`{listen}` is no address to listen on, such as 127.0.0.1:8080"
+            ))))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => anyhow::bail!(
+            "cannot listen on {listen}: another program does; choose another address with --listen (port 0 takes any \
+             free one)"
+        ),
+        Err(error) => Err(error).with_context(|| format!("cannot listen on {listen}")),
+    }
 }
 
 /// Creates the data directory for its owner alone.
@@ -172,9 +186,27 @@ async fn admin_key(flow: &Flow, data_dir: &Path) -> Result<String> {
         chats: None,
         expires_at: None,
     };
-    let IssuedKey { secret, .. } = issue_key(&*flow.catalog, &*flow.clock, request)
+    let IssuedKey { row, secret } = issue_key(&*flow.catalog, &*flow.clock, request)
         .await
         .context("cannot make the admin key")?;
+    let record = AuditRecord {
+        id: uuid::Uuid::now_v7().simple().to_string(),
+        at: row.created_at,
+        actor: None,
+        actor_name: "the server".to_owned(),
+        action: "keys.create".to_owned(),
+        target: Some(row.id),
+        address: None,
+        request: None,
+        outcome: Some(AuditOutcome {
+            status: 201,
+            code: None,
+        }),
+    };
+    flow.catalog
+        .begin_audit(&record)
+        .await
+        .context("cannot record the admin key")?;
     write_private(&file, &secret)?;
     Ok(secret)
 }

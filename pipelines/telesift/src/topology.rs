@@ -1,17 +1,19 @@
 //! The whole flow, wired from top to bottom: sources, log, screen, messages, index, store.
 
+mod bots;
+pub(crate) mod embed;
+mod reactions;
 mod replays;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use telesift_catalog::{CatalogConfig, Location, SqlCatalog};
+use telesift_catalog::{CatalogConfig, KeySource, Location, SecretKey, SqlCatalog};
 use telesift_engine::{ChainSpec, EngineChain, ModuleSpec, NativeExplainer, NativeRules};
 use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
-use telesift_models::HashEmbedder;
 use telesift_ports::{
-    Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays, RuleReader,
-    RuleSets, SmartModuleChain, SystemClock,
+    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays,
+    RuleReader, RuleSets, SmartModuleChain, SystemClock,
     record_log::{ReadLimits, TopicConfig},
 };
 use telesift_schemas::{Topic, TopicPartition};
@@ -31,7 +33,7 @@ use telesift_store_lance::{LanceStore, LanceStoreConfig};
 use telesift_telegram::DesktopExport;
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, server::Tasks};
+use crate::{config::Config, exit, server::Tasks};
 
 /// The parts of a running flow that the API stands on.
 pub(crate) struct Flow {
@@ -39,6 +41,7 @@ pub(crate) struct Flow {
     pub(crate) store: Arc<dyn MessageStore>,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) imports: Arc<dyn Imports>,
+    pub(crate) bots: Arc<dyn Bots>,
     pub(crate) replays: Arc<dyn Replays>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) rules: Arc<dyn RuleSets>,
@@ -51,9 +54,11 @@ impl Flow {
     /// Opens every part on `data_dir` and starts every stage as a task of `tasks`.
     ///
     /// ```text
-    /// imports ─► telegram-raw ─► screen (SmartModules) ─► messages ─┬─► index ─► message store ◄── labels ◄── decisions
-    ///                              ▲                                └─► stories ─► stories ─► story-catalog ─► catalog
-    ///           rules ─► decisions (from which offset on)
+    /// imports ─┬─► telegram-raw ─► screen (SmartModules) ─► messages ─┬─► index ─► message store ◄── labels ◄── decisions
+    /// bots    ─┘                     ▲            │                   │              ▲ embed
+    ///                                │            │                   └─► stories ─► stories ─► story-catalog ─► catalog
+    ///           rules ─► decisions ──┘            └─► reactions ─► catalog
+    ///           (from which offset on)
     /// ```
     pub(crate) async fn start(config: &Config, data_dir: &Path, tasks: &mut Tasks) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -73,7 +78,7 @@ impl Flow {
         // The stores.
         let database = Arc::new(open_catalog(config, data_dir).await?);
         let catalog: Arc<dyn Catalog> = database.clone();
-        let embedder: Arc<dyn Embedder> = Arc::new(HashEmbedder::default());
+        let embedder = embed::open(config, data_dir).await?;
         let store: Arc<dyn MessageStore> =
             Arc::new(open_store(config, data_dir, &*embedder).await?);
 
@@ -97,6 +102,8 @@ impl Flow {
             "import",
             move |stop| async move { Ok(runner.run(stop).await?) },
         );
+
+        let bots = bots::start(config, log.clone(), database.clone(), clock.clone(), tasks).await?;
 
         // Rules ─► decisions ─► the book that the screens go by; and the catalog's lists of them.
         let chains = chain_factory(config);
@@ -179,7 +186,7 @@ impl Flow {
         let consumer = Consumer {
             log: log.clone(),
             stage: index::STAGE,
-            inputs,
+            inputs: inputs.clone(),
             limits: ReadLimits {
                 max_records: config.index.batch_records,
                 ..ReadLimits::default()
@@ -189,6 +196,8 @@ impl Flow {
         tasks.spawn(index::STAGE, move |stop| async move {
             Ok(consumer.run(index, stop).await?)
         });
+        embed::start(config, &log, &store, &embedder, &clock, inputs, tasks);
+
         // decisions ─► labels ─► catalog, store.
         for input in partitions(&*log, Topic::DECISIONS).await? {
             let projection = LabelProjection::new(
@@ -225,6 +234,7 @@ impl Flow {
             });
         }
 
+        reactions::start(&log, &catalog, &clock, tasks).await?;
         start_stories(config, &log, &catalog, &clock, tasks).await?;
         let (maintained, every) = (
             store.clone(),
@@ -237,6 +247,7 @@ impl Flow {
             store,
             catalog,
             imports,
+            bots,
             replays,
             embedder,
             rules: keeper,
@@ -309,9 +320,22 @@ async fn open_catalog(config: &Config, data_dir: &Path) -> Result<SqlCatalog> {
         "" => Location::File(data_dir.join("catalog.db")),
         url => url.parse()?,
     };
-    SqlCatalog::open(CatalogConfig::new(location))
+    let mut catalog = CatalogConfig::new(location);
+    catalog.secret_key = secret_key(data_dir)?;
+    SqlCatalog::open(catalog)
         .await
         .context("cannot open the catalog")
+}
+
+/// The key that seals secrets: of the environment, else of the data directory.
+fn secret_key(data_dir: &Path) -> Result<KeySource> {
+    match std::env::var("TELESIFT_SECRET_KEY") {
+        Ok(text) => {
+            let key = SecretKey::from_hex(&text).context("TELESIFT_SECRET_KEY cannot be used");
+            Ok(KeySource::Given(key.map_err(exit::usage)?))
+        }
+        Err(_) => Ok(KeySource::File(data_dir.join("secret.key"))),
+    }
 }
 
 async fn open_store(

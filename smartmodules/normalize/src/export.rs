@@ -67,6 +67,8 @@ pub(crate) fn normalize(
         quote: None,
         media_group: None,
         signature: None,
+        migrated_to: None,
+        migrated_from: None,
         deleted_at: None,
         flags: Vec::new(),
         screen: None,

@@ -14,7 +14,7 @@ mod links;
 mod update;
 
 /// Reads one value of `telegram-raw`: a Bot API update or a message of a Telegram Desktop export becomes a [`Message`]
-/// without `screen` and `origin`, or a skip with its reason. Pure: no clock, no history.
+/// without `screen` and `origin`, reactions to one, or a skip with its reason. Pure: no clock, no history.
 ///
 /// # Errors
 /// When the value is no raw record, or its payload is not what its source promises. The screen stage makes a dead letter
@@ -26,7 +26,9 @@ pub fn normalize(raw: &[u8]) -> Result<Normalized, NormalizeError> {
         return Err(NormalizeError::Version(record.v));
     }
     match &record.source {
-        Source::Webhook { .. } | Source::Polling { .. } => update::normalize(record.payload.get()),
+        Source::Webhook { .. } | Source::Polling { .. } => {
+            update::normalize(record.payload.get(), record.received, record.part)
+        }
         Source::Export { assumed, .. } => {
             let chat = record
                 .chat

@@ -7,33 +7,22 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use telesift_schemas::{Normalized, SkipReason};
+use telesift_schemas::{Normalized, SkipReason, update_kinds};
 
 use crate::{NormalizeError, Place, json::Text, skip};
 
 mod content;
+mod deletion;
 mod media;
 mod message;
 mod parties;
+mod reactions;
 mod rich;
 mod service;
 mod text;
 
-/// Updates that hold a message of a chat the bot follows.
-const WITH_MESSAGE: &[&str] = &[
-    "message",
-    "edited_message",
-    "channel_post",
-    "edited_channel_post",
-    "business_message",
-    "edited_business_message",
-];
-
-/// Updates that are known to bear no message of their own. Deletions and reactions will get their own handling.
+/// Updates that are known to say nothing of a message.
 const WITHOUT_MESSAGE: &[&str] = &[
-    "deleted_business_messages",
-    "message_reaction",
-    "message_reaction_count",
     "business_connection",
     "inline_query",
     "chosen_inline_result",
@@ -51,18 +40,45 @@ const WITHOUT_MESSAGE: &[&str] = &[
     "managed_bot",
 ];
 
-pub(crate) fn normalize(payload: &str) -> Result<Normalized, NormalizeError> {
+/// Reads an update. `received` and `part` are those of the raw record.
+pub(crate) fn normalize(
+    payload: &str,
+    received: Option<i64>,
+    part: Option<u32>,
+) -> Result<Normalized, NormalizeError> {
     let update: Update<'_> =
         serde_json::from_str(payload).map_err(|e| NormalizeError::Payload(Place::of(&e)))?;
-    match update {
+    match update.says {
         // An object without an update id is none: a bare message or something else.
-        Update { has_id: false, .. } => Ok(skip(SkipReason::UnknownUpdate)),
-        Update {
-            message: Some(message),
-            ..
-        } => message::normalize(message),
-        Update { is_known: true, .. } => Ok(skip(SkipReason::NoMessage)),
-        Update { .. } => Ok(skip(SkipReason::UnknownUpdate)),
+        _ if !update.has_id => Ok(skip(SkipReason::UnknownUpdate)),
+        Some((Says::Message, raw)) => message::normalize(raw),
+        Some((Says::Deleted, raw)) => deletion::normalize(raw, received, part),
+        Some((Says::Reaction, raw)) => reactions::of_one(raw),
+        Some((Says::ReactionCount, raw)) => reactions::of_everybody(raw),
+        None if update.is_known => Ok(skip(SkipReason::NoMessage)),
+        None => Ok(skip(SkipReason::UnknownUpdate)),
+    }
+}
+
+/// What an update says of messages.
+#[derive(Clone, Copy)]
+enum Says {
+    Message,
+    Deleted,
+    Reaction,
+    ReactionCount,
+}
+
+impl Says {
+    fn named(field: &str) -> Option<Self> {
+        match field {
+            update_kinds::DELETED => Some(Says::Deleted),
+            update_kinds::REACTION => Some(Says::Reaction),
+            update_kinds::REACTION_COUNT => Some(Says::ReactionCount),
+            field => update_kinds::MESSAGES
+                .contains(&field)
+                .then_some(Says::Message),
+        }
     }
 }
 
@@ -70,7 +86,7 @@ pub(crate) fn normalize(payload: &str) -> Result<Normalized, NormalizeError> {
 #[derive(Default)]
 struct Update<'a> {
     has_id: bool,
-    message: Option<&'a RawValue>,
+    says: Option<(Says, &'a RawValue)>,
     is_known: bool,
 }
 
@@ -86,11 +102,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Update<'a> {
                 let mut update = Update::default();
                 while let Some(key) = map.next_key::<Text<'de>>()? {
                     let key = key.as_str();
-                    if WITH_MESSAGE.contains(&key) {
+                    if let Some(says) = Says::named(key) {
                         // `null` is as good as absent.
-                        update.message = map
-                            .next_value::<Option<&'de RawValue>>()?
-                            .or(update.message);
+                        let raw = map.next_value::<Option<&'de RawValue>>()?;
+                        update.says = raw.map(|raw| (says, raw)).or(update.says);
                     } else {
                         update.has_id |= key == "update_id";
                         update.is_known |= WITHOUT_MESSAGE.contains(&key);

@@ -40,6 +40,7 @@ fn outcome(raw: &str) -> String {
     match normalize(raw.as_bytes()) {
         Ok(Normalized::Message(message)) => message.kind.as_str().to_owned(),
         Ok(Normalized::Skip { skip }) => skip.as_str().to_owned(),
+        Ok(Normalized::Reacted { .. }) => "reactions".to_owned(),
         other => panic!("{other:?}"),
     }
 }
@@ -54,7 +55,7 @@ fn every_update_has_the_outcome_its_name_promises() {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let payload = fs::read_to_string(&path).unwrap();
         let raw = format!(
-            r#"{{"v":1,"source":{{"kind":"webhook","bot":"b"}},"chat":null,"payload":{payload}}}"#
+            r#"{{"v":1,"source":{{"kind":"webhook","bot":"b"}},"chat":null,"received":1767607200,"part":0,"payload":{payload}}}"#
         );
         found.insert(name, outcome(&raw));
     }
@@ -169,7 +170,7 @@ const UPDATES: &[(&str, &str)] = &[
     ("command_with_parameters", "text"),
     ("community_chat_removed", "service"),
     ("contact", "contact"),
-    ("deleted_business_messages", "no_message"),
+    ("deleted_business_messages", "deleted"),
     ("dice", "dice"),
     ("document", "document"),
     ("edited_channel_post", "text"),
@@ -179,7 +180,7 @@ const UPDATES: &[(&str, &str)] = &[
     ("giveaway", "giveaway"),
     ("giveaway_created", "service"),
     ("group_chat_created", "service"),
-    ("guest_message", "unknown_update"),
+    ("guest_message", "text"),
     ("left_chat_member", "service"),
     ("managed_bot", "no_message"),
     ("managed_bot_created", "service"),
@@ -187,7 +188,7 @@ const UPDATES: &[(&str, &str)] = &[
     ("message_different_topic", "text"),
     ("message_forward_origin", "text"),
     ("message_general_topic_reply", "text"),
-    ("message_reaction", "no_message"),
+    ("message_reaction", "reactions"),
     ("message_topic", "text"),
     ("messages_rich_message", "unknown_update"),
     ("migrate_to_chat_id", "service"),
@@ -232,5 +233,5 @@ const UPDATES: &[(&str, &str)] = &[
     ("update_L749_de_private_chat_text_message", "text"),
     ("update_L828_dice_works", "dice"),
     ("update_L880_issue_523", "no_message"),
-    ("update_L965_message_reaction_updated", "no_message"),
+    ("update_L965_message_reaction_updated", "reactions"),
 ];

@@ -17,7 +17,8 @@ pub fn score_record(value: &[u8], rules: &Rules) -> Vec<u8> {
 /// [`score_record`], appended to `out`.
 pub(crate) fn score_record_into(value: &[u8], rules: &Rules, out: &mut Vec<u8>) {
     // A marker of normalize, which is nearly as common as a message in some exports.
-    if value.starts_with(br#"{"skip""#) || value.starts_with(br#"{"fail""#) {
+    let markers: [&[u8]; 3] = [br#"{"skip""#, br#"{"fail""#, br#"{"reacted""#];
+    if markers.iter().any(|marker| value.starts_with(marker)) {
         out.extend_from_slice(value);
         return;
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use telesift_catalog::{CatalogConfig, SqlCatalog};
+use telesift_catalog::{CatalogConfig, KeySource, SecretKey, SqlCatalog};
 use telesift_ports::{Catalog, catalog::Error, contract};
 use telesift_schemas::Offset;
 
@@ -30,6 +30,15 @@ async fn keeps_the_contract_of_a_catalog() {
     contract::rules_catalog::run(async || {
         n_opened.set(n_opened.get() + 1);
         server.open(&format!("contract-{}", n_opened.get())).await
+    })
+    .await;
+
+    let key = SecretKey::from_hex(&"ab".repeat(32)).unwrap();
+    contract::bots::run(async || {
+        n_opened.set(n_opened.get() + 1);
+        let mut config = server.config(&format!("contract-{}", n_opened.get())).await;
+        config.secret_key = KeySource::Given(key.clone());
+        SqlCatalog::open(config).await.unwrap()
     })
     .await;
 

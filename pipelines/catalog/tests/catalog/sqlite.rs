@@ -2,8 +2,8 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
-use telesift_catalog::{CatalogConfig, Location, SqlCatalog};
-use telesift_ports::{Catalog, catalog::Error, contract};
+use telesift_catalog::{CatalogConfig, KeySource, Location, SqlCatalog};
+use telesift_ports::{BotCatalog, Catalog, catalog::Error, contract};
 use telesift_schemas::Offset;
 
 use crate::common::{self, at, key, request, stage, state};
@@ -30,6 +30,80 @@ async fn keeps_the_contract_of_a_catalog() {
         open(&dir.path().join(format!("{}.db", n_opened.get()))).await
     })
     .await;
+}
+
+/// A catalog whose secrets are sealed with a key in the file's folder.
+async fn open_with_key(file: &Path) -> SqlCatalog {
+    let mut config = config(file);
+    config.secret_key = KeySource::File(file.with_file_name("secret.key"));
+    SqlCatalog::open(config).await.unwrap()
+}
+
+#[tokio::test]
+async fn keeps_the_contract_of_bots() {
+    let dir = tempfile::tempdir().unwrap();
+    let n_opened = std::cell::Cell::new(0);
+    contract::bots::run(async || {
+        n_opened.set(n_opened.get() + 1);
+        open_with_key(&dir.path().join(format!("{}.db", n_opened.get()))).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn secrets_lie_sealed_in_the_file_and_another_key_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, key) = (dir.path().join("catalog.db"), dir.path().join("secret.key"));
+    let ops = contract::bots::bot("ops", 1);
+    let catalog = open_with_key(&file).await;
+    assert!(!key.exists(), "no key is made before it is needed");
+    catalog.add_bot(&ops).await.unwrap();
+    catalog.close().await;
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        for secret in [&b"token-of-ops"[..], b"secret_ops"] {
+            assert!(!bytes.windows(secret.len()).any(|w| w == secret));
+        }
+    }
+
+    let reopened = open_with_key(&file).await;
+    assert_eq!(reopened.bots().await.unwrap(), std::slice::from_ref(&ops));
+    reopened.close().await;
+
+    fs::write(&key, [7; 32]).unwrap();
+    let other = open_with_key(&file).await;
+    let rows = other.bots().await.unwrap();
+    let reason = rows[0].secrets.as_ref().unwrap_err();
+    assert!(reason.contains("holds another"), "{reason}");
+    let refused = other.add_bot(&contract::bots::bot("new", 2)).await;
+    assert!(matches!(&refused, Err(Error::SecretKey(_))), "{refused:?}");
+    // Once nothing is sealed with the lost key any more, the new one is as good.
+    assert!(other.remove_bot("ops").await.unwrap());
+    other.add_bot(&ops).await.unwrap();
+    assert_eq!(other.bots().await.unwrap(), [ops]);
+}
+
+#[tokio::test]
+async fn a_sealed_secret_moved_to_another_bot_does_not_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("catalog.db");
+    let catalog = open_with_key(&file).await;
+    for (name, id) in [("a", 1), ("b", 2)] {
+        let bot = contract::bots::bot(name, id);
+        catalog.add_bot(&bot).await.unwrap();
+    }
+    catalog.close().await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query("UPDATE bots SET token = (SELECT token FROM bots WHERE name = 'a')")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+    let rows = open_with_key(&file).await.bots().await.unwrap();
+    assert!(rows[0].secrets.is_ok());
+    let reason = rows[1].secrets.as_ref().unwrap_err();
+    assert!(reason.contains("changed or moved"), "{reason}");
 }
 
 #[tokio::test]

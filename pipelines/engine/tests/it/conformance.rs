@@ -50,6 +50,13 @@ fn own_messages_come_out_bit_for_bit_as_natively() {
 }
 
 #[test]
+fn updates_of_every_kind_come_out_bit_for_bit_as_natively() {
+    let raws = fixtures::updates();
+    assert!(raws.len() > 40, "only {} updates read", raws.len());
+    guest_equals_native("updates", &raws, &[1, 1000]);
+}
+
+#[test]
 fn real_exports_come_out_bit_for_bit_as_natively() {
     if let Some(raws) = fixtures::exports() {
         assert!(raws.len() > 300, "only {} messages read", raws.len());

@@ -91,6 +91,9 @@ const GOLDEN: u64 = 16_617_935_719_391_700_992;
 #[tokio::test]
 async fn embeds_in_order() {
     let embedder = HashEmbedder::default();
-    let vectors = embedder.embed(&["один", "два"]).await.unwrap();
+    let vectors = embedder
+        .embed(&["один", "два"], Purpose::Passage)
+        .await
+        .unwrap();
     assert_eq!(vectors, [embedder.vector("один"), embedder.vector("два")]);
 }

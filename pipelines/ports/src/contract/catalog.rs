@@ -1,7 +1,10 @@
 //! What every [`Catalog`] keeps to.
 
+mod audit;
 mod labels;
 mod letters;
+mod reactions;
+mod stream_tickets;
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf};
 
@@ -34,8 +37,11 @@ where
     a_key_is_revoked_once(&fresh().await).await;
     the_last_use_of_a_key_is_noted(&fresh().await).await;
     super::story_catalog::run(&fresh().await).await;
+    audit::run(&fresh().await).await;
+    stream_tickets::run(&fresh().await).await;
     letters::run(&fresh().await).await;
-    labels::run(fresh).await;
+    labels::run(&fresh).await;
+    reactions::run(&fresh).await;
 }
 
 fn at(second: i64) -> Timestamp {

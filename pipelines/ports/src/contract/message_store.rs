@@ -36,6 +36,8 @@ macro_rules! message_store_contract {
             of_equal_edits_the_later_origin_is_current
             several_versions_in_one_batch
             the_order_within_a_batch_does_not_matter
+            versions_in_any_order_end_in_the_same_state
+            message_ids_are_those_of_the_chat
             what_cannot_be_stored_is_rejected_by_key
             an_empty_batch_changes_nothing
             gets_many_in_the_order_asked_for
@@ -62,6 +64,7 @@ macro_rules! message_store_contract {
             maintenance_changes_no_answer
             vectors_rank_by_cosine
             a_missing_vector_is_filled_later
+            tells_what_waits_for_a_vector
             a_message_without_vector_is_found_by_text
             a_vector_of_another_length_is_refused
             hybrid_ranks_first_what_both_legs_find

@@ -1,9 +1,13 @@
 //! The catalog in memory: stage states, imports, keys and labels in maps behind one lock.
 
+mod audit;
+mod bots;
 mod labels;
 mod letters;
+mod reactions;
 mod replays;
 mod rules;
+mod stream_tickets;
 
 use std::{
     collections::BTreeMap,
@@ -11,10 +15,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use telesift_schemas::{MessageKey, Offset, Timestamp};
+use telesift_schemas::{ChatId, MessageKey, Offset, ReactionsOf, Timestamp};
 
 use crate::{
-    catalog::{Catalog, Error, ImportRow, KeyRow, LabelRow, Result},
+    bots::BotRow,
+    catalog::{
+        AuditRecord, Catalog, Error, ImportRow, KeyRow, LabelRow, ReactionRow, Result, TicketRow,
+    },
     dead_letters::LetterRow,
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     ledger::{StageKey, StageState},
@@ -38,8 +45,13 @@ struct Tables {
     keys: BTreeMap<String, (KeyRow, [u8; 32])>,
     rules: rules::RulesTables,
     labels: BTreeMap<(MessageKey, i64, String), LabelRow>,
+    audit: BTreeMap<String, AuditRecord>,
+    tickets: BTreeMap<[u8; 32], TicketRow>,
     letters: BTreeMap<String, LetterRow>,
     replays: BTreeMap<String, (ReplayStatus, RulePair)>,
+    bots: BTreeMap<String, BotRow>,
+    reactions: BTreeMap<(MessageKey, ReactionsOf), ReactionRow>,
+    chat_links: BTreeMap<ChatId, ChatId>,
 }
 
 impl MemoryCatalog {
@@ -214,5 +226,6 @@ mod tests {
     #[tokio::test]
     async fn keeps_the_contract_of_a_catalog() {
         crate::contract::catalog::run(|| async { MemoryCatalog::new() }).await;
+        crate::contract::bots::run(|| async { MemoryCatalog::new() }).await;
     }
 }

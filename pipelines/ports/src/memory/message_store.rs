@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use telesift_schemas::{Class, Message, MessageKey, MessageKind, Screen, Timestamp};
+use telesift_schemas::{ChatId, Class, Message, MessageKey, MessageKind, Screen, Timestamp};
 
 use crate::{
     embedder::EmbeddingModel,
@@ -17,7 +17,7 @@ use crate::{
     message_store::{
         Applied, ChatNoise, ChatSummary, ClassBucket, ClassCounts, ClassCountsQuery, Error, Hit,
         IndexedMessage, ListPosition, MessageFilter, MessageStore, Result, SearchRequest,
-        StoreStats, VersionLabel, Versions, sort_versions,
+        StoreStats, VersionLabel, Versions, searched_text, sort_versions,
     },
 };
 
@@ -158,6 +158,17 @@ impl MessageStore for MemoryStore {
         Ok(found.map(|i| i.message.clone()).collect())
     }
 
+    async fn without_vector(&self, classes: &[Class], limit: usize) -> Result<Vec<Message>> {
+        let state = self.state();
+        let mut found: Vec<&Message> = state.without_vector(classes).collect();
+        found.sort_by_key(|m| std::cmp::Reverse((m.event_time, m.id)));
+        Ok(found.into_iter().take(limit).cloned().collect())
+    }
+
+    async fn count_without_vector(&self, classes: &[Class]) -> Result<u64> {
+        Ok(self.state().without_vector(classes).count() as u64)
+    }
+
     async fn class_counts(&self, query: &ClassCountsQuery) -> Result<ClassCounts> {
         let state = self.state();
         let counted = state.messages().filter(|m| {
@@ -193,6 +204,12 @@ impl MessageStore for MemoryStore {
         Ok(summaries.collect())
     }
 
+    async fn message_ids(&self, chat: ChatId) -> Result<Vec<i64>> {
+        let state = self.state();
+        let of_chat = state.current.keys().filter(|k| k.chat == chat);
+        Ok(of_chat.map(|k| k.message_id).collect())
+    }
+
     async fn maintain(&self) -> Result<()> {
         Ok(())
     }
@@ -212,6 +229,20 @@ impl MessageStore for MemoryStore {
 impl State {
     fn messages(&self) -> impl Iterator<Item = &Message> {
         self.current.values().map(|i| &i.message)
+    }
+
+    fn without_vector(&self, classes: &[Class]) -> impl Iterator<Item = &Message> {
+        let has_words = |m: &Message| !telesift_text::terms(&searched_text(m)).is_empty();
+        let is_pending = |i: &&IndexedMessage| {
+            let points = |v: &Vec<f32>| v.iter().any(|x| *x != 0.0);
+            !i.vector.as_ref().is_some_and(points) && i.message.kind != MessageKind::Deleted
+        };
+        let pending = self.current.values().filter(is_pending);
+        pending.map(|i| &i.message).filter(move |m| {
+            let seen = self.seen(m);
+            let class = seen.screen.as_ref().map(|s| s.class);
+            class.is_some_and(|c| classes.contains(&c)) && has_words(m)
+        })
     }
 
     /// The message as filters and counts see it: a label goes before the screen.

@@ -192,7 +192,8 @@ impl Consumer {
     }
 }
 
-fn nothing(offset: Offset) -> StoredRecord {
+/// Stands for a record that need not be read.
+pub(crate) fn nothing(offset: Offset) -> StoredRecord {
     StoredRecord {
         offset,
         appended_at: telesift_schemas::Timestamp::UNIX_EPOCH,

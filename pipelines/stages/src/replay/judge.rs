@@ -102,6 +102,8 @@ struct Output<'a> {
     #[serde(default)]
     fail: Option<FailHead>,
     #[serde(default)]
+    reacted: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
     id: Option<MessageKey>,
     #[serde(default)]
     edit: Option<i64>,
@@ -150,6 +152,10 @@ fn read(outcome: ChainOutcome) -> Judgement {
         Ok(Output {
             fail: Some(fail), ..
         }) => Judgement::Failed(fail.code),
+        // No rules judge reactions.
+        Ok(Output {
+            reacted: Some(_), ..
+        }) => Judgement::Skipped("reactions".to_owned()),
         Ok(Output {
             id: Some(key),
             edit: Some(edit),

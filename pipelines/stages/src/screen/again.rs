@@ -52,6 +52,10 @@ impl Screen {
     async fn end(&mut self, retry: &Retry, judged: Judged) -> Result<Tried, StageError> {
         let (message, fate, refusal) = match judged {
             Judged::Message(append) => (Some(append), Fate::Emitted, None),
+            Judged::Reacted(append) => {
+                let reason = plan::REACTIONS.to_owned();
+                (Some(append), Fate::Skipped(reason), None)
+            }
             Judged::Skipped(reason) => (None, Fate::Skipped(reason), None),
             Judged::Refused(refusal) => (None, Fate::Refused, Some(refusal)),
         };

@@ -4,14 +4,19 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use telesift_ports::record_log::UniqueKey;
-use telesift_schemas::{Class, DeadLetterCode, MessageKey, Offset, Origin, TopicPartition};
+use telesift_schemas::{
+    Class, DeadLetterCode, MessageKey, MessageKind, Offset, Origin, TopicPartition,
+};
 
 /// A value that left the chain.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Screened {
     /// A message of this identity.
     Message { identity: UniqueKey },
+    /// How people react to a message: the record, without its origin.
+    Reacted(Bytes),
     /// No message, for this reason.
     Skip(String),
     /// Unreadable, or no output at all.
@@ -27,10 +32,14 @@ struct Head<'a> {
     skip: Option<Cow<'a, str>>,
     #[serde(default)]
     fail: Option<Fail>,
+    #[serde(borrow, default)]
+    reacted: Option<&'a RawValue>,
     #[serde(default)]
     id: Option<MessageKey>,
     #[serde(default)]
     edit: Option<i64>,
+    #[serde(borrow, default)]
+    kind: Option<Cow<'a, str>>,
     #[serde(default)]
     screen: Option<ScreenHead>,
 }
@@ -65,12 +74,21 @@ pub(super) fn read(value: &[u8]) -> Screened {
             ..
         } => Screened::Fail { code, message },
         Head {
+            reacted: Some(record),
+            ..
+        } => Screened::Reacted(Bytes::copy_from_slice(record.get().as_bytes())),
+        Head {
             id: Some(id),
             edit: Some(edit),
             screen: Some(_),
+            kind,
             ..
         } => Screened::Message {
-            identity: UniqueKey::new("screened", &[&id.to_string(), &edit.to_string()]),
+            // A message is deleted once, and that is not the edit of the same second.
+            identity: match kind.as_deref() == Some(MessageKind::Deleted.as_str()) {
+                true => UniqueKey::new("screened-deletion", &[&id.to_string()]),
+                false => UniqueKey::new("screened", &[&id.to_string(), &edit.to_string()]),
+            },
         },
         Head { .. } => broken("a message without id, edit or screen".to_owned()),
     }
@@ -128,6 +146,27 @@ mod tests {
             serde_json::json!({"topic": "telegram-raw", "partition": 2, "offset": 7})
         );
         assert_eq!(json["text"], "}");
+    }
+
+    #[test]
+    fn a_deletion_is_no_edit_of_the_same_second() {
+        let of = |kind: &str, edit: i64| {
+            let value = format!(
+                r#"{{"id":"1:2","edit":{edit},"kind":"{kind}","screen":{{"class":"noise"}}}}"#
+            );
+            read(value.as_bytes())
+        };
+        assert_ne!(of("text", 7), of("deleted", 7));
+        assert_eq!(of("deleted", 7), of("deleted", 9), "deleted once");
+        assert_ne!(of("text", 7), of("text", 9));
+    }
+
+    #[test]
+    fn reactions_leave_as_the_record_itself() {
+        let Screened::Reacted(record) = read(br#"{"reacted":{"v":1,"id":"1:2"}}"#) else {
+            panic!("not read as reactions");
+        };
+        assert_eq!(record, &br#"{"v":1,"id":"1:2"}"#[..]);
     }
 
     #[test]

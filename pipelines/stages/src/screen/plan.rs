@@ -7,7 +7,7 @@ use telesift_ports::{
     ledger::Counters,
     record_log::{NewRecord, Outcome, StoredRecord},
 };
-use telesift_schemas::{DeadLetterCode, TopicPartition};
+use telesift_schemas::{DeadLetterCode, Topic, TopicPartition};
 
 use super::output::{self, Screened};
 use crate::dead_letter::Refusal;
@@ -23,6 +23,7 @@ pub(super) struct Plan {
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Message,
+    Reactions,
     DeadLetter,
 }
 
@@ -40,6 +41,12 @@ impl Plan {
         self.counters.received += 1;
         self.appends.push(append);
         self.kinds.push(Kind::Message);
+    }
+
+    pub(super) fn reacted(&mut self, append: (TopicPartition, NewRecord)) {
+        self.counters.received += 1;
+        self.appends.push(append);
+        self.kinds.push(Kind::Reactions);
     }
 
     pub(super) fn skip(&mut self, reason: &str) {
@@ -61,6 +68,8 @@ pub(super) fn count(counters: &mut Counters, kinds: &[Kind], outcomes: &[Outcome
         match (kind, outcome) {
             (Kind::Message, Outcome::Appended { .. }) => counters.emitted += 1,
             (Kind::Message, Outcome::Duplicate) => counters.skip(DUPLICATE),
+            // What is emitted are messages, so that the stages behind can be held against it.
+            (Kind::Reactions, _) => counters.skip(REACTIONS),
             (Kind::DeadLetter, _) => {}
         }
     }
@@ -69,9 +78,13 @@ pub(super) fn count(counters: &mut Counters, kinds: &[Kind], outcomes: &[Outcome
 /// Why a message seen before is skipped.
 pub(super) const DUPLICATE: &str = "duplicate";
 
+/// Why a record that changes what people think of a message, and not the message, is skipped: it goes to `reactions`.
+pub(super) const REACTIONS: &str = "reactions";
+
 /// What becomes of one record.
 pub(super) enum Judged {
     Message((TopicPartition, NewRecord)),
+    Reacted((TopicPartition, NewRecord)),
     Skipped(String),
     Refused(Refusal),
 }
@@ -97,6 +110,15 @@ impl Judged {
         match output::read(&value) {
             Screened::Skip(reason) => Judged::Skipped(reason),
             Screened::Fail { code, message } => Judged::Refused(Refusal::new(code, message)),
+            Screened::Reacted(reactions) => {
+                let record = NewRecord {
+                    key: record.key.clone(),
+                    value: output::with_origin(&reactions, (at, record.offset), retry),
+                    unique: Vec::new(),
+                };
+                let output = TopicPartition::new(Topic::REACTIONS, at.partition);
+                Judged::Reacted((output, record))
+            }
             Screened::Message { identity } => {
                 let record = NewRecord {
                     key: record.key.clone(),

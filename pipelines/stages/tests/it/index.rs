@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use telesift_ports::{
     Embedder, MessageStore,
-    embedder::{EmbedError, EmbeddingModel},
+    embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     record_log::ReadLimits,
 };
 use telesift_schemas::{DeadLetterCode, Topic};
@@ -22,7 +22,11 @@ impl Embedder for Ones {
     fn model(&self) -> &EmbeddingModel {
         &self.0
     }
-    async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn cost(&self) -> EmbeddingCost {
+        EmbeddingCost::Negligible
+    }
+
+    async fn embed(&self, texts: &[&str], _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
         Ok(texts
             .iter()
             .map(|t| vec![if t.is_empty() { 0.0 } else { 1.0 }])

@@ -6,11 +6,14 @@
 )]
 
 mod dead_letters;
+mod embed;
 mod flow;
 mod imports;
 mod index;
 mod labels;
+mod reactions;
 mod replay;
 mod rules;
 mod screen;
 mod stories;
+mod updates;

@@ -61,7 +61,7 @@ pub(super) fn plan(
 }
 
 fn version(indexed: &IndexedMessage) -> (i64, i64) {
-    (indexed.message.edit, offset_column(&indexed.message))
+    (indexed.message.version().0, offset_column(&indexed.message))
 }
 
 impl Plan {

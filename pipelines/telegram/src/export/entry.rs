@@ -113,6 +113,8 @@ impl EntryReader {
                 assumed,
             },
             chat: Some(header.clone()),
+            received: None,
+            part: None,
             payload: raw,
         };
         serde_json::to_vec(&record)

@@ -11,7 +11,7 @@ use super::{print, serve};
 use crate::{
     cli::{Connection, ServeArgs},
     client::Client,
-    config::Config,
+    config::{Config, EmbedKind},
     exit,
     server::Server,
 };
@@ -29,28 +29,38 @@ const FORWARDED: &str = "-1002100000003:15432";
 const PATIENCE: Duration = Duration::from_secs(50);
 
 pub(crate) fn run(mut connection: Connection, args: ServeArgs) -> Result<()> {
-    if connection.data_dir.is_none() {
-        connection.data_dir = Some(default_data_dir()?);
-    }
+    let data_dir_is_given = connection.data_dir.is_some();
     let mut config = serve::load(&connection, &args).map_err(exit::usage)?;
+    if !data_dir_is_given {
+        let dir = default_data_dir(config.embed.kind)?;
+        config.data.dir = dir.clone();
+        connection.data_dir = Some(dir);
+    }
     if args.config.is_none() {
-        config.telemetry.log = "warn".to_owned();
+        config.telemetry.log = "warn,lance_index=error".to_owned();
     }
     serve::init_tracing(&config);
+    let kind = config.embed.kind;
     serve::runtime()?.block_on_and_leave(async {
         let server = start(config, args.listen.is_some()).await?;
         let client = Client::new(&server.url, &server.admin_key)?;
         show(&client, &server).await?;
+        print::line(vectors(kind))?;
         serve::announce(&server);
         serve::finish(server).await
     })
 }
 
-/// Beside the data directory of `telesift serve`, so that a demo never mixes with real messages.
-fn default_data_dir() -> Result<PathBuf> {
+/// Beside the data directory of `telesift serve`, so that a demo never mixes with real messages; one for each kind of
+/// model, because vectors of two models never share a table.
+fn default_data_dir(kind: EmbedKind) -> Result<PathBuf> {
     let dir = crate::config::data_dir(None)?;
     let mut name = dir.file_name().unwrap_or_default().to_owned();
-    name.push("-demo");
+    name.push(match kind {
+        EmbedKind::Hash => "-demo",
+        EmbedKind::Local => "-demo-local",
+        EmbedKind::OpenAi | EmbedKind::Ollama => "-demo-remote",
+    });
     Ok(dir.with_file_name(name))
 }
 
@@ -83,6 +93,21 @@ async fn show(client: &Client, server: &Server) -> Result<()> {
     }
     story(client).await?;
     how_to_go_on(client, server)
+}
+
+/// Where the vectors of search come from.
+fn vectors(kind: EmbedKind) -> &'static str {
+    match kind {
+        EmbedKind::Hash => {
+            "Vectors: the built-in model `hash`, which knows words and their forms but no meanings; `telesift models pull` brings a real one (docs/models.md).\n"
+        }
+        EmbedKind::Local => {
+            "Vectors: a local model, filled in behind the store; signals come first (docs/models.md).\n"
+        }
+        EmbedKind::OpenAi | EmbedKind::Ollama => {
+            "Vectors: a provider's model, filled in behind the store; signals come first (docs/models.md).\n"
+        }
+    }
 }
 
 async fn import(client: &Client) -> Result<ImportStatus> {
@@ -217,18 +242,35 @@ async fn search(client: &Client, query: &str) -> Result<()> {
 }
 
 fn how_to_go_on(client: &Client, server: &Server) -> Result<()> {
-    let (url, key, dir) = (client.url(), client.key(), server.data_dir.display());
+    let (url, key, program) = (client.url(), client.key(), program());
+    // The other terminal may stand in another folder.
+    let dir = std::path::absolute(&server.data_dir).unwrap_or_else(|_| server.data_dir.clone());
+    let dir = dir.display();
     print::line(format!(
         "Go on, in another terminal:
 
   curl -s -H 'Authorization: Bearer {key}' '{url}/v1/messages?class=signal&limit=5'
   curl -s -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{{\"query\":\"оновлення Postgres\",\"limit\":3}}' '{url}/v1/search'
-  telesift --data-dir '{dir}' search 'парковка в центре'
-  telesift --data-dir '{dir}' tail --from earliest --class signal
-  telesift --data-dir '{dir}' import result.json      # your own Telegram Desktop export, as JSON
+  {program} --data-dir '{dir}' search 'парковка в центре'
+  {program} --data-dir '{dir}' tail --from earliest --class signal
+  {program} --data-dir '{dir}' import result.json      # your own Telegram Desktop export, as JSON
 
 Console  {url}/     API reference  {url}/docs
 API key  {key}     (also in {dir}/admin.key)
 "
     ))
+}
+
+/// How a shell calls this program: by its name where that leads here, else by its path.
+fn program() -> String {
+    let name = "telesift".to_owned();
+    let Ok(here) = std::env::current_exe().and_then(|exe| exe.canonicalize()) else {
+        return name;
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).find_map(|dir| dir.join(&name).canonicalize().ok());
+    match found {
+        Some(found) if found == here => name,
+        _ => format!("'{}'", here.display()),
+    }
 }

@@ -81,7 +81,21 @@ async fn server(client: &Client) -> Vec<Check> {
         Ok(stats) => checks.extend(stages(&stats)),
         Err(error) => checks.push(Check::failed("key", format!("{error:#}"))),
     }
+    // Only an admin's key may see them.
+    if let Ok(answer) = client.get::<Value>("/v1/bots", &[]).await {
+        checks.extend(answer["items"].as_array().into_iter().flatten().map(bot));
+    }
     checks
+}
+
+/// How a bot stands, as this server knows without asking Telegram.
+fn bot(bot: &Value) -> Check {
+    let text = |name: &str| print::printable(bot[name].as_str().unwrap_or_default());
+    let (name, state) = (text("name"), text("state"));
+    match state.as_str() {
+        "listening" | "starting" | "polling" => Check::ok("bot", format!("{name} is {state}")),
+        _ => Check::failed("bot", format!("{name}: {}", text("detail"))),
+    }
 }
 
 /// Lag and dead letters of every stage, summed over partitions.

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use futures::TryStreamExt;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reqwest::{Body, Method};
@@ -55,7 +55,14 @@ async fn import(
     let status = if args.no_wait {
         queued
     } else {
-        follow(client, &queued.id, &bar).await?
+        tokio::select! {
+            status = follow(client, &queued.id, &bar) => status,
+            _ = tokio::signal::ctrl_c() => Err(anyhow!("not followed any more")),
+        }
+        .inspect_err(|_| bar.finish_and_clear())
+        .with_context(|| {
+            format!("{name}: the import {} goes on in the server; import the file again to follow it, nothing comes twice", queued.id)
+        })?
     };
     bar.finish_and_clear();
     if connection.json {
@@ -79,7 +86,11 @@ async fn upload(
     let file = tokio::fs::File::open(path)
         .await
         .context("cannot open the file")?;
-    let length = file.metadata().await.context("cannot read the file")?.len();
+    let metadata = file.metadata().await.context("cannot read the file")?;
+    if metadata.is_dir() {
+        bail!("a folder; name the `result.json` that Telegram Desktop wrote into it");
+    }
+    let length = metadata.len();
     bar.set_length(length);
     bar.set_message("sending");
     let counted = bar.clone();

@@ -62,13 +62,17 @@ fn list(connection: &Connection, client: &Client) -> Result<()> {
         let chats = key["chats"]
             .as_array()
             .map_or("all chats".to_owned(), |c| format!("{} chats", c.len()));
-        let state = if key["revoked_at"].is_null() {
-            ""
-        } else {
-            "  revoked"
+        let time = |field: &str, words: &str| match key[field].as_str() {
+            Some(at) => format!("  {words} {at}"),
+            None => String::new(),
         };
+        let used = match key["last_used_at"].as_str() {
+            Some(at) => format!("  used {at}"),
+            None => "  never used".to_owned(),
+        };
+        let (expires, revoked) = (time("expires_at", "expires"), time("revoked_at", "revoked"));
         print::line(format!(
-            "{}  {:<24} {:<14} {chats}{state}",
+            "{}  {:<24} {:<14} {chats}{used}{expires}{revoked}",
             key["id"].as_str().unwrap_or_default(),
             print::printable(key["name"].as_str().unwrap_or_default()),
             scopes.join(","),

@@ -105,6 +105,18 @@ async fn keys_are_made_listed_and_revoked() {
     assert!(text(&run(&home, &["keys", "list"]).stdout).contains("analyst"));
     assert!(run(&home, &["keys", "revoke", id]).status.success());
     assert_eq!(ask(key).await, 401);
+
+    let audit = text(&run(&home, &["audit"]).stdout);
+    let lines: Vec<&str> = audit.lines().collect();
+    assert_eq!(lines.len(), 3, "{audit}");
+    assert!(lines[0].contains("keys.revoke") && lines[0].contains(id) && lines[0].contains("done"));
+    assert!(lines[1].contains("keys.create") && lines[1].contains("from 127.0.0.1"));
+    // The key the server made for itself at its first start.
+    assert!(lines[2].contains("keys.create") && lines[2].contains("by the server"));
+    let audit = run(&home, &["audit", "--action", "keys.revoke", "--json"]);
+    let audit: serde_json::Value = serde_json::from_slice(&audit.stdout).unwrap();
+    assert_eq!(audit["items"].as_array().unwrap().len(), 1);
+    assert!(!audit.to_string().contains(key));
 }
 
 #[test]
@@ -198,6 +210,7 @@ fn help_names_every_command() {
         "dead-letters",
         "feedback",
         "keys",
+        "audit",
         "rules",
         "doctor",
     ] {

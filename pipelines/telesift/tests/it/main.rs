@@ -5,6 +5,7 @@
     reason = "a test that fails should stop where it fails, in its helpers too"
 )]
 
+mod bots;
 mod commands;
 mod crash;
 mod demo;
@@ -13,6 +14,7 @@ mod feedback;
 #[cfg(feature = "test-guests")]
 mod guests;
 mod imports;
+mod models;
 mod provenance;
 mod replays;
 mod rules;
@@ -20,3 +22,4 @@ mod server;
 mod shared;
 mod stories;
 mod tail;
+mod tail_kills;

@@ -234,7 +234,8 @@ impl Server {
             };
             let raw = self.n_records("telegram-raw").await;
             let done = sum("screen", "received") == raw
-                && sum("index", "received") == sum("screen", "emitted");
+                && sum("index", "received") == sum("screen", "emitted")
+                && sum("reactions", "received") == self.n_records("reactions").await;
             done.then_some(items)
         })
         .await

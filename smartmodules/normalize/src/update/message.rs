@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use telesift_schemas::{Chat, Message, MessageKey, MessageKind, Normalized, Timestamp};
+use telesift_schemas::{Chat, ChatId, Message, MessageKey, MessageKind, Normalized, Timestamp};
 
 use super::{
     content::Content,
@@ -58,6 +58,8 @@ pub(super) fn normalize(payload: &RawValue) -> Result<Normalized, NormalizeError
         quote: read::<Quote<'_>>(content.quote).and_then(|q| q.text.owned()),
         media_group: content.media_group_id.owned(),
         signature: None,
+        migrated_to: migration(&content, "migrate_to_chat_id"),
+        migrated_from: migration(&content, "migrate_from_chat_id"),
         deleted_at: None,
         flags: Vec::new(),
         screen: None,
@@ -65,6 +67,13 @@ pub(super) fn normalize(payload: &RawValue) -> Result<Normalized, NormalizeError
         chat,
     };
     Ok(finish(message, false, content.is_automatic_forward))
+}
+
+/// The chat that the event `field` of the message names.
+fn migration(content: &Content<'_>, field: &str) -> Option<ChatId> {
+    let (place, raw) = content.event?;
+    let id: Int = (service::EVENTS[place].0 == field).then(|| read(Some(raw)))??;
+    id.0.map(ChatId)
 }
 
 struct Body {

@@ -1,6 +1,6 @@
 //! Checks of what `apply` makes of versions.
 
-use telesift_schemas::{ChatId, Message, Offset};
+use telesift_schemas::{ChatId, Message, MessageKind, Offset};
 
 use super::fixtures::{edited, key, message, plain, screen, store_all};
 use crate::message_store::{Applied, Error, MessageStore};
@@ -174,6 +174,88 @@ pub async fn the_order_within_a_batch_does_not_matter(store: &dyn MessageStore) 
     }
     let stats = store.stats().await.expect("an answer");
     assert_eq!((stats.n_messages, stats.n_versions), (20, 60));
+}
+
+/// A tombstone of `message`, recorded at `offset` when the clock showed `edit` seconds after the start.
+fn tombstone(message: &Message, edit: i64, offset: u64) -> Message {
+    let mut tombstone = edited(message, edit, offset, "");
+    tombstone.kind = MessageKind::Deleted;
+    tombstone.author = None;
+    tombstone.deleted_at = Some(super::fixtures::time(edit));
+    tombstone
+}
+
+/// Every order of `items`.
+fn permutations<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
+    if items.is_empty() {
+        return vec![Vec::new()];
+    }
+    let with_first = items.iter().enumerate().flat_map(|(i, first)| {
+        let mut rest = items.to_vec();
+        rest.remove(i);
+        permutations(&rest).into_iter().map(move |mut tail| {
+            tail.insert(0, first.clone());
+            tail
+        })
+    });
+    with_first.collect()
+}
+
+/// A message, two edits and a deletion, in each of their 24 orders, in batches of one and of two: the same current version,
+/// the same history. The deletion's time is ours, and our clock may be behind Telegram's: it comes last all the same.
+pub async fn versions_in_any_order_end_in_the_same_state(store: &dyn MessageStore) {
+    let life = |id: i64| -> Vec<Message> {
+        let first = message(1, id, "first");
+        vec![
+            first.clone(),
+            edited(&first, 10, 1_000, "second"),
+            edited(&first, 20, 3_000, "third"),
+            tombstone(&first, 15, 2_000),
+        ]
+    };
+    let orders = permutations(&[0, 1, 2, 3]);
+    assert_eq!(orders.len(), 24);
+    for (base, steps) in [
+        (1, vec![0..1, 1..2, 2..3, 3..4]),
+        (101, vec![0..2, 2..4]),
+        (201, vec![0..1, 1..4]),
+    ] {
+        for step in steps {
+            let mut batch = Vec::new();
+            for (n, order) in orders.iter().enumerate() {
+                let life = life(base + n as i64);
+                batch.extend(order[step.clone()].iter().map(|&i| life[i].clone()));
+            }
+            apply(store, &batch).await;
+        }
+        for n in 0..orders.len() as i64 {
+            let life = life(base + n);
+            let order = &orders[n as usize];
+            let current = store.get(&life[0].id).await.expect("an answer");
+            assert_eq!(current.as_ref(), Some(&life[3]), "{order:?}");
+            let history = store.history(&life[0].id).await.expect("an answer");
+            assert_eq!(history, life[..3], "{order:?}");
+        }
+    }
+    let stats = store.stats().await.expect("an answer");
+    assert_eq!((stats.n_messages, stats.n_versions), (72, 216));
+}
+
+/// The ids of a chat's messages, whatever became of them.
+pub async fn message_ids_are_those_of_the_chat(store: &dyn MessageStore) {
+    let gone = message(1, 9, "gone");
+    let batch = [
+        message(1, 12, "c"),
+        message(2, 10, "of another chat"),
+        message(1, 3, "a"),
+        tombstone(&gone, 5, 77),
+        gone,
+    ];
+    apply(store, &batch).await;
+    let ids = store.message_ids(super::fixtures::chat(1)).await;
+    assert_eq!(ids.expect("an answer"), [3, 9, 12]);
+    let none = store.message_ids(super::fixtures::chat(3)).await;
+    assert_eq!(none.expect("an answer"), Vec::<i64>::new());
 }
 
 /// The message at fault is named, nothing of its batch is stored, and the rest of the batch can be.

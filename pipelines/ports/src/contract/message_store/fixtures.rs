@@ -73,6 +73,8 @@ pub fn message(chat_number: i64, message_id: i64, text: &str) -> Message {
         quote: None,
         media_group: None,
         signature: None,
+        migrated_to: None,
+        migrated_from: None,
         deleted_at: None,
         flags: Vec::new(),
         screen: Some(Screen {

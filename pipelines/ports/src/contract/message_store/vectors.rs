@@ -1,11 +1,11 @@
 //! Checks of searching by vector, and by both.
 
-use telesift_schemas::Message;
+use telesift_schemas::{Class, Message, MessageKind, Offset};
 
 use super::fixtures::{
     direction, edited, key, keys, message, model, plain, store_all, text_request, turned,
 };
-use crate::message_store::{Applied, Error, MessageStore, SearchMode, SearchRequest};
+use crate::message_store::{Applied, Error, MessageStore, SearchMode, SearchRequest, VersionLabel};
 
 fn vector_request(turn: f32, limit: usize) -> SearchRequest {
     SearchRequest {
@@ -158,4 +158,50 @@ pub async fn a_larger_limit_only_adds_hits(store: &dyn MessageStore) {
             assert_eq!(some, all[..limit.min(all.len())], "{mode:?} {limit}");
         }
     }
+}
+
+/// The embed stage finds what waits for a vector: with words, of the classes asked for, newest first.
+pub async fn tells_what_waits_for_a_vector(store: &dyn MessageStore) {
+    let of = |id: i64, text: &str, class: Class| {
+        let mut message = message(1, id, text);
+        if let Some(screen) = &mut message.screen {
+            screen.class = class;
+        }
+        message
+    };
+    let mut gone = of(6, "taken back", Class::Signal);
+    gone.kind = MessageKind::Deleted;
+    let batch = vec![
+        plain(of(1, "the older one", Class::Signal)),
+        plain(of(2, "the newer one", Class::Signal)),
+        turned(of(3, "has a vector", Class::Signal), 0.2),
+        plain(of(4, "some talk", Class::Noise)),
+        plain(of(5, "\u{1f44d}", Class::Signal)),
+        plain(gone),
+        plain(of(7, "a hint", Class::WeakSignal)),
+    ];
+    store.apply(batch).await.expect("fixtures are stored");
+    let waiting = async |classes: &[Class], limit| -> Vec<_> {
+        let found = store.without_vector(classes, limit).await;
+        found.expect("an answer").iter().map(|m| m.id).collect()
+    };
+    assert_eq!(waiting(&[Class::Signal], 10).await, [key(1, 2), key(1, 1)]);
+    assert_eq!(waiting(&[Class::Signal], 1).await, [key(1, 2)]);
+    let both = [Class::Signal, Class::WeakSignal];
+    assert_eq!(waiting(&both, 10).await, [key(1, 7), key(1, 2), key(1, 1)]);
+    assert_eq!(store.count_without_vector(&both).await.expect("a count"), 3);
+    assert_eq!(store.count_without_vector(&[]).await.expect("a count"), 0);
+    // A label goes before the screen.
+    let label = VersionLabel {
+        key: key(1, 4),
+        edit: 0,
+        class: Some(Class::Signal),
+        spam: None,
+        decided: Offset(1),
+    };
+    store.set_labels(&[label]).await.expect("a label is set");
+    assert_eq!(waiting(&[Class::Signal], 1).await, [key(1, 4)]);
+    let filled = vec![turned(of(4, "some talk", Class::Noise), 0.1)];
+    store.apply(filled).await.expect("a vector is filled in");
+    assert_eq!(waiting(&[Class::Signal], 1).await, [key(1, 2)]);
 }

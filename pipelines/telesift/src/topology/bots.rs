@@ -1,0 +1,44 @@
+//! Bots ─► telegram-raw: their webhooks through the API, their polling as one task.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use telesift_catalog::SqlCatalog;
+use telesift_ports::{Bots, Clock, RecordLog};
+use telesift_stages::ingest::UpdateIngest;
+use telesift_telegram::{BotApi, BotDesk, BotDeskConfig};
+
+use crate::{config::Config, server::Tasks};
+
+/// The bots of the catalog, known before the first request comes, and polled from now on.
+pub(super) async fn start(
+    config: &Config,
+    log: Arc<dyn RecordLog>,
+    catalog: Arc<SqlCatalog>,
+    clock: Arc<dyn Clock>,
+    tasks: &mut Tasks,
+) -> Result<Arc<dyn Bots>> {
+    telesift_telegram::describe_metrics();
+    let telegram = &config.telegram;
+    let api = BotApi::new(&telegram.api_base).context("cannot start the client of the Bot API")?;
+    let desk = Arc::new(BotDesk::new(
+        catalog.clone(),
+        catalog,
+        Arc::new(UpdateIngest::new(log, clock.clone())),
+        clock,
+        api,
+        BotDeskConfig {
+            public_url: telegram.public_url.clone(),
+            poll_hold: Duration::from_secs(telegram.poll_s),
+            conflict_pause: Duration::from_secs(telegram.conflict_retry_s),
+            resync: Duration::from_secs(telegram.resync_s),
+        },
+    ));
+    desk.sync().await.context("cannot read the bots")?;
+    let polling = desk.clone();
+    tasks.spawn("bots", move |stop| async move {
+        polling.run(stop).await;
+        Ok(())
+    });
+    Ok(desk)
+}
