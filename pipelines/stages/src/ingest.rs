@@ -13,9 +13,6 @@ use telesift_schemas::{Topic, TopicPartition, partition_for_chat};
 pub use imports::{ImportConfig, ImportRunner};
 pub use updates::{STAGE, UpdateIngest};
 
-/// The stage's name in ledger, logs and metrics.
-pub const STAGE: &str = "ingest";
-
 /// The append of an update: in the partition of its chat, keyed by it.
 pub fn append(update: RawUpdate, n_partitions: u32) -> (TopicPartition, NewRecord) {
     let partition = partition_for_chat(update.chat, n_partitions);
