@@ -1,5 +1,7 @@
 //! `kill -9` at random moments loses nothing and repeats nothing.
 
+mod updates;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -104,6 +106,7 @@ async fn progress(server: &Server) -> BTreeMap<String, u64> {
         .as_array()
         .unwrap()
     {
+        assert_conserved(std::slice::from_ref(item));
         let name = format!("{} {} {}", item["stage"], item["topic"], item["partition"]);
         all.insert(name, item["received"].as_u64().unwrap());
     }
@@ -131,7 +134,6 @@ async fn storm(
     let mut random = StdRng::seed_from_u64(20);
     let mut imports = Vec::new();
     let mut before = BTreeMap::new();
-    eprintln!("kill  after ms  restart ms      raw  screened  indexed  in stories  letters");
     for kill in 0..n_kills {
         // One more export per kill, two at first; the rest with the last.
         let n = if kill == 0 { 2 } else { 1 };
@@ -149,22 +151,27 @@ async fn storm(
         let restart = started.elapsed();
         let now = progress(&server).await;
         assert_not_behind(&now, &before);
-        eprintln!(
-            "{kill:>4} {:>9} {:>11} {:>8} {:>9} {:>8} {:>11} {:>8}",
-            delay.as_millis(),
-            restart.as_millis(),
-            total(&now, "end \"telegram-raw\""),
-            total(&now, "\"screen\""),
-            total(&now, "\"index\""),
-            total(&now, "\"stories\""),
-            total(&now, "end \"dead-letters\""),
-        );
+        row(kill, delay, restart, &now, "");
         before = now;
     }
     for export in load {
         imports.push(submit(&server, export).await);
     }
     (server, imports)
+}
+
+/// One line of the table.
+fn row(kill: u32, after: Duration, restart: Duration, now: &BTreeMap<String, u64>, more: &str) {
+    eprintln!(
+        "kill {kill:>3} after {:>3} ms, up again in {:>4} ms: raw {:>6}, screened {:>6}, indexed {:>6}, through stories {:>6}, letters {} {more}",
+        after.as_millis(),
+        restart.as_millis(),
+        total(now, "end \"telegram-raw\""),
+        total(now, "\"screen\""),
+        total(now, "\"index\""),
+        total(now, "\"stories\""),
+        total(now, "end \"dead-letters\""),
+    );
 }
 
 fn assert_not_behind(now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>) {
