@@ -80,8 +80,7 @@ fn counted(ids: impl Iterator<Item = i64>) -> BTreeMap<i64, usize> {
 async fn kill_9_loses_no_update_that_was_answered() {
     let home = Home::new();
     let mut server = serve(&home);
-    let bot =
-        json!({"name": "ops", "token": "1:a", "secret": SECRET, "register": false, "chats": []});
+    let bot = json!({"name": "ops", "token": "123456:STUB-token_of-a-bot", "secret": SECRET, "register": false, "chats": []});
     let added = server
         .request(Method::POST, "/v1/bots")
         .json(&bot)
