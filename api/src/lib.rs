@@ -1,6 +1,6 @@
 //! HTTP API and live tail: requests come in, ports are asked, JSON and frames leave. Knows ports, never a driver.
 //!
-//! [`router`] gives an [`axum::Router`] to be served. Whoever reads passes [`visible`], the one gate that hides chats
+//! [`router`] gives an [`axum::Router`] to be served, [`operations_router`] a small one. Whoever reads passes [`visible`], the one gate that hides chats
 //! from limited keys; every error leaves through `problem` as RFC 9457.
 
 use std::sync::Arc;
@@ -43,6 +43,21 @@ pub use problem::Code as ProblemCode;
 pub use serve::serve;
 pub use state::{AlwaysHealthy, ApiState, Health, HealthCheck};
 pub use telemetry::describe as describe_metrics;
+
+/// Health, readiness and metrics alone: for a process that does other work than to answer users.
+pub fn operations_router(state: ApiState) -> Router {
+    let app = state::App::new(state);
+    let operations = routes::operations().layer(axum::middleware::from_fn_with_state(
+        app.clone(),
+        middleware::bounded,
+    ));
+    let (router, _) = operations.split_for_parts();
+    router
+        .fallback(|| async { axum::http::StatusCode::NOT_FOUND })
+        .layer(CatchPanicLayer::custom(problem::on_panic))
+        .layer(axum::middleware::from_fn(middleware::outermost))
+        .with_state(app)
+}
 
 /// The whole API. Give it to [`serve`]; cancel [`ApiState::shutdown`] to end its streams.
 pub fn router(state: ApiState) -> Router {

@@ -72,6 +72,12 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rules::history))
         .routes(routes!(rules::one))
         .routes(routes!(rules::activate))
+        .merge(operations())
+}
+
+/// Routes for those who run it.
+pub(crate) fn operations() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics))

@@ -24,6 +24,7 @@ impl From<record_log::Error> for Problem {
             )
             .with("end", end.0),
             E::Closed => shutting_down(),
+            E::LeaseLost { name } => conflict(&name),
             E::GuardFailed { key } => conflict(&key),
             e @ (E::NoSpace { .. } | E::Unavailable { .. }) => Problem::unavailable("the log", e),
             e @ (E::PartitionCount { .. } | E::TooLarge { .. } | E::Locked { .. }) => {
@@ -37,10 +38,12 @@ impl From<message_store::Error> for Problem {
     fn from(error: message_store::Error) -> Self {
         use message_store::Error as E;
         match error {
+            E::LeaseLost { name } => conflict(&name),
             e @ E::Unavailable(_) => Problem::unavailable("the message store", e),
-            e @ (E::Rejected { .. } | E::ModelMismatch { .. } | E::Damaged(_)) => {
-                Problem::internal(e)
-            }
+            e @ (E::Rejected { .. }
+            | E::ModelMismatch { .. }
+            | E::Unsuitable(_)
+            | E::Damaged(_)) => Problem::internal(e),
         }
     }
 }
@@ -50,6 +53,7 @@ impl From<catalog::Error> for Problem {
         use catalog::Error as E;
         match error {
             E::Conflict { what } => conflict(&what),
+            E::LeaseLost { name } => conflict(&name),
             e @ E::Unavailable(_) => Problem::unavailable("the catalog", e),
             // Only the operator meets it, and its words say what to do.
             E::SecretKey(words) => Problem::new(Code::SecretKey, words),
@@ -91,7 +95,9 @@ impl From<ImportError> for Problem {
                 format!("{n} imports are waiting already; try again when one is done"),
             )
             .retry_after(30),
-            e @ ImportError::Storage(_) => Problem::unavailable("the import storage", e),
+            e @ (ImportError::Storage(_) | ImportError::HandedOver(_)) => {
+                Problem::unavailable("the import storage", e)
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{Json, extract::State};
 use serde::Serialize;
 use telesift_ports::{
+    leases,
     ledger::{StageKey, StageState},
     message_store::{ChatNoise, ClassBucket, ClassCountsQuery},
     record_log,
@@ -47,6 +48,13 @@ pub(crate) struct StageView {
     pending: u64,
     /// Records of the partition not yet taken.
     lag: u64,
+    /// The worker that holds its lease; absent where one process does everything, and while nobody does it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_by: Option<String>,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    held_since: Option<Timestamp>,
 }
 
 /// List the stages' counters
@@ -72,6 +80,7 @@ pub(crate) async fn pipeline(
         states.insert(stage, state);
     }
     states.extend(app.catalog.stage_states().await?);
+    let held = app.catalog.held_leases().await?;
 
     let mut items = Vec::with_capacity(states.len());
     for (key, state) in states {
@@ -81,7 +90,11 @@ pub(crate) async fn pipeline(
             Err(record_log::Error::TopicNotFound(_) | record_log::Error::PartitionNotFound(_)) => 0,
             Err(error) => return Err(error.into()),
         };
+        let names = leases::of_stage(&key);
+        let lease = held.iter().find(|lease| names.contains(&lease.name));
         items.push(StageView {
+            held_by: lease.map(|l| l.owner.clone()),
+            held_since: lease.map(|l| l.since),
             pending: state.counters.pending(),
             stage: key.stage,
             topic: key.input.topic.to_string(),

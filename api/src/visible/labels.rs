@@ -67,9 +67,9 @@ impl Log {
             }
             label.at = now;
             let transaction = Transaction {
-                appends: vec![decision(by, &label)?],
                 guards: vec![(state_key.clone(), held)],
                 finish: remember(state_key.clone(), label.clone()),
+                ..Transaction::appends(vec![decision(by, &label)?])
             };
             match self.0.commit(transaction).await {
                 Ok(outcomes) => {

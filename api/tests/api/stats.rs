@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use telesift_ports::{
     Catalog, RecordLog,
+    leases::Fence,
     ledger::{Counters, StageKey, StageState},
     record_log::Transaction,
 };
@@ -41,13 +42,17 @@ async fn the_ledger_shows_stages_of_log_and_catalog_with_their_lag() {
     let key = stage("screen", Topic::TELEGRAM_RAW).state_key();
     let value = serde_json::to_vec(&state(4, 2, 1)).unwrap();
     let transaction = Transaction {
-        appends: Vec::new(),
-        guards: Vec::new(),
         finish: Box::new(move |_| vec![(key, Some(value.into()))]),
+        ..Transaction::appends(Vec::new())
     };
     desk.log.commit(transaction).await.unwrap();
     desk.catalog
-        .put_stage_state(&stage("index", Topic::MESSAGES), None, &state(3, 0, 0))
+        .put_stage_state(
+            &stage("index", Topic::MESSAGES),
+            None,
+            &state(3, 0, 0),
+            &Fence::open(),
+        )
         .await
         .unwrap();
     let _sorted = crate::desk::sorted_maps();

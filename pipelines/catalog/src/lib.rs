@@ -10,6 +10,7 @@ mod config;
 mod database;
 mod error;
 mod labels;
+mod leases;
 mod letters;
 mod queries;
 mod reactions;
@@ -24,8 +25,9 @@ mod stream_tickets;
 use async_trait::async_trait;
 use telesift_ports::{
     Catalog,
-    catalog::{Error, ImportRow, KeyRow, Result},
+    catalog::{ImportRow, KeyRow, Result},
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
+    leases::Fence,
     ledger::{StageKey, StageState},
 };
 use telesift_schemas::{Offset, Timestamp};
@@ -81,6 +83,7 @@ impl Catalog for SqlCatalog {
         key: &StageKey,
         expected: Option<Offset>,
         state: &StageState,
+        fence: &Fence,
     ) -> Result<()> {
         let conflict = || key.state_key();
         let mut args = stage_args(key);
@@ -89,6 +92,7 @@ impl Catalog for SqlCatalog {
             to_json(&state.counters)?,
             state.last_retry.as_deref().into(),
         ]);
+        args.extend(leases::fence_args(fence)?);
         let query = match expected {
             None => queries::INSERT_STAGE_STATE,
             Some(offset) => {
@@ -97,7 +101,7 @@ impl Catalog for SqlCatalog {
             }
         };
         match self.database.write(query, args, conflict).await? {
-            0 => Err(Error::Conflict { what: conflict() }),
+            0 => Err(leases::refusal(self, fence, conflict()).await),
             _ => Ok(()),
         }
     }

@@ -5,6 +5,7 @@
 //! Every statement is a transaction of its own; a compare-and-set says what it expects in its `WHERE`, and the number of
 //! rows says whether that held.
 
+pub(crate) mod leases;
 pub(crate) mod replays;
 
 /// Answers if the database is there and its tables are readable.
@@ -18,16 +19,20 @@ pub(crate) const STAGE_STATES: &str = "
     SELECT next_offset, counters, last_retry, stage, topic, partition_id FROM stage_states
     ORDER BY stage, topic, partition_id";
 
-/// The first commit of a stage: no row if there is a state already.
+/// The first commit of a stage: no row if there is a state already, or the lease `$7` with token `$8` is lost.
 pub(crate) const INSERT_STAGE_STATE: &str = "
     INSERT INTO stage_states (stage, topic, partition_id, next_offset, counters, last_retry)
-    VALUES ($1, $2, $3, $4, $5, $6)
+    SELECT $1, $2, $3, $4, $5, $6
+    WHERE $7 IS NULL OR EXISTS (
+        SELECT token FROM leases, database_clock WHERE name = $7 AND token = $8 AND expires_at > now_us)
     ON CONFLICT (stage, topic, partition_id) DO NOTHING";
 
-/// A later commit of a stage: no row if the stored position is not `$7`.
+/// A later commit of a stage: no row if the stored position is not `$9`, or the lease is lost.
 pub(crate) const UPDATE_STAGE_STATE: &str = "
     UPDATE stage_states SET next_offset = $4, counters = $5, last_retry = $6
-    WHERE stage = $1 AND topic = $2 AND partition_id = $3 AND next_offset = $7";
+    WHERE stage = $1 AND topic = $2 AND partition_id = $3 AND next_offset = $9
+        AND ($7 IS NULL OR EXISTS (
+            SELECT token FROM leases, database_clock WHERE name = $7 AND token = $8 AND expires_at > now_us))";
 
 pub(crate) const INSERT_IMPORT: &str = "
     INSERT INTO imports (id, name, chats, tz, file, bytes_total, created_at, state, progress)

@@ -1,15 +1,19 @@
 //! The labelled files a model is trained from: which there are, how much each counts, and what is held back.
 
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io::{self, BufReader},
     path::{Path, PathBuf},
 };
 
+use serde::Deserialize;
 use telesift_schemas::Class;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    folds::fold_of,
+    folds::fold_by,
+    gathered,
     labels::{self, LabelError, Labelled},
     train::Source,
 };
@@ -40,7 +44,7 @@ pub enum CorpusError {
 }
 
 /// The project's own labelled files, by name.
-pub const OWN: [&str; 10] = [
+pub const OWN: [&str; 14] = [
     "uk",
     "ru",
     "en",
@@ -51,6 +55,10 @@ pub const OWN: [&str; 10] = [
     "groups-id",
     "spam",
     "spam-more",
+    "remarks",
+    "chats",
+    "posts",
+    "spam-forms",
 ];
 
 /// The sources in `training`, one per file.
@@ -65,10 +73,10 @@ pub fn own(training: &Path) -> Result<Vec<Source>, CorpusError> {
             // Spam is judged apart, and its honest lines are mostly signal, by choice.
             weight: if name.starts_with("spam") { 0.2 } else { 1.0 },
             // Honest posts hold much that spam holds; there are few of them here and many in the world.
-            spam_weight: if name.starts_with("channels") {
-                8.0
-            } else {
-                1.0
+            spam_weight: match name {
+                "channels-ru" | "channels-uk-en" => 8.0,
+                "posts" => 4.0,
+                _ => 1.0,
             },
         })
     };
@@ -82,13 +90,31 @@ pub struct Further {
     pub importance: Source,
     /// On spam.
     pub spam: Source,
+    /// On importance, read by a person of this project: posts, messages of groups, and honest lines of `spam`.
+    pub read: Vec<Source>,
 }
 
-/// Reads [`Further`] data.
+impl Further {
+    /// All of it.
+    pub fn into_sources(self) -> impl Iterator<Item = Source> {
+        [self.importance, self.spam].into_iter().chain(self.read)
+    }
+}
+
+/// What a person said of a text that is not in this repository: `training/read.jsonl`.
+#[derive(Debug, Deserialize)]
+struct Read {
+    /// xxh3 of the text, hexadecimal.
+    hash: String,
+    /// What it is.
+    class: Class,
+}
+
+/// Reads [`Further`] data; the labels of texts read stand in `training/read.jsonl`, by their hashes.
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn further(folder: &Path) -> Result<Further, CorpusError> {
+pub fn further(folder: &Path, training: &Path) -> Result<Further, CorpusError> {
     let mut spam = read_lines(&folder.join("spam/spam.txt"), true)?;
     spam.extend(read_lines(&folder.join("spam/ham.txt"), false)?);
     Ok(Further {
@@ -105,16 +131,75 @@ pub fn further(folder: &Path) -> Result<Further, CorpusError> {
             weight: 0.0,
             spam_weight: 3.0,
         },
+        read: read_by_hash(folder, &training.join("read.jsonl"))?,
     })
 }
+
+fn read_by_hash(folder: &Path, file: &Path) -> Result<Vec<Source>, CorpusError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        |cause| CorpusError::Io { path, cause }
+    };
+    let lines = fs::read_to_string(file).map_err(io(file))?;
+    let mut classes = HashMap::new();
+    for (i, line) in lines.lines().enumerate() {
+        let read: Read = serde_json::from_str(line).map_err(|error| CorpusError::Label {
+            path: file.to_owned(),
+            cause: LabelError {
+                line: i + 1,
+                reason: error.to_string(),
+            },
+        })?;
+        classes.insert(read.hash, read.class);
+    }
+    let honest = fs::read_to_string(folder.join("spam/ham.txt")).map_err(io(folder))?;
+    let texts = [
+        ("read posts", gathered::posts(folder).map_err(io(folder))?),
+        ("read groups", gathered::groups(folder).map_err(io(folder))?),
+        ("read ham", honest.lines().map(str::to_owned).collect()),
+    ];
+    let source = |(name, texts): (&str, Vec<String>)| {
+        let mut left = classes.clone();
+        let labels = texts.into_iter().filter_map(|text| {
+            let class = left.remove(&hash_of(&text))?;
+            Some(Labelled {
+                text,
+                lang: "und".to_owned(),
+                class: Some(class),
+                spam: Some(false),
+                chat: None,
+            })
+        });
+        Source {
+            name: name.to_owned(),
+            labels: labels.collect(),
+            weight: READ_WEIGHT,
+            spam_weight: 0.0,
+        }
+    };
+    Ok(texts.into_iter().map(source).collect())
+}
+
+/// How `training/read.jsonl` names a text.
+pub fn hash_of(text: &str) -> String {
+    format!("{:016x}", xxh3_64(text.as_bytes()))
+}
+
+/// What a text read by a person counts beside one written for training: it is of the kind that is to be judged.
+const READ_WEIGHT: f64 = 1.5;
 
 impl Further {
     /// Takes what is held out off the training data.
     pub fn hold_out(&mut self) -> Vec<Labelled> {
+        self.hold_out_by(0)
+    }
+
+    /// Takes another part of the same size off the training data, one for each `seed`; 0 is that of [`hold_out`](Self::hold_out).
+    pub fn hold_out_by(&mut self, seed: u64) -> Vec<Labelled> {
         let all = std::mem::take(&mut self.importance.labels);
         let (held_out, rest) = all
             .into_iter()
-            .partition(|l| fold_of(&l.text, 10) < HELD_OUT_FOLDS);
+            .partition(|l| fold_by(seed, &l.text, 10) < HELD_OUT_FOLDS);
         self.importance.labels = rest;
         held_out
     }

@@ -2,8 +2,9 @@
 //!
 //! One linear function `f` of an example, and two cuts on it: `P(not noise) = σ(f)` and `P(signal) = σ(f − gap)`, the
 //! cumulative-logit model of ordered classes (McCullagh, "Regression Models for Ordinal Data", JRSS B, 1980), fitted as two
-//! logistic losses that share `f`. With one loss only it is plain logistic regression. Weights are held near a given start
-//! by a quadratic penalty, so that few labels move them little.
+//! logistic losses that share `f`; where each cut has n-gram weights of its own, they share the dense part only (a partial
+//! proportional odds model: Peterson and Harrell, Applied Statistics, 1990). With one loss only it is plain logistic
+//! regression. Weights are held near a given start by a quadratic penalty, so that few labels move them little.
 
 use telesift_signal_score::model::{N_BUCKETS, damping};
 
@@ -29,6 +30,8 @@ pub struct Options {
     pub dense_penalty: f64,
     /// What the second cut counts beside the first; 0 for two levels.
     pub second_cut: f64,
+    /// With two cuts: whether each has n-gram weights of its own.
+    pub apart: bool,
     /// Steps of the descent.
     pub n_steps: u32,
 }
@@ -44,28 +47,44 @@ pub struct Fitted {
     pub dense: Vec<f64>,
     /// Weights of the buckets; empty if n-grams were not fitted.
     pub grams: Vec<f64>,
+    /// Weights of the buckets for the second cut; empty if it has none of its own.
+    pub second_grams: Vec<f64>,
 }
 
 impl Fitted {
     /// The linear function of an example.
     pub fn logit(&self, example: &Example) -> f64 {
-        let dense: f64 = example
-            .dense
-            .iter()
-            .zip(&self.dense)
-            .map(|(v, w)| v * w)
-            .sum();
-        self.bias + dense + self.grams_logit(&example.buckets)
+        self.dense_logit(example) + self.grams_logit(&example.buckets)
+    }
+
+    /// The linear function of the second cut, above 0 from there on.
+    pub fn second_logit(&self, example: &Example) -> f64 {
+        let grams = if self.second_grams.is_empty() {
+            &self.grams
+        } else {
+            &self.second_grams
+        };
+        self.dense_logit(example) + damped_sum(grams, &example.buckets) - self.gap
+    }
+
+    /// The intercept and the dense part.
+    pub fn dense_logit(&self, example: &Example) -> f64 {
+        let weighted = example.dense.iter().zip(&self.dense).map(|(v, w)| v * w);
+        self.bias + weighted.sum::<f64>()
     }
 
     /// The part of the n-grams.
     pub fn grams_logit(&self, buckets: &[u32]) -> f64 {
-        if self.grams.is_empty() {
-            return 0.0;
-        }
-        let sum: f64 = buckets.iter().map(|b| self.grams[*b as usize]).sum();
-        sum / damping(buckets.len() as u32)
+        damped_sum(&self.grams, buckets)
     }
+}
+
+fn damped_sum(grams: &[f64], buckets: &[u32]) -> f64 {
+    if grams.is_empty() {
+        return 0.0;
+    }
+    let sum: f64 = buckets.iter().map(|b| grams[*b as usize]).sum();
+    sum / damping(buckets.len() as u32)
 }
 
 /// Fits weights to the examples, from `start` on, by full-batch Adam (Kingma and Ba, ICLR 2015) with a step that falls to
@@ -73,12 +92,17 @@ impl Fitted {
 pub fn fit(examples: &[Example], start: &Fitted, with_grams: bool, options: Options) -> Fitted {
     let n_dense = start.dense.len();
     let n_grams = if with_grams { N_BUCKETS } else { 0 };
-    // bias, gap, dense, grams
+    let n_second = if with_grams && options.apart {
+        N_BUCKETS
+    } else {
+        0
+    };
+    // bias, gap, dense, grams, grams of the second cut
     let mut weights: Vec<f64> = [start.bias, start.gap]
         .into_iter()
         .chain(start.dense.iter().copied())
         .collect();
-    weights.resize(2 + n_dense + n_grams, 0.0);
+    weights.resize(2 + n_dense + n_grams + n_second, 0.0);
     let origin = weights.clone();
     let total: f64 = examples.iter().map(|e| e.weight).sum::<f64>().max(1e-9);
     let mut adam = Adam::new(weights.len());
@@ -111,7 +135,8 @@ pub fn fit(examples: &[Example], start: &Fitted, with_grams: bool, options: Opti
         bias: weights[0],
         gap: weights[1],
         dense: weights[2..2 + n_dense].to_vec(),
-        grams: weights[2 + n_dense..].to_vec(),
+        grams: weights[2 + n_dense..2 + n_dense + n_grams].to_vec(),
+        second_grams: weights[2 + n_dense + n_grams..].to_vec(),
     }
 }
 
@@ -129,13 +154,25 @@ fn add_gradient(
         f += value * weight;
     }
     let per_gram = 1.0 / damping(example.buckets.len() as u32);
+    let (mut f1, mut f2) = (f, f - head[1]);
+    let apart = grams.len() > N_BUCKETS;
     if with_grams {
         let sum: f64 = example.buckets.iter().map(|b| grams[*b as usize]).sum();
-        f += sum * per_gram;
+        f1 += sum * per_gram;
+        if apart {
+            let sum: f64 = example
+                .buckets
+                .iter()
+                .map(|b| grams[N_BUCKETS + *b as usize])
+                .sum();
+            f2 += sum * per_gram;
+        } else {
+            f2 += sum * per_gram;
+        }
     }
     let level = |at: u8| if example.level >= at { 1.0 } else { 0.0 };
-    let first = example.weight * (sigmoid(f) - level(1));
-    let second = example.weight * second_cut * (sigmoid(f - head[1]) - level(2));
+    let first = example.weight * (sigmoid(f1) - level(1));
+    let second = example.weight * second_cut * (sigmoid(f2) - level(2));
     let slope = first + second;
     gradient[0] += slope;
     gradient[1] -= second;
@@ -143,9 +180,16 @@ fn add_gradient(
         *g += slope * value;
     }
     if with_grams {
-        let per_gram = slope * per_gram;
-        for bucket in &example.buckets {
-            gradient[2 + n_dense + *bucket as usize] += per_gram;
+        let at = 2 + n_dense;
+        if apart {
+            for bucket in &example.buckets {
+                gradient[at + *bucket as usize] += first * per_gram;
+                gradient[at + N_BUCKETS + *bucket as usize] += second * per_gram;
+            }
+        } else {
+            for bucket in &example.buckets {
+                gradient[at + *bucket as usize] += slope * per_gram;
+            }
         }
     }
 }
@@ -195,6 +239,7 @@ mod tests {
             gap: 1.0,
             dense: vec![0.0],
             grams: Vec::new(),
+            second_grams: Vec::new(),
         }
     }
 
@@ -202,6 +247,7 @@ mod tests {
         gram_penalty: 0.1,
         dense_penalty: 0.1,
         second_cut: 1.0,
+        apart: false,
         n_steps: 300,
     };
 

@@ -1,15 +1,20 @@
 //! Which part of the labels an example belongs to: by a hash of its text, so that equal texts never stand on both sides.
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The fold of a text among `n_folds`: xxh3 of its characters but for case and white space, modulo `n_folds`.
 pub fn fold_of(text: &str, n_folds: u64) -> u64 {
+    fold_by(0, text, n_folds)
+}
+
+/// [`fold_of`] by another hash: the same labels, dealt out anew for each `seed`; 0 deals as [`fold_of`] does.
+pub fn fold_by(seed: u64, text: &str, n_folds: u64) -> u64 {
     let plain: String = text
         .chars()
         .filter(|c| !c.is_whitespace())
         .flat_map(char::to_lowercase)
         .collect();
-    xxh3_64(plain.as_bytes()) % n_folds.max(1)
+    xxh3_64_with_seed(plain.as_bytes(), seed) % n_folds.max(1)
 }
 
 /// Splits by fold: what is in `fold` of `n_folds`, and the rest.

@@ -6,6 +6,7 @@ pub mod corpus;
 pub mod evaluation;
 pub mod fit;
 pub mod folds;
+pub mod gathered;
 pub mod labels;
 pub mod length;
 pub mod metrics;

@@ -102,6 +102,7 @@ const OPTIONS: Options = Options {
     gram_penalty: 0.0,
     dense_penalty: 2.0,
     second_cut: 1.0,
+    apart: false,
     n_steps: 300,
 };
 
@@ -175,6 +176,7 @@ impl Learned {
             gap: libm::log(rules.signal_from() / (1.0 - rules.signal_from()).max(1e-6)),
             dense: known.chain(std::iter::repeat_n(0.0, n_new)).collect(),
             grams: Vec::new(),
+            second_grams: Vec::new(),
         };
         Learned {
             fitted: fit(&examples, &start, false, OPTIONS),

@@ -9,19 +9,9 @@ use crate::{
     labels::Labelled,
 };
 
-/// The factors whose weights are learned; the others are what a person says or another model finds.
+/// The factors whose weights are learned.
 pub fn learned_factors() -> impl Iterator<Item = Factor> {
-    let fixed = [
-        Factor::Model,
-        Factor::Spam,
-        Factor::Terms,
-        Factor::Chat,
-        Factor::Service,
-    ];
-    Factor::ALL
-        .iter()
-        .copied()
-        .filter(move |f| !fixed.contains(f))
+    Factor::ALL.iter().copied().filter(|f| f.is_learned())
 }
 
 /// An example with its text, which says its fold.
@@ -69,17 +59,18 @@ pub fn start(rules: &Rules) -> Fitted {
         gap: logit(rules.signal_from()),
         dense: learned_factors().map(|f| rules.weight(f)).collect(),
         grams: Vec::new(),
+        second_grams: Vec::new(),
     }
 }
 
-/// Logits of all samples, each by a model that has not seen its fold.
+/// Logits of the first and the second cut of all samples, each by a model that has not seen its fold.
 pub fn out_of_fold(
     samples: &[Sample<'_>],
     rules: &Rules,
     options: Options,
     n_folds: u64,
-) -> Vec<f64> {
-    let mut logits = vec![0.0; samples.len()];
+) -> Vec<(f64, f64)> {
+    let mut logits = vec![(0.0, 0.0); samples.len()];
     for fold in 0..n_folds {
         let is_out = |s: &Sample<'_>| fold_of(&s.label.text, n_folds) == fold;
         let training: Vec<Example> = samples
@@ -88,8 +79,9 @@ pub fn out_of_fold(
             .map(|s| s.example.clone())
             .collect();
         let fitted = fit(&training, &start(rules), true, options);
-        for (logit, sample) in logits.iter_mut().zip(samples).filter(|(_, s)| is_out(s)) {
-            *logit = fitted.logit(&sample.example);
+        for (logits, sample) in logits.iter_mut().zip(samples).filter(|(_, s)| is_out(s)) {
+            let example = &sample.example;
+            *logits = (fitted.logit(example), fitted.second_logit(example));
         }
     }
     logits
@@ -112,11 +104,13 @@ pub fn calibrate(logits: &[(f64, bool, f64)]) -> (f64, f64) {
         gap: 0.0,
         dense: vec![1.0],
         grams: Vec::new(),
+        second_grams: Vec::new(),
     };
     let options = Options {
         gram_penalty: 0.0,
         dense_penalty: 1e-3,
         second_cut: 0.0,
+        apart: false,
         n_steps: 400,
     };
     let fitted = fit(&examples, &start, false, options);

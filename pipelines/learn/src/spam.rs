@@ -49,6 +49,7 @@ pub fn start(rules: &Rules) -> Fitted {
         gap: 0.0,
         dense: learned_cues().map(|cue| rules.spam_weight(cue)).collect(),
         grams: Vec::new(),
+        second_grams: Vec::new(),
     }
 }
 

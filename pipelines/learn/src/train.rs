@@ -3,7 +3,7 @@
 use telesift_schemas::Class;
 use telesift_signal_score::{
     Factor, Rules, SpamCue,
-    model::{MAGIC, N_BUCKETS},
+    model::{MAGIC, N_BUCKETS, SIGNAL_FROM, joined},
 };
 
 use crate::{
@@ -47,32 +47,14 @@ pub struct Trained {
     pub out_of_fold: Vec<(String, Confusion)>,
     /// Spam, likewise.
     pub spam_out_of_fold: Vec<(String, Binary)>,
-    /// Importance as it was fitted, before anything was rounded.
-    importance: Fitted,
-}
-
-impl Trained {
-    /// What the fitted function makes of labelled messages, by the thresholds.
-    pub fn judge(&self, labels: &[Labelled], rules: &Rules) -> Confusion {
-        let samples = screening::samples(labels, rules, 1.0);
-        let judged: Vec<(f64, Class)> = samples
-            .iter()
-            .map(|s| {
-                (
-                    self.importance.logit(&s.example),
-                    Class::ALL[s.example.level as usize],
-                )
-            })
-            .collect();
-        confusion(&judged, self.thresholds)
-    }
 }
 
 /// How importance is fitted. The penalties were chosen by cross-validation over the training data.
 pub const IMPORTANCE: Options = Options {
-    gram_penalty: 0.5,
+    gram_penalty: 0.06,
     dense_penalty: 1.0,
     second_cut: 1.0,
+    apart: true,
     n_steps: 200,
 };
 
@@ -81,6 +63,7 @@ pub const SPAM: Options = Options {
     gram_penalty: 0.01,
     dense_penalty: 2.0,
     second_cut: 0.0,
+    apart: false,
     n_steps: 200,
 };
 
@@ -103,7 +86,6 @@ pub fn train(sources: &[Source], rules: &Rules) -> Trained {
         spam_weights: rounded(learned_cues(), &spam.fitted),
         out_of_fold: importance.out_of_fold,
         spam_out_of_fold: spam.out_of_fold,
-        importance: importance.fitted,
     }
 }
 
@@ -112,14 +94,39 @@ fn rounded<T>(names: impl Iterator<Item = T>, fitted: &Fitted) -> Vec<(T, f64)> 
     names.zip(weights).collect()
 }
 
-struct Importance {
-    fitted: Fitted,
-    thresholds: (f64, f64),
-    out_of_fold: Vec<(String, Confusion)>,
+/// Importance, learned.
+#[derive(Clone, Debug)]
+pub struct Importance {
+    /// Calibrated weights, before anything is rounded.
+    pub fitted: Fitted,
+    /// Scores from which a message is `weak_signal` and `signal`.
+    pub thresholds: (f64, f64),
+    /// Per source with classes: its name and what models that have not seen a message call it.
+    pub out_of_fold: Vec<(String, Confusion)>,
 }
 
 impl Importance {
-    fn learn(sources: &[Source], rules: &Rules) -> Self {
+    /// The logit of an example, as the shipped function gives it.
+    pub fn logit(&self, example: &Example) -> f64 {
+        joined(
+            self.fitted.logit(example),
+            self.fitted.second_logit(example),
+        )
+    }
+
+    /// What the fitted function makes of labelled messages, by the thresholds.
+    pub fn judge(&self, labels: &[Labelled], rules: &Rules) -> Confusion {
+        let mut confusion = Confusion::default();
+        let (weak, signal) = self.thresholds;
+        for sample in screening::samples(labels, rules, 1.0) {
+            let truth = Class::ALL[sample.example.level as usize];
+            confusion.add(truth, class_of(self.logit(&sample.example), weak, signal));
+        }
+        confusion
+    }
+
+    /// Learns importance alone.
+    pub fn learn(sources: &[Source], rules: &Rules) -> Self {
         let by_source: Vec<Vec<Sample<'_>>> = sources
             .iter()
             .map(|source| screening::samples(&source.labels, rules, source.weight))
@@ -130,32 +137,39 @@ impl Importance {
         let known: Vec<(f64, bool, f64)> = samples
             .iter()
             .zip(&logits)
-            .map(|(s, logit)| (*logit, s.example.level > 0, s.example.weight))
+            .map(|(s, (logit, _))| (*logit, s.example.level > 0, s.example.weight))
             .collect();
         let (scale, offset) = calibrate(&known);
-
-        let mut rest = logits.iter().map(|logit| scale * logit + offset);
-        let judged: Vec<(f64, Vec<(f64, Class)>)> = by_source
+        let mut judged: Vec<Judged> = samples
             .iter()
-            .zip(sources)
-            .map(|(samples, source)| {
-                let classes = samples.iter().map(|s| Class::ALL[s.example.level as usize]);
-                let judged = rest.by_ref().take(samples.len()).zip(classes).collect();
-                (source.weight, judged)
+            .zip(&logits)
+            .map(|(s, (matters, signal))| Judged {
+                matters: scale * matters + offset,
+                signal: scale * signal,
+                truth: Class::ALL[s.example.level as usize],
+                weight: s.example.weight,
             })
             .collect();
-        let thresholds = thresholds(&judged);
-        let confusions = judged
-            .iter()
-            .map(|(_, judged)| confusion(judged, thresholds));
+        let shift = shift_of_signal(&judged);
+        judged.iter_mut().for_each(|judged| judged.signal += shift);
+
+        let mut rest = judged.iter();
+        let confusions = by_source.iter().map(|samples| {
+            let mut confusion = Confusion::default();
+            for judged in rest.by_ref().take(samples.len()) {
+                confusion.add(judged.truth, judged.called());
+            }
+            confusion
+        });
         let names = sources.iter().map(|source| source.name.clone());
+        let out_of_fold = names.zip(confusions).filter(|(_, c)| c.n() > 0).collect();
 
         let examples: Vec<Example> = samples.into_iter().map(|s| s.example).collect();
         let fitted = fit(&examples, &screening::start(rules), true, IMPORTANCE);
         Importance {
-            fitted: scaled(fitted, scale, offset),
-            thresholds,
-            out_of_fold: names.zip(confusions).filter(|(_, c)| c.n() > 0).collect(),
+            fitted: scaled(fitted, scale, offset, shift),
+            thresholds: (WEAK_FROM, SIGNAL_FROM),
+            out_of_fold,
         }
     }
 }
@@ -164,53 +178,63 @@ impl Importance {
 /// let through, the cut of a calibrated score is 1 / (1 + 1.5).
 const WEAK_FROM: f64 = 0.4;
 
-/// The cuts: the lower one by cost, the upper one by the best mean F1 over the classes, each source counting by its size and
-/// weight.
-fn thresholds(judged: &[(f64, Vec<(f64, Class)>)]) -> (f64, f64) {
-    let mut best = ((WEAK_FROM, 0.9), -1.0);
-    for signal in 50..=99 {
-        let cuts = (WEAK_FROM, f64::from(signal) / 100.0);
-        let of = |(weight, judged): &(f64, Vec<(f64, Class)>)| {
-            weight * judged.len() as f64 * confusion(judged, cuts).macro_f1()
+/// The two logits of a message by a model that has not seen it, and what it is.
+struct Judged {
+    matters: f64,
+    signal: f64,
+    truth: Class,
+    weight: f64,
+}
+
+impl Judged {
+    fn called(&self) -> Class {
+        class_of(joined(self.matters, self.signal), WEAK_FROM, SIGNAL_FROM)
+    }
+}
+
+/// What is added to the logit of signal so that its cut gives the best mean F1 over the classes.
+fn shift_of_signal(judged: &[Judged]) -> f64 {
+    let mut best = (0.0, -1.0);
+    for step in -40..=40 {
+        let shift = f64::from(step) / 20.0;
+        let mut n = [[0.0; 3]; 3];
+        for message in judged {
+            let signal = message.signal + shift;
+            let called = class_of(joined(message.matters, signal), WEAK_FROM, SIGNAL_FROM);
+            n[message.truth as usize][called as usize] += message.weight;
+        }
+        let f1 = |i: usize| {
+            let (truth, called): (f64, f64) = (n[i].iter().sum(), (0..3).map(|t| n[t][i]).sum());
+            2.0 * n[i][i] / (truth + called).max(1e-9)
         };
-        let f1: f64 = judged.iter().map(of).sum();
+        let f1 = (0..3).map(f1).sum::<f64>() / 3.0;
         if f1 > best.1 {
-            best = (cuts, f1);
+            best = (shift, f1);
         }
     }
     best.0
 }
 
-fn confusion(judged: &[(f64, Class)], (weak, signal): (f64, f64)) -> Confusion {
-    let mut confusion = Confusion::default();
-    for (logit, truth) in judged {
-        confusion.add(*truth, class_of(*logit, weak, signal));
-    }
-    confusion
-}
-
-struct Spam {
-    fitted: Fitted,
-    out_of_fold: Vec<(String, Binary)>,
+/// Spam, learned.
+#[derive(Clone, Debug)]
+pub struct Spam {
+    /// Its weights, before anything is rounded.
+    pub fitted: Fitted,
+    /// Per source: its name and what models that have not seen a message call it.
+    pub out_of_fold: Vec<(String, Binary)>,
 }
 
 impl Spam {
-    fn learn(sources: &[Source], rules: &Rules) -> Self {
+    /// Learns spam alone.
+    pub fn learn(sources: &[Source], rules: &Rules) -> Self {
         let by_source: Vec<Vec<Sample<'_>>> =
             sources.iter().map(|s| spam_samples(s, rules)).collect();
-        let figures = by_source
-            .iter()
-            .map(|samples| spam_out_of_fold(&by_source, samples, rules));
         let names = sources.iter().map(|source| source.name.clone());
         let out_of_fold = names
-            .zip(figures)
+            .zip(spam_out_of_fold(&by_source, rules))
             .filter(|(_, b)| *b != Binary::default())
             .collect();
-        let examples: Vec<Example> = by_source
-            .iter()
-            .flatten()
-            .map(|s| s.example.clone())
-            .collect();
+        let examples: Vec<Example> = by_source.into_iter().flatten().map(|s| s.example).collect();
         Spam {
             fitted: spam::train(&examples, rules, SPAM),
             out_of_fold,
@@ -230,31 +254,35 @@ pub fn spam_samples<'a>(source: &'a Source, rules: &Rules) -> Vec<Sample<'a>> {
     samples
 }
 
-/// What models of spam that have not seen a sample's fold make of `judged`.
-fn spam_out_of_fold(all: &[Vec<Sample<'_>>], judged: &[Sample<'_>], rules: &Rules) -> Binary {
-    let mut counts = Binary::default();
+/// Per source, what models of spam that have not seen a sample's fold make of it.
+fn spam_out_of_fold(by_source: &[Vec<Sample<'_>>], rules: &Rules) -> Vec<Binary> {
+    let mut counts = vec![Binary::default(); by_source.len()];
+    let threshold = logit(rules.spam_from());
     for fold in 0..N_FOLDS {
         let is_out = |s: &&Sample<'_>| fold_of(&s.label.text, N_FOLDS) == fold;
-        let training: Vec<Example> = all
+        let training: Vec<Example> = by_source
             .iter()
             .flatten()
             .filter(|s| !is_out(s))
             .map(|s| s.example.clone())
             .collect();
         let fitted = spam::train(&training, rules, SPAM);
-        for sample in judged.iter().filter(is_out) {
-            let called = fitted.logit(&sample.example) >= logit(rules.spam_from());
-            counts.add(sample.example.level == 1, called);
+        for (counts, samples) in counts.iter_mut().zip(by_source) {
+            for sample in samples.iter().filter(is_out) {
+                let called = fitted.logit(&sample.example) >= threshold;
+                counts.add(sample.example.level == 1, called);
+            }
         }
     }
     counts
 }
 
-/// The same function, calibrated.
-fn scaled(mut fitted: Fitted, scale: f64, offset: f64) -> Fitted {
+/// The same function, calibrated, its logit of signal shifted.
+fn scaled(mut fitted: Fitted, scale: f64, offset: f64, shift: f64) -> Fitted {
     fitted.bias = fitted.bias * scale + offset;
-    fitted.gap *= scale;
-    for weight in fitted.dense.iter_mut().chain(&mut fitted.grams) {
+    fitted.gap = fitted.gap * scale + offset - shift;
+    let grams = fitted.grams.iter_mut().chain(&mut fitted.second_grams);
+    for weight in fitted.dense.iter_mut().chain(grams) {
         *weight *= scale;
     }
     fitted
@@ -262,19 +290,19 @@ fn scaled(mut fitted: Fitted, scale: f64, offset: f64) -> Fitted {
 
 /// The weights in whole steps of a 127th of the greatest.
 fn file(importance: &Fitted, spam: &Fitted) -> Vec<u8> {
-    let step = |fitted: &Fitted| {
-        let greatest = fitted.grams.iter().fold(0.0f64, |max, w| max.max(w.abs()));
+    let columns = [&importance.grams, &importance.second_grams, &spam.grams];
+    let steps = columns.map(|column| {
+        let greatest = column.iter().fold(0.0f64, |max, w| max.max(w.abs()));
         (greatest / 127.0) as f32
-    };
-    let steps = [step(importance), step(spam)];
-    let mut file = Vec::with_capacity(16 + 2 * N_BUCKETS);
+    });
+    let mut file = Vec::with_capacity(24 + columns.len() * N_BUCKETS);
     file.extend_from_slice(MAGIC);
-    steps
-        .iter()
-        .for_each(|step| file.extend_from_slice(&step.to_le_bytes()));
-    for (importance, spam) in importance.grams.iter().zip(&spam.grams) {
-        for (weight, step) in [importance, spam].into_iter().zip(steps) {
-            let n_steps = libm::round(weight / f64::from(step).max(f64::MIN_POSITIVE));
+    for number in steps.into_iter().chain([importance.gap as f32]) {
+        file.extend_from_slice(&number.to_le_bytes());
+    }
+    for bucket in 0..N_BUCKETS {
+        for (column, step) in columns.iter().zip(steps) {
+            let n_steps = libm::round(column[bucket] / f64::from(step).max(f64::MIN_POSITIVE));
             file.push((n_steps.clamp(-127.0, 127.0) as i8) as u8);
         }
     }

@@ -57,6 +57,7 @@ impl<'a> Group<'a> {
         let Transaction {
             appends,
             guards,
+            fence: _, // its state is its own, and its directory locked: nobody comes late
             finish,
         } = transaction;
         self.check_guards(&guards)?;

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use telesift_schemas::{ChatId, Offset, Timestamp};
 
 use crate::{
-    LetterCatalog, StoryCatalog,
+    Leases, LetterCatalog, StoryCatalog,
     imports::{ImportRequest, ImportState, ImportStatus},
+    leases::Fence,
     ledger::{StageKey, StageState},
 };
 
@@ -25,6 +26,7 @@ pub use stream_tickets::{StreamTickets, TicketRow};
 #[async_trait]
 pub trait Catalog:
     Labels
+    + Leases
     + StoryCatalog
     + AuditLog
     + StreamTickets
@@ -38,15 +40,18 @@ pub trait Catalog:
     /// Position and counters of a log-to-store stage.
     async fn stage_state(&self, key: &StageKey) -> Result<Option<StageState>>;
 
-    /// Stores position and counters in one transaction, if the stored position still is `expected`.
+    /// Stores position and counters in one transaction, if the stored position still is `expected` and the lease behind
+    /// `fence` is still held.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if it is not: another owner went on from here.
+    /// [`Error::LeaseLost`] if the lease is lost; [`Error::Conflict`] if the position is another: another owner went on
+    /// from here.
     async fn put_stage_state(
         &self,
         key: &StageKey,
         expected: Option<Offset>,
         state: &StageState,
+        fence: &Fence,
     ) -> Result<()>;
 
     /// All of them, by key.
@@ -166,6 +171,12 @@ pub enum Error {
     Conflict {
         /// What.
         what: String,
+    },
+    /// The lease under which this was done expired or went to another worker.
+    #[error("the lease `{name}` is lost: another worker may hold it by now")]
+    LeaseLost {
+        /// Its name.
+        name: String,
     },
     /// The database cannot be reached, is locked or full.
     #[error("catalog unavailable: {0}")]

@@ -2,6 +2,7 @@
 
 pub mod bots;
 pub mod catalog;
+mod leases;
 pub mod message_store;
 mod story_catalog;
 

@@ -121,6 +121,9 @@ pub enum ImportError {
     /// Too many imports wait already.
     #[error("{0} imports are waiting already; try again when one is done")]
     QueueFull(usize),
+    /// Another worker goes on with it: the lease is lost, or he committed already.
+    #[error("another worker goes on with the import: {0}")]
+    HandedOver(String),
     /// Disk or catalog failed.
     #[error("import storage: {0}")]
     Storage(String),

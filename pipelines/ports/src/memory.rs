@@ -1,6 +1,7 @@
 //! In-memory implementations of the ports: product code for tests and dry runs. Nothing here survives the process.
 
 mod catalog;
+mod leases;
 mod message_store;
 mod rules;
 mod script;

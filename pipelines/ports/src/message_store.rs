@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use telesift_schemas::{ChatId, Class, Message, MessageKey, MessageKind, Timestamp};
 
+use crate::{catalog, leases::Term};
+
 pub use labels::VersionLabel;
 pub use ranking::{Candidate, RRF_K, Ranked, leg_depth, rank};
 pub use versions::{Versions, searched_text, sort_versions};
@@ -15,6 +17,14 @@ pub use versions::{Versions, searched_text, sort_versions};
 /// A projection of `messages`. It can be thrown away and rebuilt by replay.
 #[async_trait]
 pub trait MessageStore: Send + Sync + 'static {
+    /// From here on this handle writes under `term`, which is asked right before each commit. First whoever wrote before
+    /// is shut out, so that none of his commits can come after this returns, and then what two writers of one message
+    /// may have left twice is left once. A handle that began no term writes unasked: it must be the only one.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] if the lease is lost already.
+    async fn begin_term(&self, term: Term) -> Result<()>;
+
     /// Merges a batch, durably: per key the greatest (edit, origin offset) becomes current, what it replaces goes to the
     /// superseded versions first. Idempotent: the same batch again changes nothing. The order within a batch does not
     /// matter.
@@ -307,6 +317,12 @@ pub struct StoreStats {
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The lease of the store's one writer expired or went to another worker. Nothing was written.
+    #[error("the lease `{name}` is lost: another worker may write to the message store by now")]
+    LeaseLost {
+        /// Its name.
+        name: String,
+    },
     /// The store cannot be reached, is full, or lost a commit race; the same call may succeed later.
     #[error("message store unavailable: {0}")]
     Unavailable(String),
@@ -328,11 +344,25 @@ pub enum Error {
         /// The configuration's.
         configured: String,
     },
+    /// What lies at the store's address does not keep what the store must promise.
+    #[error("a message store cannot be kept there: {0}")]
+    Unsuitable(String),
     /// The store holds something this version cannot read.
     #[error(
         "message store damaged: {0}; it is filled again from the log: stop every server, move its folder away, start again"
     )]
     Damaged(String),
+}
+
+/// What a store's term says when it is asked.
+impl From<catalog::Error> for Error {
+    fn from(error: catalog::Error) -> Self {
+        match error {
+            catalog::Error::LeaseLost { name } => Error::LeaseLost { name },
+            // Not knowing whether the lease holds, it must not write.
+            silent => Error::Unavailable(format!("the lease cannot be checked: {silent}")),
+        }
+    }
 }
 
 impl Error {

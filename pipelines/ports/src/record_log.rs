@@ -7,6 +7,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use telesift_schemas::{Epoch, Offset, PartitionId, Timestamp, Topic, TopicPartition};
 
+use crate::leases::Fence;
+
 /// A replayable log.
 ///
 /// No reader ever sees an offset at or above the durable high watermark ([`Bounds::end`]): what is read was promised.
@@ -172,6 +174,8 @@ pub struct Transaction {
     /// State keys that must still hold these values (`None`: must be absent), else [`Error::GuardFailed`]: a stale owner
     /// cannot commit.
     pub guards: Vec<StateWrite>,
+    /// The lease under which this is done: where state is kept beside the log, it is refused once the lease is lost.
+    pub fence: Fence,
     /// Called once, with the outcome of each append, inside the batch; returns the state to write. Must not block.
     pub finish: Finish,
 }
@@ -182,6 +186,7 @@ impl Transaction {
         Transaction {
             appends,
             guards: Vec::new(),
+            fence: Fence::open(),
             finish: Box::new(|_| Vec::new()),
         }
     }
@@ -333,6 +338,12 @@ pub enum Error {
     GuardFailed {
         /// The state key.
         key: String,
+    },
+    /// The lease under which this was done expired or went to another worker.
+    #[error("the lease `{name}` is lost: another worker may hold it by now")]
+    LeaseLost {
+        /// Its name.
+        name: String,
     },
     /// The record or batch is larger than the log takes.
     #[error("record of {n_bytes} bytes exceeds the limit of {limit}")]

@@ -141,6 +141,23 @@ pub enum StageError {
 }
 
 impl StageError {
+    /// Whether another worker goes on with this: the lease is lost, or he committed already. The one who finds that out
+    /// stops; whoever holds the lease then starts from what is stored.
+    pub fn is_handover(&self) -> bool {
+        match self {
+            StageError::Log(e) => matches!(
+                e,
+                record_log::Error::LeaseLost { .. } | record_log::Error::GuardFailed { .. }
+            ),
+            StageError::Catalog(e) => matches!(
+                e,
+                catalog::Error::LeaseLost { .. } | catalog::Error::Conflict { .. }
+            ),
+            StageError::Store(e) => matches!(e, message_store::Error::LeaseLost { .. }),
+            _ => false,
+        }
+    }
+
     /// Whether the same batch may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {

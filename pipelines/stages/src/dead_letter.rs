@@ -160,9 +160,9 @@ impl Retry {
     pub(crate) fn ended(&self, refusal: Option<&Refusal>, now: Timestamp) -> Transaction {
         let (append, write) = self.end(refusal, now);
         Transaction {
-            appends: vec![append],
             guards: vec![self.guard()],
             finish: Box::new(move |_| vec![write]),
+            ..Transaction::appends(vec![append])
         }
     }
 }

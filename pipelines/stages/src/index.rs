@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use telesift_ports::{
     Catalog, Clock, Embedder, MessageStore, RecordLog,
     embedder::{EmbeddingCost, Purpose},
+    leases::Fence,
     ledger::{Counters, Fate, StageState},
     message_store::{self, IndexedMessage},
     record_log::{StoredRecord, Transaction},
@@ -56,6 +57,14 @@ impl Index {
             clock,
             states,
         }
+    }
+
+    /// Commits under this lease.
+    pub fn under(mut self, fence: Fence) -> Self {
+        for state in &mut self.states {
+            state.set_fence(fence.clone());
+        }
+        self
     }
 
     fn state_of(&mut self, at: &TopicPartition) -> Option<&mut CatalogState> {

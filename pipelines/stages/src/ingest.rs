@@ -11,7 +11,11 @@ use telesift_ports::{
 use telesift_schemas::{Topic, TopicPartition, partition_for_chat};
 
 pub use imports::{ImportConfig, ImportRunner};
-pub use updates::{STAGE, UpdateIngest};
+pub use updates::UpdateIngest;
+
+/// The stage's name in ledger, logs and metrics. What it takes comes from outside, so its inputs are named after the
+/// source: `bot:<name>`, `imports`.
+pub const STAGE: &str = "ingest";
 
 /// The append of an update: in the partition of its chat, keyed by it.
 pub fn append(update: RawUpdate, n_partitions: u32) -> (TopicPartition, NewRecord) {

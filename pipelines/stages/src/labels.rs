@@ -12,6 +12,7 @@ use serde::Deserialize;
 use telesift_ports::{
     Catalog, Clock, MessageStore, RecordLog,
     catalog::{LABELS_STAGE, LabelRow, in_force},
+    leases::Fence,
     ledger::{Fate, StageState},
     message_store::VersionLabel,
     record_log::{StoredRecord, Transaction},
@@ -59,6 +60,12 @@ impl LabelProjection {
             store,
             clock,
         }
+    }
+
+    /// Commits under this lease.
+    pub fn under(mut self, fence: Fence) -> Self {
+        self.state.set_fence(fence);
+        self
     }
 
     async fn apply(&self, labels: Vec<LabelRow>) -> Result<(), StageError> {

@@ -2,7 +2,7 @@
 //! -> story_catalog`, `screen -> reactions`, and `labels` beside them. No IO except through ports.
 //!
 //! A stage says what becomes of a batch ([`consumer::Process`]); [`consumer::Consumer`] is the read-process-commit loop,
-//! written once. `dead_letter` is where every stage puts what it cannot process.
+//! written once. [`workers::Crew`] decides which of it runs in this process. `dead_letter` is where every stage puts what it cannot process.
 
 pub mod consumer;
 pub mod dead_letter;
@@ -18,5 +18,7 @@ mod state;
 pub mod stories;
 pub mod story_catalog;
 mod telemetry;
+pub mod workers;
 
 pub use consumer::{Consumer, StageError};
+pub use workers::{Crew, WorkerConfig};

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use telesift_ports::{
     Catalog, Clock, RecordLog,
     catalog::{REACTIONS_STAGE, ReactionRow},
+    leases::Fence,
     ledger::{StageKey, StageState},
     record_log::{StoredRecord, Transaction},
 };
@@ -32,6 +33,7 @@ pub struct ReactionProjection {
     clock: Arc<dyn Clock>,
     input: TopicPartition,
     state: Option<StageState>,
+    fence: Fence,
 }
 
 impl ReactionProjection {
@@ -48,7 +50,14 @@ impl ReactionProjection {
             clock,
             input,
             state: None,
+            fence: Fence::open(),
         }
+    }
+
+    /// Commits under this lease.
+    pub fn under(mut self, fence: Fence) -> Self {
+        self.fence = fence;
+        self
     }
 
     fn key(&self) -> StageKey {
@@ -61,7 +70,7 @@ impl ReactionProjection {
     async fn commit(&mut self, state: StageState) -> Result<(), StageError> {
         let stored = self.state.as_ref().map(|s| s.next);
         self.catalog
-            .put_stage_state(&self.key(), stored, &state)
+            .put_stage_state(&self.key(), stored, &state, &self.fence)
             .await?;
         self.state = Some(state);
         Ok(())

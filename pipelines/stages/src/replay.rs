@@ -57,6 +57,9 @@ pub struct ReplayConfig {
     pub watchdog: Duration,
 }
 
+/// How often the queue is looked at although nothing was queued here.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
 impl Default for ReplayConfig {
     /// 16 unfinished, 250 records at once, stored every second, resting half the time it works, 30 s for a batch.
     fn default() -> Self {
@@ -268,6 +271,8 @@ impl ReplayRunner {
                         tokio::select! {
                             () = shutdown.cancelled() => {}
                             () = self.queued.notified() => {}
+                            // Asked for in another process.
+                            () = tokio::time::sleep(LOOK_EVERY) => {}
                         }
                         Ok(())
                     }

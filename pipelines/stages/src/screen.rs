@@ -14,6 +14,7 @@ use bytes::Bytes;
 use telesift_ports::{
     Clock, RecordLog, SmartModuleChain,
     chain::{ChainError, ChainInput, ChainOutcome},
+    leases::Fence,
     ledger::{Counters, StageKey, StageState},
     record_log::{self, Gap, GapReason, StateWrite, StoredRecord, Transaction},
     rules::{RuleSet, RulesInfo},
@@ -57,6 +58,7 @@ pub struct Screen {
     /// Whether the last commit may or may not have taken effect.
     is_stale: bool,
     suspects: Suspects,
+    fence: Fence,
 }
 
 impl Screen {
@@ -83,7 +85,14 @@ impl Screen {
             state: StageState::default(),
             is_stale: true,
             suspects,
+            fence: Fence::open(),
         }
+    }
+
+    /// Commits under this lease.
+    pub fn under(mut self, fence: Fence) -> Self {
+        self.fence = fence;
+        self
     }
 
     fn state_key(&self) -> String {
@@ -253,6 +262,7 @@ impl Screen {
         let transaction = Transaction {
             appends: plan.appends,
             guards: vec![(key, self.stored.clone())],
+            fence: self.fence.clone(),
             finish: Box::new(move |outcomes| {
                 plan::count(&mut state.counters, &kinds, outcomes);
                 let mut writes = vec![written(write_key, &state)];

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use telesift_ports::{
     Catalog,
+    leases::Fence,
     ledger::{Fate, StageKey, StageState},
 };
 use telesift_schemas::{Offset, TopicPartition};
@@ -17,6 +18,8 @@ pub(crate) struct CatalogState {
     stored: Option<StageState>,
     /// Whether the catalog must be asked again: at first, and after a write whose answer was lost.
     is_stale: bool,
+    /// Under which lease.
+    fence: Fence,
 }
 
 impl CatalogState {
@@ -30,7 +33,13 @@ impl CatalogState {
             },
             stored: None,
             is_stale: true,
+            fence: Fence::open(),
         }
+    }
+
+    /// Commits under this lease from now on.
+    pub(crate) fn set_fence(&mut self, fence: Fence) {
+        self.fence = fence;
     }
 
     /// The input.
@@ -68,7 +77,7 @@ impl CatalogState {
         let expected = self.stored.as_ref().map(|s| s.next);
         self.is_stale = true;
         self.catalog
-            .put_stage_state(&self.key, expected, &state)
+            .put_stage_state(&self.key, expected, &state, &self.fence)
             .await?;
         self.stored = Some(state);
         self.is_stale = false;

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use telesift_ports::{
     Clock, RecordLog,
+    leases::Fence,
     ledger::{Counters, StageKey, StageState},
     record_log::{NewRecord, Outcome, StateWrite, Transaction, UniqueKey},
 };
@@ -72,6 +73,7 @@ pub struct Stories {
     window: Option<Window>,
     /// Where the last batch was left, per partition.
     taken: Vec<Offset>,
+    fence: Fence,
 }
 
 impl Stories {
@@ -90,7 +92,14 @@ impl Stories {
             taken: vec![Offset::ZERO; inputs.len()],
             window: None,
             inputs,
+            fence: Fence::open(),
         }
+    }
+
+    /// Commits under this lease.
+    pub fn under(mut self, fence: Fence) -> Self {
+        self.fence = fence;
+        self
     }
 
     fn state_key(&self, i: usize) -> String {
@@ -182,6 +191,7 @@ impl Stories {
         let transaction = Transaction {
             appends: plan.appends,
             guards,
+            fence: self.fence.clone(),
             finish: Box::new(move |outcomes| write(states, &keys, &kinds, outcomes)),
         };
         self.log.commit(transaction).await?;

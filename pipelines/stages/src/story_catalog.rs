@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use telesift_ports::{
     Catalog, Clock, RecordLog,
+    leases::Fence,
     ledger::{Counters, Fate},
     record_log::Transaction,
 };
@@ -43,6 +44,12 @@ impl StoryCatalog {
             catalog,
             clock,
         }
+    }
+
+    /// Commits under this lease.
+    pub fn under(mut self, fence: Fence) -> Self {
+        self.state.set_fence(fence);
+        self
     }
 
     /// The assignments of a batch; what is none becomes a dead letter.

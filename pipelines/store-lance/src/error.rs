@@ -6,6 +6,8 @@ use telesift_ports::message_store::Error;
 /// A failed call to LanceDB.
 #[derive(Debug)]
 pub(crate) enum Fault {
+    /// The lease of that name is lost: another writes by now.
+    LeaseLost(String),
     /// Storage failed or a commit race was lost; the same call may succeed later.
     Unavailable(String),
     /// The call itself was refused, and would be again.
@@ -46,9 +48,10 @@ impl From<lance::Error> for Fault {
             E::CommitConflict { .. }
             | E::RetryableCommitConflict { .. }
             | E::TooMuchWriteContention { .. }
-            | E::IncompatibleTransaction { .. } => {
-                Fault::Unavailable("lost a commit race".to_owned())
-            }
+            | E::IncompatibleTransaction { .. } => Fault::Unavailable(
+                "another writer committed first; the same write is tried again on top of that"
+                    .to_owned(),
+            ),
             E::IO { source, .. } => Fault::Unavailable(source.to_string()),
             E::NotFound { uri, .. } => Fault::Unavailable(format!("`{uri}` not found")),
             E::DatasetNotFound { path, .. } => Fault::Unavailable(format!("`{path}` not found")),
@@ -75,6 +78,7 @@ fn variant(error: &impl std::fmt::Debug) -> String {
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         match fault {
+            Fault::LeaseLost(name) => Error::LeaseLost { name },
             Fault::Unavailable(what) => Error::Unavailable(what),
             // Nothing was wrong with what the user asked: filters and queries are built here.
             Fault::Refused(what) | Fault::Damaged(what) => Error::Damaged(what),

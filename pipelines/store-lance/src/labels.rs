@@ -65,7 +65,8 @@ impl LanceStore {
         let _writer = self.writer.lock().await;
         let mut n_set = 0;
         for part in labels.chunks(AT_ONCE) {
-            n_set += self.write_part(part).await?;
+            let done = self.write_part(part).await;
+            n_set += done.map_err(|fault| self.term.sort(fault))?;
         }
         Ok(n_set)
     }

@@ -12,13 +12,15 @@ mod key_filter;
 mod labels;
 mod maintain;
 mod open;
+mod probe;
 mod read;
 mod rows;
 mod schema;
 mod search;
 mod store;
 mod telemetry;
+mod term;
 mod write;
 
-pub use config::LanceStoreConfig;
+pub use config::{LanceStoreConfig, S3Config, StorageOptions};
 pub use store::LanceStore;

@@ -80,6 +80,7 @@ impl LanceStore {
             let started = Instant::now();
             let done = self.run(table, step).await;
             telemetry::step_done(step.name(), started.elapsed());
+            let done = done.map_err(|fault| self.term.sort(fault));
             drop(alone);
             match done {
                 Err(Fault::Unavailable(why)) if attempt + 1 < FREE_ATTEMPTS + ALONE_ATTEMPTS => {

@@ -1,8 +1,10 @@
 //! Opening: the connection with its memory limits, the tables, and whose vectors they hold.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use lance::dataset::ReadParams;
+use lance_table::io::commit::{CommitHandler, commit_handler_from_url};
 use lancedb::{
     Connection, ObjectStoreRegistry, Session, Table,
     index::{
@@ -17,9 +19,11 @@ use telesift_schemas::Generation;
 use crate::{
     config::LanceStoreConfig,
     error::{Attempt, Fault},
+    probe,
     schema::{self, columns as col},
     store::LanceStore,
     telemetry,
+    term::{CurrentTerm, TermedCommits},
     write::Writer,
 };
 
@@ -28,36 +32,88 @@ impl LanceStore {
     ///
     /// # Errors
     /// [`Error::ModelMismatch`] if the tables hold vectors of another model, or were made without one while the
-    /// configuration names one; [`Error::Damaged`] if another version of telesift laid them out; [`Error::Unavailable`] if
-    /// the storage cannot be reached.
+    /// configuration names one; [`Error::Damaged`] if another version of telesift laid them out; [`Error::Unsuitable`] if
+    /// an object store ignores conditional writes; [`Error::Unavailable`] if the storage cannot be reached.
     pub async fn open(config: LanceStoreConfig) -> Result<Self> {
         telemetry::describe();
+        if local_folder(&config.uri).is_none() {
+            probe::check_conditional_put(&config).await?;
+        }
         let connection = connect(&config).await?;
-        let suffix = match config.generation {
-            Generation::FIRST => String::new(),
-            Generation(n) => format!("-g{n}"),
-        };
-        let schema = schema::messages(config.model.as_ref());
-        let messages = open_table(&connection, &format!("messages{suffix}"), schema).await?;
-        let found = messages.schema().await.map_err(Fault::from)?;
-        check_identity(&config, &found)?;
-        add_label_columns(&messages, &found).await?;
-        make_indexes(&messages, message_indexes()).await?;
-
-        let name = format!("message_versions{suffix}");
-        let versions = open_table(&connection, &name, schema::versions()).await?;
-        make_indexes(&versions, version_indexes()).await?;
+        let term = Arc::<CurrentTerm>::default();
+        let tables = open_tables(&connection, &config, &term);
+        let (messages, versions) = tables.await?;
         Ok(LanceStore {
             folder: local_folder(&config.uri),
             config,
             messages,
             versions,
+            term,
             writer: tokio::sync::Mutex::new(Writer::default()),
             maintenance: tokio::sync::Mutex::default(),
             chats: std::sync::Mutex::default(),
             span: std::sync::Mutex::default(),
         })
     }
+}
+
+/// How often opening is tried again when another process, opening the same store, commits first.
+const OPEN_ATTEMPTS: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Opens both tables, making them, their columns and their indexes where they are missing. Several processes may do so
+/// at once: each finds what another made.
+async fn open_tables(
+    connection: &Connection,
+    config: &LanceStoreConfig,
+    term: &Arc<CurrentTerm>,
+) -> Result<(Table, Table)> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..OPEN_ATTEMPTS {
+        match try_open_tables(connection, config, term).await {
+            Err(error) if error.is_retryable() => tracing::debug!(%error, "opening is tried again"),
+            done => return done,
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+    try_open_tables(connection, config, term).await
+}
+
+async fn try_open_tables(
+    connection: &Connection,
+    config: &LanceStoreConfig,
+    term: &Arc<CurrentTerm>,
+) -> Result<(Table, Table)> {
+    let suffix = match config.generation {
+        Generation::FIRST => String::new(),
+        Generation(n) => format!("-g{n}"),
+    };
+    let commits = termed_commits(config, term).await?;
+    let schema = schema::messages(config.model.as_ref());
+    let name = format!("messages{suffix}");
+    let messages = open_table(connection, &commits, &name, schema).await?;
+    let found = messages.schema().await.map_err(Fault::from)?;
+    check_identity(config, &found)?;
+    add_label_columns(&messages, &found).await?;
+    make_indexes(&messages, message_indexes()).await?;
+
+    let name = format!("message_versions{suffix}");
+    let versions = open_table(connection, &commits, &name, schema::versions()).await?;
+    make_indexes(&versions, version_indexes()).await?;
+    Ok((messages, versions))
+}
+
+/// The way commits take here, past the term.
+async fn termed_commits(
+    config: &LanceStoreConfig,
+    term: &Arc<CurrentTerm>,
+) -> Attempt<Arc<dyn CommitHandler>> {
+    let inner = commit_handler_from_url(&config.uri, &None).await?;
+    Ok(Arc::new(TermedCommits {
+        inner,
+        term: term.clone(),
+    }))
 }
 
 async fn connect(config: &LanceStoreConfig) -> Attempt<Connection> {
@@ -70,24 +126,34 @@ async fn connect(config: &LanceStoreConfig) -> Attempt<Connection> {
         .session(Arc::new(session))
         // Every read looks for a newer version first: one cheap listing, and no reader is ever behind a writer.
         .read_consistency_interval(std::time::Duration::ZERO)
-        .storage_options(config.storage_options.clone())
+        .storage_options(config.storage_options.0.clone())
         .execute();
     Ok(connection.await?)
 }
 
-async fn open_table(connection: &Connection, name: &str, schema: SchemaRef) -> Attempt<Table> {
-    match connection.open_table(name).execute().await {
-        Ok(table) => Ok(table),
-        Err(lancedb::Error::TableNotFound { .. }) => {
-            let made = connection.create_empty_table(name, schema).execute().await;
-            match made {
-                // Another process was faster.
-                Err(lancedb::Error::TableAlreadyExists { .. }) => {
-                    Ok(connection.open_table(name).execute().await?)
-                }
-                made => Ok(made?),
-            }
-        }
+async fn open_table(
+    connection: &Connection,
+    commits: &Arc<dyn CommitHandler>,
+    name: &str,
+    schema: SchemaRef,
+) -> Attempt<Table> {
+    let open = || {
+        let params = ReadParams {
+            commit_handler: Some(commits.clone()),
+            ..ReadParams::default()
+        };
+        connection
+            .open_table(name)
+            .lance_read_params(params)
+            .execute()
+    };
+    match open().await {
+        Err(lancedb::Error::TableNotFound { .. }) => {}
+        opened => return Ok(opened?),
+    }
+    match connection.create_empty_table(name, schema).execute().await {
+        // Another process may have been faster. Opened anew either way: what was just made commits past no term.
+        Ok(_) | Err(lancedb::Error::TableAlreadyExists { .. }) => Ok(open().await?),
         Err(other) => Err(other.into()),
     }
 }

@@ -7,13 +7,18 @@ use std::{
 
 use async_trait::async_trait;
 use lancedb::Table;
-use telesift_ports::message_store::{
-    Applied, ChatSummary, ClassCounts, ClassCountsQuery, Hit, IndexedMessage, ListPosition,
-    MessageFilter, MessageStore, Result, SearchRequest, StoreStats, VersionLabel,
+use telesift_ports::{
+    leases::Term,
+    message_store::{
+        Applied, ChatSummary, ClassCounts, ClassCountsQuery, Hit, IndexedMessage, ListPosition,
+        MessageFilter, MessageStore, Result, SearchRequest, StoreStats, VersionLabel,
+    },
 };
 use telesift_schemas::{ChatId, Class, Message, MessageKey};
 
-use crate::{config::LanceStoreConfig, counts::CachedChats, read::TimeSpan, write::Writer};
+use crate::{
+    config::LanceStoreConfig, counts::CachedChats, read::TimeSpan, term::CurrentTerm, write::Writer,
+};
 
 /// Messages in LanceDB. Cheap to share behind an `Arc`; one per process and generation may write.
 pub struct LanceStore {
@@ -24,6 +29,8 @@ pub struct LanceStore {
     pub(crate) versions: Table,
     /// Where the tables lie, if on a local disk.
     pub(crate) folder: Option<PathBuf>,
+    /// Who may commit.
+    pub(crate) term: Arc<CurrentTerm>,
     /// Held by whoever writes rows.
     pub(crate) writer: tokio::sync::Mutex<Writer>,
     /// Held by whoever compacts and indexes.
@@ -43,6 +50,10 @@ impl std::fmt::Debug for LanceStore {
 
 #[async_trait]
 impl MessageStore for LanceStore {
+    async fn begin_term(&self, term: Term) -> Result<()> {
+        self.take_over(term).await
+    }
+
     async fn apply(&self, batch: Vec<IndexedMessage>) -> Result<Applied> {
         self.apply_batch(batch).await
     }

@@ -22,7 +22,8 @@ use crate::{
     store::LanceStore,
 };
 use bisect::Parts;
-use plan::{Held, Plan};
+use plan::Held;
+pub(crate) use plan::Plan;
 
 /// How many keys one look-up names: bounds the length of its SQL.
 const LOOK_UP: usize = 1_000;
@@ -31,6 +32,13 @@ const LOOK_UP: usize = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     keys: Option<KeyFilter>,
+}
+
+impl Writer {
+    /// Another may have written meanwhile.
+    pub(crate) fn forget(&mut self) {
+        self.keys = None;
+    }
 }
 
 impl LanceStore {
@@ -46,8 +54,9 @@ impl LanceStore {
         let mut parts = Parts::of(batch);
         while let Some(part) = parts.next() {
             let done = self.apply_once(&mut writer, part.clone()).await;
+            let done = done.map_err(|fault| self.term.sort(fault));
             if done.is_err() {
-                writer.keys = None; // it may know keys that were not stored
+                writer.forget(); // it may know keys that were not stored
             }
             parts.settle(&part, done)?;
         }
@@ -67,7 +76,7 @@ impl LanceStore {
     }
 
     /// Works out what the batch means for what is stored. Writes nothing.
-    async fn plan(
+    pub(crate) async fn plan(
         &self,
         writer: &mut Writer,
         batch: Vec<IndexedMessage>,
@@ -122,7 +131,11 @@ impl LanceStore {
     }
 
     /// The first write, durable before the second begins.
-    async fn write_versions(&self, rows: &[VersionRow], started: SystemTime) -> Attempt<()> {
+    pub(crate) async fn write_versions(
+        &self,
+        rows: &[VersionRow],
+        started: SystemTime,
+    ) -> Attempt<()> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -134,7 +147,7 @@ impl LanceStore {
     }
 
     /// The second write.
-    async fn write_messages(
+    pub(crate) async fn write_messages(
         &self,
         writer: &mut Writer,
         plan: Plan,

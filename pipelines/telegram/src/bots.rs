@@ -24,7 +24,10 @@ use telesift_ports::{
     catalog::{self, ChatLinks},
 };
 use telesift_schemas::ChatId;
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{
+    sync::{Mutex, Notify},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::bot_api::{BotApi, CallError};
@@ -55,6 +58,8 @@ pub struct BotDesk {
     doors: RwLock<BTreeMap<String, Arc<Door>>>,
     /// What the secret of an unknown bot is compared with: nobody knows it.
     nobody: [u8; 32],
+    /// One look at the catalog at a time: an older list must not take the place of a newer one.
+    syncing: Mutex<()>,
     changed: Notify,
 }
 
@@ -84,6 +89,7 @@ impl BotDesk {
             config,
             doors: RwLock::default(),
             nobody: rand::random(),
+            syncing: Mutex::new(()),
             changed: Notify::new(),
         }
     }
@@ -93,6 +99,7 @@ impl BotDesk {
     /// # Errors
     /// If the catalog cannot say; what was known stays.
     pub async fn sync(&self) -> catalog::Result<()> {
+        let _one = self.syncing.lock().await;
         let rows = self.catalog.bots().await?;
         let links: HashMap<ChatId, ChatId> = self.links.chat_links().await?.into_iter().collect();
         let now = self.clock.now();

@@ -124,6 +124,37 @@ pub(crate) enum Role {
     Windows,
 }
 
+impl Role {
+    /// All of them, one by one.
+    pub(crate) const EACH: [Role; 9] = [
+        Role::Api,
+        Role::Ingest,
+        Role::Screen,
+        Role::Index,
+        Role::Stories,
+        Role::Embed,
+        Role::Extract,
+        Role::Alert,
+        Role::Windows,
+    ];
+
+    /// As it is written on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Role::All => "all",
+            Role::Api => "api",
+            Role::Ingest => "ingest",
+            Role::Screen => "screen",
+            Role::Index => "index",
+            Role::Stories => "stories",
+            Role::Embed => "embed",
+            Role::Extract => "extract",
+            Role::Alert => "alert",
+            Role::Windows => "windows",
+        }
+    }
+}
+
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ImportArgs {
     /// `result.json` files of Telegram Desktop ("Machine-readable JSON").

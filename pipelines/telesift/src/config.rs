@@ -2,6 +2,7 @@
 
 mod embed;
 mod merge;
+mod secret;
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use telesift_api::{LimitsConfig, Network};
 use telesift_ports::record_log::Retention;
 
 pub(crate) use embed::{Embed, EmbedKind};
+use secret::Secret;
 
 /// The default configuration, every key documented: `deploy/telesift.toml`.
 pub(crate) const DEFAULTS: &str = include_str!("../../../deploy/telesift.toml");
@@ -32,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) embed: Embed,
     pub(crate) import: Import,
     pub(crate) telegram: Telegram,
+    pub(crate) workers: Workers,
     pub(crate) telemetry: Telemetry,
 }
 
@@ -111,12 +114,17 @@ impl From<&Stories> for telesift_stages::stories::StoriesConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Store {
     pub(crate) uri: String,
+    pub(crate) endpoint: String,
+    pub(crate) region: String,
+    pub(crate) access_key_id: Secret,
+    pub(crate) secret_access_key: Secret,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Catalog {
     pub(crate) url: String,
+    pub(crate) max_connections: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -141,6 +149,13 @@ pub(crate) struct Telegram {
     pub(crate) poll_s: u64,
     pub(crate) conflict_retry_s: u64,
     pub(crate) resync_s: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Workers {
+    pub(crate) name: String,
+    pub(crate) lease_ms: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -222,6 +237,14 @@ impl Config {
             "index.batch_records must be at least 1"
         );
         anyhow::ensure!(
+            self.catalog.max_connections >= 1,
+            "catalog.max_connections must be at least 1"
+        );
+        anyhow::ensure!(
+            self.workers.lease_ms >= 600,
+            "workers.lease_ms must be at least 600"
+        );
+        anyhow::ensure!(
             self.screen.watchdog_s >= 1,
             "screen.watchdog_s must be at least 1"
         );
@@ -240,6 +263,11 @@ impl Config {
         );
         self.embed.check()?;
         Ok(())
+    }
+
+    /// Whether several processes may share the work: what each does is then decided by leases.
+    pub(crate) fn is_shared(&self) -> bool {
+        false
     }
 
     /// The directory everything lies in.

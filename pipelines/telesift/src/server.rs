@@ -21,7 +21,7 @@ use crate::{
     client::{ServerFile, admin_key_file, server_file},
     config::Config,
     exit::Usage,
-    topology::Flow,
+    topology::{Flow, Roles},
 };
 pub(crate) use restart::restart;
 use signals::Signals;
@@ -35,6 +35,7 @@ pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) address: SocketAddr,
     pub(crate) data_dir: PathBuf,
+    /// Empty where no users are served.
     pub(crate) admin_key: String,
     tasks: Tasks,
     signals: Signals,
@@ -43,7 +44,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// Opens the data directory, starts the flow and accepts requests.
-    pub(crate) async fn start(config: &Config) -> Result<Self> {
+    pub(crate) async fn start(config: &Config, roles: &Roles) -> Result<Self> {
         let data_dir = config.data_dir()?;
         create_private_dir(&data_dir)?;
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
@@ -53,10 +54,14 @@ impl Server {
         // Before anybody is told that the server is ready: a signal from then on is a request to stop in order.
         let signals = Signals::listen()?;
         let mut tasks = Tasks::new();
-        let flow = Flow::start(config, &data_dir, &mut tasks).await?;
+        let flow = Flow::start(config, &data_dir, roles, &mut tasks).await?;
         let listener = bind(&config.server.listen).await?;
         let address = listener.local_addr().context("the socket has no address")?;
-        let admin_key = admin_key(&flow, &data_dir).await?;
+        let serves_users = roles.contains("api");
+        let admin_key = match serves_users {
+            true => admin_key(&flow, &data_dir).await?,
+            false => String::new(),
+        };
         let state = ApiState {
             log: flow.log.clone(),
             store: flow.store.clone(),
@@ -74,7 +79,10 @@ impl Server {
             shutdown: tasks.stop_token(),
         };
         let max_connections = state.config.max_connections;
-        let app = telesift_api::router(state);
+        let app = match serves_users {
+            true => telesift_api::router(state),
+            false => telesift_api::operations_router(state),
+        };
         tasks.spawn("api", move |stop| async move {
             telesift_api::serve(listener, app, max_connections, stop).await;
             Ok(())

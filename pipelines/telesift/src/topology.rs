@@ -1,39 +1,41 @@
 //! The whole flow, wired from top to bottom: sources, log, screen, messages, index, store.
 
 mod bots;
+mod crew;
 pub(crate) mod embed;
-mod reactions;
+mod open;
+mod parts;
 mod replays;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use telesift_catalog::{CatalogConfig, KeySource, Location, SecretKey, SqlCatalog};
-use telesift_engine::{ChainSpec, EngineChain, ModuleSpec, NativeExplainer, NativeRules};
-use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
+use telesift_engine::{NativeExplainer, NativeRules};
+use telesift_log_embedded::EmbeddedLog;
 use telesift_ports::{
     Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays,
-    RuleReader, RuleSets, SmartModuleChain, SystemClock,
-    record_log::{ReadLimits, TopicConfig},
+    RuleReader, RuleSets, SystemClock, leases as lease, message_store,
 };
 use telesift_schemas::{Topic, TopicPartition};
 use telesift_stages::{
     Consumer,
+    consumer::Process,
     dead_letter::{self, LetterProjection},
     decisions::rules::{self, RulesBook, RulesKeeper, RulesProjection},
     index::{self, Index},
-    ingest::{ImportConfig, ImportRunner},
     labels::{self, LabelProjection},
-    replay::KeptRules,
-    screen::{self, ChainFactory, Screen},
+    reactions::{self, ReactionProjection},
+    replay::{self, KeptRules},
+    screen::{self, Screen},
     stories::{self, Stories},
     story_catalog::{self, StoryCatalog},
+    workers::{DutyError, Held, Work, together},
 };
-use telesift_store_lance::{LanceStore, LanceStoreConfig};
-use telesift_telegram::DesktopExport;
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, exit, server::Tasks};
+use crate::{config::Config, server::Tasks};
+pub(crate) use crew::Roles;
+use parts::Parts;
 
 /// The parts of a running flow that the API stands on.
 pub(crate) struct Flow {
@@ -51,7 +53,7 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    /// Opens every part on `data_dir` and starts every stage as a task of `tasks`.
+    /// Opens every part on `data_dir`, and hands out the stages: each runs while this process holds its lease.
     ///
     /// ```text
     /// imports ─┬─► telegram-raw ─► screen (SmartModules) ─► messages ─┬─► index ─► message store ◄── labels ◄── decisions
@@ -60,13 +62,18 @@ impl Flow {
     ///           rules ─► decisions ──┘            └─► reactions ─► catalog
     ///           (from which offset on)
     /// ```
-    pub(crate) async fn start(config: &Config, data_dir: &Path, tasks: &mut Tasks) -> Result<Self> {
+    pub(crate) async fn start(
+        config: &Config,
+        data_dir: &Path,
+        roles: &Roles,
+        tasks: &mut Tasks,
+    ) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
         // The log, and its topics.
-        let embedded = Arc::new(open_log(config, data_dir).await?);
+        let embedded = Arc::new(open::log(config, data_dir).await?);
         let log: Arc<dyn RecordLog> = embedded.clone();
-        create_topics(config, &*log).await?;
+        open::topics(config, &*log).await?;
         let watched = embedded.clone();
         tasks.spawn("log", move |stop| async move {
             match stop.run_until_cancelled(watched.failed()).await {
@@ -76,37 +83,12 @@ impl Flow {
         });
 
         // The stores.
-        let database = Arc::new(open_catalog(config, data_dir).await?);
-        let catalog: Arc<dyn Catalog> = database.clone();
+        let database = Arc::new(open::catalog(config, data_dir).await?);
         let embedder = embed::open(config, data_dir).await?;
-        let store: Arc<dyn MessageStore> =
-            Arc::new(open_store(config, data_dir, &*embedder).await?);
+        let store = Arc::new(open::store(config, data_dir, &*embedder).await?);
 
-        // Sources ─► telegram-raw.
-        let spool_dir = data_dir.join("spool");
-        std::fs::create_dir_all(&spool_dir).context("cannot create the spool directory")?;
-        let import_config = ImportConfig {
-            max_queued: config.import.max_queued,
-            ..ImportConfig::new(spool_dir)
-        };
-        let imports = Arc::new(ImportRunner::new(
-            log.clone(),
-            catalog.clone(),
-            Arc::new(DesktopExport),
-            clock.clone(),
-            import_config,
-        ));
-        imports.sweep().await?;
-        let runner = imports.clone();
-        tasks.spawn(
-            "import",
-            move |stop| async move { Ok(runner.run(stop).await?) },
-        );
-
-        let bots = bots::start(config, log.clone(), database.clone(), clock.clone(), tasks).await?;
-
-        // Rules ─► decisions ─► the book that the screens go by; and the catalog's lists of them.
-        let chains = chain_factory(config);
+        // Rules ─► decisions ─► the book that the screens go by.
+        let chains = open::chain_factory(config);
         let reader: Arc<dyn RuleReader> = Arc::new(NativeRules);
         let book = RulesBook::load(log.clone(), reader.clone()).await;
         let book = Arc::new(book.context("cannot read which rules were activated")?);
@@ -118,134 +100,139 @@ impl Flow {
             chains.clone(),
             clock.clone(),
         ));
-        let projection = RulesProjection::new(
-            log.clone(),
-            catalog.clone(),
-            database.clone(),
-            clock.clone(),
-        );
-        let consumer = Consumer {
+
+        let parts = Parts {
+            config: Arc::new(config.clone()),
             log: log.clone(),
-            stage: rules::STAGE,
-            inputs: partitions(&*log, Topic::DECISIONS).await?,
-            limits: ReadLimits::default(),
-            min_interval: Duration::ZERO,
+            catalog: database.clone(),
+            store: store.clone(),
+            embedder: embedder.clone(),
+            clock: clock.clone(),
         };
-        tasks.spawn(rules::STAGE, move |stop| async move {
-            Ok(consumer.run(projection, stop).await?)
+        let mut crew = crew::of(config, roles, &database);
+
+        // Sources ─► telegram-raw: imports run where their files lie.
+        let spool = data_dir.join("spool");
+        let imports = parts.imports(spool.clone()).await?;
+        let runner = imports.clone();
+        crew.add_own("api", crew::spool_lease(&spool)?, move |held| {
+            let runner = runner.clone();
+            async move { Ok(runner.run(held.fence(), held.stop).await?) }
+        });
+
+        // Bots ─► telegram-raw: webhooks come in through the API, polling is one worker's.
+        let bots = bots::desk(config, log.clone(), database.clone(), clock.clone()).await?;
+        let polling = bots.clone();
+        crew.add("ingest", "bots", "bots", move |held| {
+            let polling = polling.clone();
+            async move {
+                polling.run(held.stop).await;
+                Ok(())
+            }
         });
 
         // telegram-raw ─► screen ─► messages: one screen per partition.
-        for input in partitions(&*log, Topic::TELEGRAM_RAW).await? {
-            let watchdog = Duration::from_secs(config.screen.watchdog_s);
-            let screen = Screen::new(
-                log.clone(),
-                clock.clone(),
-                chains.clone(),
-                book.clone(),
-                input.clone(),
-                watchdog,
-            );
-            let consumer = Consumer {
-                log: log.clone(),
-                stage: screen::STAGE,
-                inputs: vec![input],
-                limits: ReadLimits {
-                    max_records: config.screen.batch_records,
-                    ..ReadLimits::default()
-                },
-                min_interval: Duration::ZERO,
-            };
-            tasks.spawn(screen::STAGE, move |stop| async move {
-                Ok(consumer.run(screen, stop).await?)
+        for input in parts.partitions(Topic::TELEGRAM_RAW).await? {
+            let (parts, chains, book) = (parts.clone(), chains.clone(), book.clone());
+            let lease = lease::of_partition(screen::STAGE, &input);
+            crew.add("screen", screen::STAGE, lease, move |held| {
+                let screen = Screen::new(
+                    parts.log.clone(),
+                    parts.clock.clone(),
+                    chains.clone(),
+                    book.clone(),
+                    input.clone(),
+                    Duration::from_secs(parts.config.screen.watchdog_s),
+                );
+                let batch = parts.config.screen.batch_records;
+                let consumer = parts.consumer(screen::STAGE, vec![input.clone()], batch, 0);
+                run(consumer, screen.under(held.fence()), held.stop)
             });
         }
 
         // telegram-raw ─► dry runs, which write nothing but their own progress.
         let kept = KeptRules::new(keeper.clone(), book, reader);
-        let replays = replays::start(
-            config,
-            log.clone(),
-            database,
-            Arc::new(kept),
-            catalog.clone(),
-            clock.clone(),
-            tasks,
-        );
-
-        // messages ─► index ─► store: one writer over all partitions.
-        let inputs = partitions(&*log, Topic::MESSAGES).await?;
-        let index = Index::new(
-            log.clone(),
-            store.clone(),
-            catalog.clone(),
-            embedder.clone(),
-            clock.clone(),
-            inputs.clone(),
-        );
-        let consumer = Consumer {
-            log: log.clone(),
-            stage: index::STAGE,
-            inputs: inputs.clone(),
-            limits: ReadLimits {
-                max_records: config.index.batch_records,
-                ..ReadLimits::default()
-            },
-            min_interval: Duration::from_millis(config.index.min_interval_ms),
-        };
-        tasks.spawn(index::STAGE, move |stop| async move {
-            Ok(consumer.run(index, stop).await?)
+        let replays = replays::runner(&parts, database.clone(), Arc::new(kept));
+        let runner = replays.clone();
+        crew.add("screen", replay::STAGE, replay::STAGE, move |held| {
+            let runner = runner.clone();
+            async move { Ok(runner.run(held.stop).await?) }
         });
-        embed::start(config, &log, &store, &embedder, &clock, inputs, tasks);
 
-        // decisions ─► labels ─► catalog, store.
-        for input in partitions(&*log, Topic::DECISIONS).await? {
-            let projection = LabelProjection::new(
-                log.clone(),
-                catalog.clone(),
-                store.clone(),
-                clock.clone(),
-                input.clone(),
+        // messages ─► index ─► store ◄─ labels ◄─ decisions: the store has one writer, so all of it is one duty.
+        let messages = parts.partitions(Topic::MESSAGES).await?;
+        let decisions = parts.partitions(Topic::DECISIONS).await?;
+        let writer = (parts.clone(), messages.clone(), decisions.clone());
+        crew.add("index", lease::STORE, lease::STORE, move |held| {
+            let (parts, messages, decisions) = writer.clone();
+            async move { write_store(parts, messages, decisions, held).await }
+        });
+
+        // messages ─► stories ─► `stories`: one owner over all partitions.
+        let of_stories = parts.clone();
+        crew.add("stories", stories::STAGE, stories::STAGE, move |held| {
+            let parts = &of_stories;
+            let config = (&parts.config.stories).into();
+            let (log, clock) = (parts.log.clone(), parts.clock.clone());
+            let stage = Stories::new(log, clock, messages.clone(), config).under(held.fence());
+            let consumer = parts.stories_consumer(stories::STAGE, messages.clone());
+            run(consumer, stage, held.stop)
+        });
+
+        // stories ─► story-catalog ─► catalog, and the rules' decisions ─► its lists of them.
+        for input in parts.partitions(Topic::STORIES).await? {
+            let parts = parts.clone();
+            let lease = lease::of_partition(story_catalog::STAGE, &input);
+            crew.add("stories", story_catalog::STAGE, lease, move |held| {
+                let (log, catalog) = (parts.log.clone(), parts.catalog.clone());
+                let stage = StoryCatalog::new(log, catalog, parts.clock.clone(), input.clone());
+                let consumer = parts.stories_consumer(story_catalog::STAGE, vec![input.clone()]);
+                run(consumer, stage.under(held.fence()), held.stop)
+            });
+        }
+        // Reactions, and what no stage could process ─► the catalog.
+        for input in parts.partitions(Topic::REACTIONS).await? {
+            let parts = parts.clone();
+            let lease = lease::of_partition(reactions::STAGE, &input);
+            crew.add("index", reactions::STAGE, lease, move |held| {
+                let (log, catalog) = (parts.log.clone(), parts.catalog.clone());
+                let stage =
+                    ReactionProjection::new(log, catalog, parts.clock.clone(), input.clone());
+                let consumer = parts.consumer(reactions::STAGE, vec![input.clone()], 1_000, 0);
+                run(consumer, stage.under(held.fence()), held.stop)
+            });
+        }
+        for input in parts.partitions(Topic::DEAD_LETTERS).await? {
+            let parts = parts.clone();
+            crew.add(
+                "index",
+                dead_letter::STAGE,
+                dead_letter::STAGE,
+                move |held| {
+                    let stage = LetterProjection::new(parts.catalog.clone(), input.clone());
+                    let consumer =
+                        parts.consumer(dead_letter::STAGE, vec![input.clone()], 1_000, 0);
+                    run(consumer, stage.under(held.fence()), held.stop)
+                },
             );
-            let consumer = Consumer {
-                log: log.clone(),
-                stage: labels::STAGE,
-                inputs: vec![input],
-                limits: ReadLimits::default(),
-                min_interval: Duration::ZERO,
-            };
-            tasks.spawn(labels::STAGE, move |stop| async move {
-                Ok(consumer.run(projection, stop).await?)
-            });
         }
+        let (of_rules, tables) = (parts.clone(), database.clone());
+        crew.add("index", rules::STAGE, rules::STAGE, move |held| {
+            let projection = RulesProjection::new(
+                of_rules.log.clone(),
+                of_rules.catalog.clone(),
+                tables.clone(),
+                of_rules.clock.clone(),
+            );
+            let consumer = of_rules.consumer(rules::STAGE, decisions.clone(), 1_000, 0);
+            run(consumer, projection.under(held.fence()), held.stop)
+        });
 
-        // Every stage ─► dead-letters ─► the catalog's list of them.
-        for input in partitions(&*log, Topic::DEAD_LETTERS).await? {
-            let projection = LetterProjection::new(catalog.clone(), input.clone());
-            let consumer = Consumer {
-                log: log.clone(),
-                stage: dead_letter::STAGE,
-                inputs: vec![input],
-                limits: ReadLimits::default(),
-                min_interval: Duration::ZERO,
-            };
-            tasks.spawn(dead_letter::STAGE, move |stop| async move {
-                Ok(consumer.run(projection, stop).await?)
-            });
-        }
-
-        reactions::start(&log, &catalog, &clock, tasks).await?;
-        start_stories(config, &log, &catalog, &clock, tasks).await?;
-        let (maintained, every) = (
-            store.clone(),
-            Duration::from_secs(config.index.maintain_every_s.max(1)),
-        );
-        tasks.spawn("maintain", move |stop| maintain(maintained, every, stop));
-
+        tasks.spawn("stages", move |stop| crew::run(crew, stop));
         Ok(Flow {
             log,
             store,
-            catalog,
+            catalog: parts.catalog,
             imports,
             bots,
             replays,
@@ -266,149 +253,45 @@ impl Flow {
     }
 }
 
-/// messages ─► stories ─► `stories` ─► story-catalog ─► catalog: one owner over all partitions.
-async fn start_stories(
-    config: &Config,
-    log: &Arc<dyn RecordLog>,
-    catalog: &Arc<dyn Catalog>,
-    clock: &Arc<dyn Clock>,
-    tasks: &mut Tasks,
-) -> Result<()> {
-    let inputs = partitions(&**log, Topic::MESSAGES).await?;
-    let limits = ReadLimits {
-        max_records: config.stories.batch_records,
-        ..ReadLimits::default()
-    };
-    let consumer = |stage, inputs| Consumer {
-        log: log.clone(),
-        stage,
-        inputs,
-        limits,
-        min_interval: Duration::from_millis(config.stories.min_interval_ms),
-    };
-    let stage = Stories::new(
-        log.clone(),
-        clock.clone(),
-        inputs.clone(),
-        (&config.stories).into(),
+/// Everything that writes to the message store, under one lease: the index, the vectors behind it, the labels, the upkeep.
+async fn write_store(
+    parts: Parts,
+    messages: Vec<TopicPartition>,
+    decisions: Vec<TopicPartition>,
+    held: Held,
+) -> Result<(), DutyError> {
+    parts.store.begin_term(held.term.clone()).await?;
+    let index = Index::new(
+        parts.log.clone(),
+        parts.store.clone(),
+        parts.catalog.clone(),
+        parts.embedder.clone(),
+        parts.clock.clone(),
+        messages.clone(),
     );
-    let run = consumer(stories::STAGE, inputs);
-    tasks.spawn(stories::STAGE, move |stop| async move {
-        Ok(run.run(stage, stop).await?)
-    });
-    for input in partitions(&**log, Topic::STORIES).await? {
-        let stage = StoryCatalog::new(log.clone(), catalog.clone(), clock.clone(), input.clone());
-        let run = consumer(story_catalog::STAGE, vec![input]);
-        tasks.spawn(story_catalog::STAGE, move |stop| async move {
-            Ok(run.run(stage, stop).await?)
-        });
+    let limits = &parts.config.index;
+    let consumer = parts.consumer(
+        index::STAGE,
+        messages.clone(),
+        limits.batch_records,
+        limits.min_interval_ms,
+    );
+    let mut writers = vec![run(consumer, index.under(held.fence()), held.stop.clone())];
+    writers.extend(embed::stage(&parts, messages, held.stop.clone()));
+    for input in decisions {
+        let labels = LabelProjection::new(
+            parts.log.clone(),
+            parts.catalog.clone(),
+            parts.store.clone(),
+            parts.clock.clone(),
+            input.clone(),
+        );
+        let consumer = parts.consumer(labels::STAGE, vec![input], 1_000, 0);
+        writers.push(run(consumer, labels.under(held.fence()), held.stop.clone()));
     }
-    Ok(())
-}
-
-async fn open_log(config: &Config, data_dir: &Path) -> Result<EmbeddedLog> {
-    let mut log = EmbeddedLogConfig::new(data_dir.join("log"));
-    log.block_cache_bytes = config.log.cache_mib << 20;
-    log.write_buffer_bytes = config.log.write_buffer_mib << 20;
-    log.min_free_bytes = config.log.min_free_mib.saturating_mul(1 << 20);
-    let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(log)).await?;
-    opened.context("cannot open the log")
-}
-
-async fn open_catalog(config: &Config, data_dir: &Path) -> Result<SqlCatalog> {
-    let location = match config.catalog.url.as_str() {
-        "" => Location::File(data_dir.join("catalog.db")),
-        url => url.parse()?,
-    };
-    let mut catalog = CatalogConfig::new(location);
-    catalog.secret_key = secret_key(data_dir)?;
-    SqlCatalog::open(catalog)
-        .await
-        .context("cannot open the catalog")
-}
-
-/// The key that seals secrets: of the environment, else of the data directory.
-fn secret_key(data_dir: &Path) -> Result<KeySource> {
-    match std::env::var("TELESIFT_SECRET_KEY") {
-        Ok(text) => {
-            let key = SecretKey::from_hex(&text).context("TELESIFT_SECRET_KEY cannot be used");
-            Ok(KeySource::Given(key.map_err(exit::usage)?))
-        }
-        Err(_) => Ok(KeySource::File(data_dir.join("secret.key"))),
-    }
-}
-
-async fn open_store(
-    config: &Config,
-    data_dir: &Path,
-    embedder: &dyn Embedder,
-) -> Result<LanceStore> {
-    let uri = match config.store.uri.as_str() {
-        "" => data_dir.join("lance").display().to_string(),
-        uri => uri.to_owned(),
-    };
-    LanceStore::open(LanceStoreConfig::new(uri, Some(embedder.model().clone())))
-        .await
-        .context("cannot open the message store; it is filled again from the log: stop every server, move its folder away, start again")
-}
-
-async fn create_topics(config: &Config, log: &dyn RecordLog) -> Result<()> {
-    for (topic, partitions) in Topic::ALL {
-        let retention = config
-            .log
-            .retention
-            .get(topic.as_str())
-            .copied()
-            .unwrap_or_default();
-        let spec = TopicConfig {
-            partitions: partitions.unwrap_or(config.log.partitions),
-            retention: retention.into(),
-        };
-        log.create_topic(&topic, spec)
-            .await
-            .with_context(|| format!("cannot create the topic `{topic}`"))?;
-    }
-    Ok(())
-}
-
-async fn partitions(log: &dyn RecordLog, topic: Topic) -> Result<Vec<TopicPartition>> {
-    let partitions = log.partitions(&topic).await?;
-    Ok(partitions
-        .iter()
-        .map(|p| TopicPartition::new(topic.clone(), p.partition))
-        .collect())
-}
-
-/// The canonical chain, from the `.wasm` this binary carries: `normalize`, then `signal-score` with the rules, which it has
-/// already if they ship with it.
-fn chain_factory(config: &Config) -> ChainFactory {
-    let memory_limit_bytes = config.screen.memory_limit_mib << 20;
-    Arc::new(move |rules| {
-        let scorer = ModuleSpec::new("signal-score", telesift_bundle::SIGNAL_SCORE);
-        let scorer = match rules.shipped {
-            true => scorer,
-            false => scorer.with_param("rules", rules.data.to_string()),
-        };
-        let normalizer = ModuleSpec::new("normalize", telesift_bundle::NORMALIZE);
-        let chain = EngineChain::new(ChainSpec {
-            modules: test_guest()
-                .into_iter()
-                .chain([normalizer, scorer])
-                .collect(),
-            memory_limit_bytes,
-        })?;
-        Ok(Box::new(chain) as Box<dyn SmartModuleChain>)
-    })
-}
-
-/// The guest that misbehaves, in front of the chain of a binary built to be tested with it.
-fn test_guest() -> Option<ModuleSpec> {
-    #[cfg(feature = "test-guests")]
-    if let Ok(mode) = std::env::var("TELESIFT_TEST_GUEST") {
-        let guest = ModuleSpec::new("misbehave", telesift_bundle::MISBEHAVE);
-        return Some(guest.with_param("mode", mode));
-    }
-    None
+    let every = Duration::from_secs(limits.maintain_every_s.max(1));
+    writers.push(Box::pin(maintain(parts.store.clone(), every, held.stop)));
+    together(writers).await
 }
 
 /// Compacts and extends the indexes now and then; a failure is logged and tried again next time.
@@ -416,14 +299,23 @@ async fn maintain(
     store: Arc<dyn MessageStore>,
     every: Duration,
     stop: CancellationToken,
-) -> Result<()> {
+) -> Result<(), DutyError> {
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(every) => {}
         }
-        if let Err(error) = store.maintain().await {
-            tracing::warn!(%error, "store maintenance failed; it runs again in {} s", every.as_secs());
+        match store.maintain().await {
+            Err(lost @ message_store::Error::LeaseLost { .. }) => return Err(lost.into()),
+            Err(error) => {
+                tracing::warn!(%error, "store maintenance failed; it runs again in {} s", every.as_secs());
+            }
+            Ok(()) => {}
         }
     }
+}
+
+/// A stage on its consumer, as a duty runs it.
+fn run(consumer: Consumer, stage: impl Process + 'static, stop: CancellationToken) -> Work {
+    Box::pin(async move { Ok(consumer.run(stage, stop).await?) })
 }

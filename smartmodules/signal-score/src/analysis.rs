@@ -36,6 +36,8 @@ pub(crate) struct Analysis {
     /// Chinese, Japanese and Korean characters.
     pub(crate) n_characters: u32,
     pub(crate) n_emoji: u32,
+    /// Words with a capital that begin no sentence.
+    pub(crate) n_names: u32,
     pub(crate) n_upper: u32,
     pub(crate) n_lower: u32,
     /// Words in disguise: with look-alike letters of another script, spaced out, with signs for letters.
@@ -147,6 +149,11 @@ impl Analysis {
     /// How many different words stand in the factor's list.
     pub(crate) fn distinct(&self, factor: Factor) -> u32 {
         List::of(factor).map_or(0, |list| self.distinct[list as usize])
+    }
+
+    /// How many different words stand in the list.
+    pub(crate) fn distinct_of(&self, list: List) -> u32 {
+        self.distinct[list as usize]
     }
 
     /// Capitals only, in more than a word or two.

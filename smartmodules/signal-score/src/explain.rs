@@ -73,7 +73,7 @@ pub fn explain(message: &MessageView<'_>, rules: &Rules) -> Explanation {
             value: scored.values[factor as usize],
             weight: rules.weight(factor),
             contribution: scored.contributions[factor as usize],
-            evidence: evidence.of(factor),
+            evidence: evidence.of(factor, scored.model_column),
         })
         .collect();
     strongest_first(&mut factors);
@@ -135,9 +135,9 @@ struct Evidence {
 }
 
 impl Evidence {
-    fn of(&self, factor: Factor) -> Vec<String> {
+    fn of(&self, factor: Factor, column: usize) -> Vec<String> {
         if factor == Factor::Model {
-            return self.grams(model::IMPORTANCE);
+            return self.grams(column);
         }
         let words = self.words.iter().filter(|(f, _)| *f == factor);
         words

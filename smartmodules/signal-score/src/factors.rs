@@ -2,7 +2,7 @@
 
 use telesift_schemas::MessageKind;
 
-use crate::{MessageView, Rules, analysis::Analysis, model};
+use crate::{MessageView, Rules, analysis::Analysis, model, rules::shipped};
 
 macro_rules! factors {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -60,6 +60,8 @@ factors! {
     Model = "model",
     /// Words of money.
     Money = "money",
+    /// Names: words with a capital within a sentence.
+    Name = "name",
     /// Neither content words nor a link nor code.
     NoContent = "no_content",
     /// Numbers.
@@ -100,19 +102,30 @@ factors! {
     Wishes = "wishes",
 }
 
+impl Factor {
+    /// Whether training gives its weight; the others are what a person says or another model finds.
+    pub const fn is_learned(self) -> bool {
+        !matches!(
+            self,
+            Factor::Model | Factor::Spam | Factor::Terms | Factor::Chat | Factor::Service
+        )
+    }
+}
+
 /// The values of all factors, by `Factor as usize`.
 pub(crate) type Values = [f64; Factor::COUNT];
 
 /// Content words at which substance is worth a half.
 const HALF_SUBSTANCE: f64 = 6.0;
 
-/// What each factor measures in the message. `spam` is the probability if flagged, else 0.
+/// What each factor measures in the message, and the column of the model that decided its value. `spam` is the probability if
+/// flagged, else 0.
 pub(crate) fn values(
     message: &MessageView<'_>,
     text: &Analysis,
     rules: &Rules,
     spam: f64,
-) -> Values {
+) -> (Values, usize) {
     let mut values = [0.0; Factor::COUNT];
     let mut set = |factor: Factor, value: f64| values[factor as usize] = value;
 
@@ -120,7 +133,7 @@ pub(crate) fn values(
     if matches!(message.kind, MessageKind::Service | MessageKind::Deleted) {
         // What Telegram says about itself is not judged by its words.
         set(Factor::Service, 1.0);
-        return values;
+        return (values, model::MATTERS);
     }
     let density = density(text.n_content, DENSE_WORDS);
     let hits = |factor| two_decimals(diminishing(text.distinct(factor)) * density);
@@ -152,6 +165,8 @@ pub(crate) fn values(
     );
     set(Factor::Mention, diminishing(text.n_mentions));
     set(Factor::Number, diminishing(text.n_numbers));
+    let n_names = if text.is_shouting() { 0 } else { text.n_names };
+    set(Factor::Name, diminishing(n_names));
 
     let has_content = text.n_content >= 2;
     set(Factor::Question, flag(text.has_question && has_content));
@@ -178,11 +193,22 @@ pub(crate) fn values(
     set(Factor::Short, two_decimals(shortness(text)));
     set(Factor::Shouting, flag(text.is_shouting()));
     set(Factor::Spam, two_decimals(spam));
-    let learned = model::SHIPPED.logit(&text.grams, model::IMPORTANCE);
-    set(Factor::Model, two_decimals(learned));
     // A whole number of ten-thousandths, so exact however it was added up.
     set(Factor::Terms, text.terms as f64 / TERM_UNITS);
-    values
+    let (learned, column) = model::SHIPPED.added(&text.grams, known_logit(&values));
+    values[Factor::Model as usize] = two_decimals(learned);
+    (values, column)
+}
+
+/// The logit of the learned factors by the weights the n-grams were learned with: those of the rules that ship, whatever rules
+/// are in force, so that a weight changed in them counts in full.
+fn known_logit(values: &Values) -> f64 {
+    let shipped = shipped();
+    let learned = Factor::ALL.iter().filter(|factor| factor.is_learned());
+    learned.fold(shipped.bias, |sum, factor| {
+        let i = *factor as usize;
+        sum + values[i] * shipped.weights[i]
+    })
 }
 
 /// Weights of terms are kept in ten-thousandths of a logit.

@@ -27,7 +27,7 @@ pub fn features(message: &MessageView<'_>, rules: &Rules) -> Features {
     let mut seen = Seen::default();
     let text = Analysis::new(&message.text, rules, &mut seen);
     Features {
-        values: values(message, &text, rules, 0.0),
+        values: values(message, &text, rules, 0.0).0,
         cues: spam::values(&text),
         buckets: seen.buckets,
         words: seen.words,

@@ -24,6 +24,8 @@ pub struct Scored {
     pub spam_score: f64,
     pub(crate) values: Values,
     pub(crate) contributions: Values,
+    /// The column of the model that decided its contribution.
+    pub(crate) model_column: usize,
     pub(crate) cues: CueValues,
 }
 
@@ -60,7 +62,7 @@ impl Scored {
         let spam_score = four_decimals(logistic(spam::logit(&cues, rules)));
         let is_spam = spam_score >= chat.spam_from;
         let spam = if is_spam { spam_score } else { 0.0 };
-        let values = values(message, &text, rules, spam);
+        let (values, model_column) = values(message, &text, rules, spam);
 
         let mut contributions = [0.0; Factor::COUNT];
         let mut logit = rules.bias();
@@ -88,6 +90,7 @@ impl Scored {
             spam_score,
             values,
             contributions,
+            model_column,
             cues,
         }
     }

@@ -5,6 +5,7 @@ use crate::{
     analysis::Analysis,
     factors::{density, two_decimals},
     model,
+    rules::List,
 };
 
 macro_rules! cues {
@@ -29,6 +30,7 @@ macro_rules! cues {
 
 cues! {
     Caps = "caps",
+    Contact = "contact",
     Disguise = "disguise",
     Emoji = "emoji",
     Invite = "invite",
@@ -36,6 +38,7 @@ cues! {
     Mention = "mention",
     Model = "model",
     Money = "money",
+    Pay = "pay",
     Words = "words",
 }
 
@@ -64,6 +67,7 @@ fn value(text: &Analysis, cue: SpamCue) -> f64 {
     let up_to_three = |n: u32| f64::from(n.min(3));
     match cue {
         SpamCue::Caps => flag(text.is_shouting()),
+        SpamCue::Contact => f64::from(text.distinct_of(List::Contact).min(2)),
         SpamCue::Disguise => up_to_three(text.n_disguised),
         SpamCue::Emoji => flag(text.n_emoji >= 3 && text.n_emoji * 5 >= text.n_words),
         SpamCue::Invite => flag(text.n_invites > 0),
@@ -71,6 +75,10 @@ fn value(text: &Analysis, cue: SpamCue) -> f64 {
         SpamCue::Mention => flag(text.n_mentions > 0),
         SpamCue::Model => two_decimals(model::SHIPPED.logit(&text.grams, model::SPAM)),
         SpamCue::Money => flag(text.has_currency),
+        SpamCue::Pay => {
+            let is_money = text.has_currency || text.distinct_of(List::Money) > 0;
+            flag(is_money && text.n_numbers > 0 && text.distinct_of(List::Period) > 0)
+        }
         SpamCue::Words => {
             let words = match text.n_spam_words {
                 0 => 0.0,

@@ -7,6 +7,7 @@ use telesift_ports::{
     Catalog,
     catalog::{Error, KeyRow, Scope},
     imports::{ImportRequest, ImportState},
+    leases::Fence,
     ledger::{Counters, StageKey, StageState},
 };
 use telesift_schemas::{Offset, PartitionId, Timestamp, Topic, TopicPartition};
@@ -74,7 +75,7 @@ pub(crate) async fn one_of_many_owners_wins(one: SqlCatalog, other: SqlCatalog) 
                 (
                     next,
                     catalog
-                        .put_stage_state(&stage(0), expected, &state(next))
+                        .put_stage_state(&stage(0), expected, &state(next), &Fence::open())
                         .await,
                 )
             });

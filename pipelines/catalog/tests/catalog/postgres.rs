@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use telesift_catalog::{CatalogConfig, KeySource, SecretKey, SqlCatalog};
-use telesift_ports::{Catalog, catalog::Error, contract};
+use telesift_ports::{Catalog, Leases, catalog::Error, contract, leases::Fence};
 use telesift_schemas::Offset;
 
 use crate::{
@@ -60,15 +60,25 @@ async fn recovers_when_the_server_is_back() {
     config.call_timeout = Duration::from_secs(2);
     let catalog = SqlCatalog::open(config.clone()).await.unwrap();
     catalog
-        .put_stage_state(&stage(0), None, &state(1))
+        .put_stage_state(&stage(0), None, &state(1), &Fence::open())
         .await
         .unwrap();
+
+    let lease = catalog
+        .acquire("index", "a", Duration::from_secs(3_600))
+        .await;
+    let lease = lease.unwrap().unwrap();
 
     server.stop();
     let refused = catalog.ping().await.unwrap_err();
     assert!(refused.is_retryable(), "{refused:?}");
+    // Whether it is held is not known: that is not the same as lost.
+    let refused = catalog.check(&lease.fence()).await.unwrap_err();
+    assert!(refused.is_retryable(), "{refused:?}");
+    let said = refused.to_string();
+    assert!(said.starts_with("catalog unavailable: "), "{said}");
     let refused = catalog
-        .put_stage_state(&stage(0), Some(Offset(1)), &state(2))
+        .put_stage_state(&stage(0), Some(Offset(1)), &state(2), &Fence::open())
         .await
         .unwrap_err();
     assert!(refused.is_retryable(), "{refused:?}");
@@ -77,7 +87,11 @@ async fn recovers_when_the_server_is_back() {
 
     server.start_again();
     catalog
-        .put_stage_state(&stage(0), Some(Offset(1)), &state(3))
+        .put_stage_state(&stage(0), Some(Offset(1)), &state(3), &lease.fence())
+        .await
+        .unwrap();
+    catalog
+        .renew(&lease, Duration::from_secs(60))
         .await
         .unwrap();
     assert_eq!(
@@ -109,7 +123,7 @@ async fn a_lock_held_elsewhere_ends_at_the_timeout() {
         .unwrap();
 
     let refused = catalog
-        .put_stage_state(&stage(0), None, &state(1))
+        .put_stage_state(&stage(0), None, &state(1), &Fence::open())
         .await
         .unwrap_err();
     assert!(refused.is_retryable(), "{refused:?}");
@@ -117,7 +131,7 @@ async fn a_lock_held_elsewhere_ends_at_the_timeout() {
 
     other.execute("ROLLBACK").await.unwrap();
     catalog
-        .put_stage_state(&stage(0), None, &state(1))
+        .put_stage_state(&stage(0), None, &state(1), &Fence::open())
         .await
         .unwrap();
 }
@@ -176,4 +190,52 @@ async fn ids_sort_by_their_bytes_whatever_the_locale() {
     for (column, collation) in sorted {
         assert_eq!(collation.as_deref(), Some("C"), "{column}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_start_at_once_bring_the_schema_up_to_date_once() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let config = server.config("fresh").await;
+    let mut starts = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let config = config.clone();
+        let here = tokio::runtime::Handle::current();
+        starts.spawn_blocking(move || here.block_on(SqlCatalog::open(config)));
+    }
+    let mut catalogs = Vec::new();
+    while let Some(opened) = starts.join_next().await {
+        catalogs.push(opened.unwrap().unwrap());
+    }
+    for catalog in &catalogs {
+        catalog.ping().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_demands_encryption_gets_it() {
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let config = server.config("secure").await;
+    if !server.demand_tls() {
+        return;
+    }
+    let mut plain = config.clone();
+    let url = server.url("secure");
+    plain.location = format!("{url}?sslmode=disable").parse().unwrap();
+    let refused = SqlCatalog::open(plain).await.err().unwrap();
+    assert!(matches!(refused, Error::Unavailable(_)), "{refused:?}");
+
+    let mut encrypted = config.clone();
+    encrypted.location = format!("{url}?sslmode=require").parse().unwrap();
+    let catalog = SqlCatalog::open(encrypted).await.unwrap();
+    catalog.ping().await.unwrap();
+
+    // Nobody vouches for the certificate the test made.
+    let mut verified = config;
+    verified.location = format!("{url}?sslmode=verify-full").parse().unwrap();
+    let refused = SqlCatalog::open(verified).await.err().unwrap();
+    assert!(matches!(refused, Error::Unavailable(_)), "{refused:?}");
 }

@@ -19,6 +19,8 @@ pub(crate) struct Server {
     user: Option<(u32, u32)>,
     dir: tempfile::TempDir,
     port: u16,
+    /// Whether it speaks TLS only.
+    tls: bool,
 }
 
 impl Server {
@@ -49,6 +51,7 @@ impl Server {
             user,
             dir,
             port: free_port(),
+            tls: false,
         };
         let data = server.data();
         server.run(
@@ -70,10 +73,48 @@ impl Server {
         Some(server)
     }
 
+    /// Restarts it as one that takes encrypted connections alone. `false`, said aloud, where no certificate can be made.
+    pub(crate) fn demand_tls(&mut self) -> bool {
+        let (key, certificate) = (self.file("server.key"), self.file("server.crt"));
+        let made = Command::new("openssl")
+            .args(["req", "-new", "-x509", "-nodes", "-days", "2"])
+            .args(["-subj", "/CN=localhost", "-keyout"])
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        if !made.is_ok_and(|status| status.success()) {
+            eprintln!("skipped: `openssl` is not there to make a certificate");
+            return false;
+        }
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(&key, private).unwrap();
+        if let Some((uid, gid)) = self.user {
+            std::os::unix::fs::chown(&key, Some(uid), Some(gid)).unwrap();
+            std::os::unix::fs::chown(&certificate, Some(uid), Some(gid)).unwrap();
+        }
+        self.stop();
+        let hosts = Path::new(&self.data()).join("pg_hba.conf");
+        fs::write(hosts, "hostssl all all 127.0.0.1/32 trust\n").unwrap();
+        self.tls = true;
+        self.start_again();
+        true
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
     /// Waits until it answers.
     pub(crate) fn start_again(&self) {
+        let tls = match self.tls {
+            true => "-c ssl=on -c ssl_cert_file=../server.crt -c ssl_key_file=../server.key",
+            false => "",
+        };
         let options = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off",
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off {tls}",
             self.port
         );
         let log = self.dir.path().join("log").display().to_string();

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use telesift_catalog::{CatalogConfig, KeySource, Location, SqlCatalog};
-use telesift_ports::{BotCatalog, Catalog, catalog::Error, contract};
+use telesift_ports::{BotCatalog, Catalog, catalog::Error, contract, leases::Fence};
 use telesift_schemas::Offset;
 
 use crate::common::{self, at, key, request, stage, state};
@@ -150,7 +150,7 @@ async fn a_restart_keeps_everything() {
         assert_eq!(catalog.keys(None, 10).await.unwrap().len() as u64, restart);
 
         catalog
-            .put_stage_state(&stage(0), expected, &state(restart))
+            .put_stage_state(&stage(0), expected, &state(restart), &Fence::open())
             .await
             .unwrap();
         let id = restart.to_string();
@@ -259,7 +259,7 @@ async fn a_lock_held_elsewhere_is_worth_another_try() {
         .unwrap();
 
     let refused = catalog
-        .put_stage_state(&stage(0), None, &state(1))
+        .put_stage_state(&stage(0), None, &state(1), &Fence::open())
         .await
         .unwrap_err();
     assert!(refused.is_retryable(), "{refused:?}");
@@ -271,7 +271,7 @@ async fn a_lock_held_elsewhere_is_worth_another_try() {
 
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
     catalog
-        .put_stage_state(&stage(0), None, &state(1))
+        .put_stage_state(&stage(0), None, &state(1), &Fence::open())
         .await
         .unwrap();
 }

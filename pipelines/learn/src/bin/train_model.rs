@@ -34,8 +34,8 @@ fn main() -> Result<()> {
     let folder = arguments.folder.as_path();
     let mut sources = corpus::own(&folder.join("training"))?;
     if let Some(more) = &arguments.more {
-        let further = corpus::further(more)?;
-        sources.extend([further.importance, further.spam]);
+        let further = corpus::further(more, &folder.join("training"))?;
+        sources.extend(further.into_sources());
     }
     let prior = read(&folder.join("rules/prior.toml"))?;
     let rules = Rules::from_toml(&prior).context("rules/prior.toml")?;

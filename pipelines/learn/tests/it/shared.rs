@@ -1,53 +1,74 @@
 //! On the shared data: held-out importance, spam in folds, and honest texts of other registers.
 
+use std::path::Path;
+
 use telesift_learn::{
     Labelled, corpus,
-    evaluation::evaluate,
     fit::{Example, sigmoid},
     folds::fold_of,
-    metrics::{Binary, mean_and_interval},
+    gathered, length,
+    metrics::{Binary, Confusion, mean_and_interval},
     spam,
     train::{self, SPAM, spam_samples},
 };
 use telesift_signal_score::Rules;
 
-use crate::support::{groups, judge, posts, prior, shared, signal_score};
+use crate::support::{judge, prior, shared, signal_score};
+
+/// Macro F1 on a held-out part of `importance`, and that of two cuts on length fitted to the rest: over all, in uk, in en.
+fn held_out(shared: &Path, seed: u64) -> [(f64, f64); 3] {
+    let mut further = corpus::further(shared, &signal_score().join("training")).unwrap();
+    let held_out = further.hold_out_by(seed);
+    let rest: Vec<&Labelled> = further.importance.labels.iter().collect();
+    let cuts = length::fit(&rest);
+    let mut sources = corpus::own(&signal_score().join("training")).unwrap();
+    sources.extend(further.into_sources());
+    let trained = train::Importance::learn(&sources, &prior());
+    ["", "uk", "en"].map(|lang| {
+        let wanted = held_out
+            .iter()
+            .filter(|l| lang.is_empty() || l.lang == lang);
+        let labels: Vec<Labelled> = wanted.cloned().collect();
+        let mut by_length = Confusion::default();
+        for label in &labels {
+            let size = label.text.chars().count();
+            by_length.add(label.class.unwrap(), length::class_of(size, cuts));
+        }
+        let confusion = trained.judge(&labels, &prior());
+        let f1 = (confusion.macro_f1(), by_length.macro_f1());
+        eprintln!(
+            "held out by {seed}, {}: n {}, macro F1 {:.3}, by length alone {:.3}; {:?}",
+            if lang.is_empty() { "all" } else { lang },
+            confusion.n(),
+            f1.0,
+            f1.1,
+            confusion.counts,
+        );
+        f1
+    })
+}
 
 #[test]
 fn importance_is_told_better_than_by_length_on_what_was_held_out() {
     let Some(shared) = shared() else { return };
-    let mut further = corpus::further(&shared).unwrap();
-    let held_out = further.hold_out();
-    let rules = prior();
-    let mut sources = corpus::own(&signal_score().join("training")).unwrap();
-    sources.extend([further.importance, further.spam]);
-    let trained = train::train(&sources, &rules);
-    let of = |lang: Option<&str>| -> Vec<Labelled> {
-        let wanted = |l: &&Labelled| lang.is_none_or(|lang| l.lang == lang);
-        held_out.iter().filter(wanted).cloned().collect()
+    // The split of seed 0 was fixed before the first training; the others say how much of it is luck.
+    let splits: Vec<[(f64, f64); 3]> = (0..3).map(|seed| held_out(&shared, seed)).collect();
+    let [all, uk, en] = splits[0];
+    assert!(all.0 >= 0.90 && all.0 > all.1, "{all:.3?}");
+    assert!(uk.0 >= 0.90 && en.0 >= 0.90, "{uk:.3?} {en:.3?}");
+    let mean = |of: fn(&(f64, f64)) -> f64| {
+        splits.iter().map(|split| of(&split[0])).sum::<f64>() / splits.len() as f64
     };
-    let mut figures = Vec::new();
-    for lang in [None, Some("uk"), Some("en")] {
-        let labels = of(lang);
-        let length = evaluate(&labels, &rules).length_baseline.macro_f1;
-        let confusion = trained.judge(&labels, &rules);
-        eprintln!(
-            "held out, {}: n {}, macro F1 {:.3}, by length alone {length:.3}; {:?}",
-            lang.unwrap_or("all"),
-            confusion.n(),
-            confusion.macro_f1(),
-            confusion.counts,
-        );
-        figures.push(confusion.macro_f1());
-    }
-    assert!(figures[0] >= 0.87, "{figures:.3?}");
+    let (ours, length) = (mean(|f| f.0), mean(|f| f.1));
+    eprintln!("mean over the splits: {ours:.3}, by length alone {length:.3}");
+    assert!(ours > length, "{splits:.3?}");
 }
 
 #[test]
 fn spam_is_found_in_folds_and_honest_messages_are_left_alone() {
     let Some(shared) = shared() else { return };
     let mut sources = corpus::own(&signal_score().join("training")).unwrap();
-    let further = corpus::further(&shared).unwrap();
+    let further = corpus::further(&shared, &signal_score().join("training")).unwrap();
     let rules = prior();
     sources.push(further.spam);
     let by_source: Vec<_> = sources
@@ -97,7 +118,10 @@ fn spam_is_found_in_folds_and_honest_messages_are_left_alone() {
 #[test]
 fn honest_texts_of_other_registers_are_seldom_flagged() {
     let Some(shared) = shared() else { return };
-    for (name, texts) in [("posts", posts(&shared)), ("groups", groups(&shared))] {
+    for (name, texts) in [
+        ("posts", gathered::posts(&shared).unwrap()),
+        ("groups", gathered::groups(&shared).unwrap()),
+    ] {
         let flagged: Vec<&String> = texts.iter().filter(|text| judge(text).is_spam).collect();
         let share = flagged.len() as f64 / texts.len() as f64;
         eprintln!(
@@ -123,8 +147,8 @@ fn honest_texts_of_other_registers_are_seldom_flagged() {
 fn the_model_that_ships_is_what_training_gives() {
     let Some(shared) = shared() else { return };
     let mut sources = corpus::own(&signal_score().join("training")).unwrap();
-    let further = corpus::further(&shared).unwrap();
-    sources.extend([further.importance, further.spam]);
+    let further = corpus::further(&shared, &signal_score().join("training")).unwrap();
+    sources.extend(further.into_sources());
     let trained = train::train(&sources, &prior());
     let ships = std::fs::read(signal_score().join("model/ngrams.bin")).unwrap();
     assert!(
@@ -142,7 +166,9 @@ fn the_model_that_ships_is_what_training_gives() {
 #[test]
 fn a_rule_set_from_labels_of_a_chat_is_measured() {
     let Some(shared) = shared() else { return };
-    let labels = corpus::further(&shared).unwrap().hold_out();
+    let labels = corpus::further(&shared, &signal_score().join("training"))
+        .unwrap()
+        .hold_out();
     let proposal = telesift_learn::proposal::propose(&labels, &Rules::default()).unwrap();
     let effect = proposal.effect;
     eprintln!(

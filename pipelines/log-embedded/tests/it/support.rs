@@ -61,9 +61,8 @@ pub(crate) fn numbered(numbers: std::ops::Range<u64>) -> Transaction {
         (at((n % 2) as u32), record)
     });
     Transaction {
-        appends: appends.collect(),
-        guards: Vec::new(),
         finish: Box::new(move |_| vec![("last".to_owned(), Some(last))]),
+        ..Transaction::appends(appends.collect())
     }
 }
 

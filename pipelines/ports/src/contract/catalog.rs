@@ -13,6 +13,7 @@ use telesift_schemas::{ChatId, Offset, PartitionId, Timestamp, Topic, TopicParti
 use crate::{
     catalog::{Catalog, Error, KeyRow, Scope},
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
+    leases::Fence,
     ledger::{Counters, StageKey, StageState},
 };
 
@@ -37,6 +38,7 @@ where
     a_key_is_revoked_once(&fresh().await).await;
     the_last_use_of_a_key_is_noted(&fresh().await).await;
     super::story_catalog::run(&fresh().await).await;
+    super::leases::run(&fresh).await;
     audit::run(&fresh().await).await;
     stream_tickets::run(&fresh().await).await;
     letters::run(&fresh().await).await;
@@ -81,7 +83,7 @@ async fn stage_states_are_stored_and_listed_by_key(catalog: &impl Catalog) {
         (stage("index", 0), 9),
     ] {
         catalog
-            .put_stage_state(&key, None, &state(next))
+            .put_stage_state(&key, None, &state(next), &Fence::open())
             .await
             .must();
     }
@@ -101,13 +103,17 @@ async fn stage_states_are_stored_and_listed_by_key(catalog: &impl Catalog) {
 
 async fn a_stale_owner_cannot_move_a_stage(catalog: &impl Catalog) {
     let key = stage("index", 0);
-    catalog.put_stage_state(&key, None, &state(10)).await.must();
+    let open = Fence::open();
+    let put = catalog.put_stage_state(&key, None, &state(10), &open).await;
+    put.must();
     catalog
-        .put_stage_state(&key, Some(Offset(10)), &state(20))
+        .put_stage_state(&key, Some(Offset(10)), &state(20), &open)
         .await
         .must();
     for stale in [None, Some(Offset(10)), Some(Offset(21))] {
-        let refused = catalog.put_stage_state(&key, stale, &state(30)).await;
+        let refused = catalog
+            .put_stage_state(&key, stale, &state(30), &open)
+            .await;
         assert!(
             matches!(refused, Err(Error::Conflict { .. })),
             "{stale:?}: {refused:?}"
@@ -116,7 +122,7 @@ async fn a_stale_owner_cannot_move_a_stage(catalog: &impl Catalog) {
     assert_eq!(catalog.stage_state(&key).await.must(), Some(state(20)));
     // A position may be set back (a replay of a store), by the one who knows it.
     catalog
-        .put_stage_state(&key, Some(Offset(20)), &state(0))
+        .put_stage_state(&key, Some(Offset(20)), &state(0), &open)
         .await
         .must();
     assert_eq!(catalog.stage_state(&key).await.must(), Some(state(0)));

@@ -17,6 +17,7 @@ use telesift_schemas::{Offset, PartitionId, Timestamp, Topic, TopicPartition};
 
 use crate::{
     RecordLog,
+    leases::Fence,
     memory::ManualClock,
     record_log::{
         Batch, Error, NewRecord, Outcome, ReadLimits, Result, Retention, TopicConfig, Transaction,

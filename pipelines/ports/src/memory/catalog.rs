@@ -11,21 +11,23 @@ mod stream_tickets;
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use telesift_schemas::{ChatId, MessageKey, Offset, ReactionsOf, Timestamp};
 
 use crate::{
+    Clock,
     bots::BotRow,
     catalog::{
         AuditRecord, Catalog, Error, ImportRow, KeyRow, LabelRow, ReactionRow, Result, TicketRow,
     },
     dead_letters::LetterRow,
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
+    leases::Fence,
     ledger::{StageKey, StageState},
-    memory::{Script, story_catalog::StoryTable},
+    memory::{Script, leases::LeaseTable, story_catalog::StoryTable},
     replays::{ReplayStatus, RulePair},
 };
 
@@ -36,6 +38,7 @@ pub struct MemoryCatalog {
     /// Faults of coming commits of stages.
     pub commits: Script<Error>,
     pub(super) stories: StoryTable,
+    pub(super) leases: LeaseTable,
 }
 
 #[derive(Default)]
@@ -60,6 +63,13 @@ impl MemoryCatalog {
         Self::default()
     }
 
+    /// An empty catalog whose leases end by `clock`.
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        let mut catalog = Self::default();
+        catalog.leases.clock = clock;
+        catalog
+    }
+
     fn tables(&self) -> MutexGuard<'_, Tables> {
         // Every change below is complete before it can panic, so a poisoned lock still guards whole tables.
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
@@ -77,9 +87,11 @@ impl Catalog for MemoryCatalog {
         key: &StageKey,
         expected: Option<Offset>,
         state: &StageState,
+        fence: &Fence,
     ) -> Result<()> {
         let commit = || {
             let mut tables = self.tables();
+            self.leases.check(fence)?;
             if tables.stages.get(key).map(|s| s.next) != expected {
                 return Err(Error::Conflict {
                     what: key.state_key(),

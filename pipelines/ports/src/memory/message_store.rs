@@ -13,6 +13,7 @@ use telesift_schemas::{ChatId, Class, Message, MessageKey, MessageKind, Screen, 
 
 use crate::{
     embedder::EmbeddingModel,
+    leases::Term,
     memory::Script,
     message_store::{
         Applied, ChatNoise, ChatSummary, ClassBucket, ClassCounts, ClassCountsQuery, Error, Hit,
@@ -28,6 +29,7 @@ pub struct MemoryStore {
     /// Faults of coming batches.
     pub batches: Script<Error>,
     state: Mutex<State>,
+    term: Mutex<Option<Term>>,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +47,19 @@ impl MemoryStore {
             model,
             batches: Script::default(),
             state: Mutex::default(),
+            term: Mutex::default(),
+        }
+    }
+
+    async fn check_term(&self) -> Result<()> {
+        let term = self
+            .term
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match term {
+            Some(term) => Ok(term.check().await?),
+            None => Ok(()),
         }
     }
 
@@ -56,6 +71,11 @@ impl MemoryStore {
 
 #[async_trait]
 impl MessageStore for MemoryStore {
+    async fn begin_term(&self, term: Term) -> Result<()> {
+        *self.term.lock().unwrap_or_else(PoisonError::into_inner) = Some(term);
+        self.check_term().await
+    }
+
     async fn apply(&self, batch: Vec<IndexedMessage>) -> Result<Applied> {
         let apply = || {
             let dimensions = self.model.as_ref().map(|m| m.dimensions);
@@ -73,10 +93,12 @@ impl MessageStore for MemoryStore {
             }
             Ok(applied)
         };
+        self.check_term().await?;
         self.batches.play(apply).await
     }
 
     async fn set_labels(&self, labels: &[VersionLabel]) -> Result<usize> {
+        self.check_term().await?;
         let mut state = self.state();
         let mut n_set = 0;
         for label in labels {

@@ -327,6 +327,7 @@ impl RecordLog for MemoryLog {
         let Transaction {
             appends,
             guards,
+            fence: _,
             finish,
         } = transaction;
         for (_, record) in &appends {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use telesift_ports::{Catalog, dead_letters::LetterRow};
+use telesift_ports::{Catalog, dead_letters::LetterRow, leases::Fence};
 use telesift_schemas::{DeadLetter, Offset, TopicPartition};
 
 use crate::{
@@ -28,6 +28,12 @@ impl LetterProjection {
             state: CatalogState::new(catalog.clone(), STAGE, input),
             catalog,
         }
+    }
+
+    /// Commits under this lease.
+    pub fn under(mut self, fence: Fence) -> Self {
+        self.state.set_fence(fence);
+        self
     }
 }
 

@@ -80,7 +80,8 @@ impl RulesBook {
     pub async fn hold(&self) -> Result<Held, RulesError> {
         loop {
             let pages = self.pages.clone().read_owned().await;
-            if !pages.is_stale {
+            // Other processes decide too.
+            if !pages.is_stale && self.log.bounds(&decisions()).await?.end <= pages.next {
                 return Ok(Held(pages));
             }
             drop(pages);

@@ -14,6 +14,7 @@ use telesift_ports::{
     Catalog, Clock, ExportReader, Imports, RecordLog,
     catalog::ImportRow,
     imports::{ImportError, ImportProgress, ImportRequest, ImportState, ImportStatus},
+    leases::Fence,
     record_log::Transaction,
 };
 use tokio::sync::{Notify, Semaphore};
@@ -187,11 +188,12 @@ impl ImportRunner {
         Ok(())
     }
 
-    /// Runs queued imports, oldest first, until `shutdown`; those a restart interrupted go on where they stood.
+    /// Runs queued imports, oldest first, until `shutdown`; those a restart interrupted go on where they stood. Progress
+    /// is committed under `fence`.
     ///
     /// # Errors
-    /// What no retry mends: the catalog or the log is damaged.
-    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), ImportError> {
+    /// What no retry mends: the catalog or the log is damaged. [`ImportError::HandedOver`] if another runs them now.
+    pub async fn run(&self, fence: Fence, shutdown: CancellationToken) -> Result<(), ImportError> {
         let mut delays = delays();
         while !shutdown.is_cancelled() {
             let rows = match self.catalog.unfinished_imports().await {
@@ -205,7 +207,7 @@ impl ImportRunner {
             };
             delays = crate::consumer::delays();
             match rows.into_iter().next() {
-                Some(row) => self.run_one(row, &shutdown).await?,
+                Some(row) => self.run_one(row, &fence, &shutdown).await?,
                 None => tokio::select! {
                     () = shutdown.cancelled() => {}
                     () = self.queued.notified() => {}
@@ -219,14 +221,16 @@ impl ImportRunner {
     async fn run_one(
         &self,
         row: ImportRow,
+        fence: &Fence,
         shutdown: &CancellationToken,
     ) -> Result<(), ImportError> {
         let id = row.status.id.clone();
-        let mut import = Running::new(&id);
+        let mut import = Running::new(&id, fence.clone());
         let outcome = self.append_all(&row, &mut import, shutdown).await;
         let (state, error) = match outcome {
             Ok(Flow::Finished) => (ImportState::Done, None),
             Ok(Flow::ShutDown) => return Ok(()),
+            Err(e @ ImportError::HandedOver(_)) => return Err(e),
             Err(e) => (ImportState::Failed, Some(e.to_string())),
         };
         if state == ImportState::Done {
@@ -269,9 +273,8 @@ impl ImportRunner {
         remove(file).await;
         let key = state_key(&status.id);
         let forget = Transaction {
-            appends: Vec::new(),
-            guards: Vec::new(),
             finish: Box::new(move |_| vec![(key, None)]),
+            ..Transaction::appends(Vec::new())
         };
         if let Err(e) = self.log.commit(forget).await {
             tracing::debug!(error = %e, "progress of a finished import stays with the log");
@@ -283,7 +286,7 @@ impl ImportRunner {
     async fn with_progress(&self, row: ImportRow) -> Result<ImportStatus, ImportError> {
         let mut status = row.status;
         if matches!(status.state, ImportState::Queued | ImportState::Running) {
-            let mut import = Running::new(&status.id);
+            let mut import = Running::new(&status.id, Fence::open());
             import.load(&*self.log).await.map_err(storage)?;
             if import.has_started() {
                 status.state = ImportState::Running;

@@ -18,12 +18,10 @@ use telesift_ports::{
 };
 use tokio::sync::OnceCell;
 
+use super::STAGE;
 use crate::telemetry;
 use plan::{Plan, plan};
 use tally::Tally;
-
-/// The stage's name in ledger and metrics. What it takes comes from outside, so its input is named after the bot.
-pub const STAGE: &str = "ingest";
 
 /// Appends updates to `telegram-raw`.
 ///
@@ -94,8 +92,6 @@ impl UpdateSink for UpdateIngest {
         let (counted, fates) = (tally.clone(), whole.fates.clone());
         let key = position_key(bot.id);
         let transaction = Transaction {
-            appends: whole.appends,
-            guards: Vec::new(),
             finish: Box::new(move |outcomes| {
                 let mut writes: Vec<StateWrite> = vec![counted.add(&fates, outcomes)];
                 if let Some(next) = position {
@@ -103,6 +99,7 @@ impl UpdateSink for UpdateIngest {
                 }
                 writes
             }),
+            ..Transaction::appends(whole.appends)
         };
         match self.log.commit(transaction).await {
             Ok(outcomes) => {

@@ -86,6 +86,7 @@ impl Screen {
         Transaction {
             appends: message.into_iter().chain([letter]).collect(),
             guards,
+            fence: self.fence.clone(),
             finish: Box::new(move |outcomes| {
                 // Another record brought the same message meanwhile.
                 let fate = match outcomes.first() {

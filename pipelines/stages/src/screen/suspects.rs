@@ -86,9 +86,8 @@ impl Suspects {
         let value = serde_json::to_vec(&range).expect("a few numbers");
         let key = self.key.clone();
         log.commit(Transaction {
-            appends: Vec::new(),
-            guards: Vec::new(),
             finish: Box::new(move |_| vec![(key, Some(Bytes::from(value)))]),
+            ..Transaction::appends(Vec::new())
         })
         .await?;
         self.range = Some(range);

@@ -49,6 +49,7 @@ impl Stories {
         let transaction = Transaction {
             appends: appends.chain([letter]).collect(),
             guards,
+            fence: self.fence.clone(),
             finish: Box::new(move |outcomes| {
                 let fate = match joined.map(|i| outcomes[i]) {
                     Some(Outcome::Duplicate) => Fate::Skipped("duplicate".to_owned()),

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use telesift_ports::{
     Clock, ExportReader, Imports, RecordLog,
     imports::{ImportError, ImportRequest, ImportState, ImportStatus},
+    leases::Fence,
     ledger::{Counters, StageState},
     memory::Fault,
     record_log,
@@ -111,7 +112,7 @@ async fn run_until_done(runner: &ImportRunner, id: &str) -> ImportStatus {
     let wait = tokio::time::timeout(Duration::from_secs(60), wait);
     tokio::select! {
         status = wait => status.expect("the import ends and its file goes"),
-        ended = runner.run(stop.clone()) => panic!("the runner ended: {ended:?}"),
+        ended = runner.run(Fence::open(), stop.clone()) => panic!("the runner ended: {ended:?}"),
     }
 }
 
@@ -138,7 +139,7 @@ async fn an_import_cut_at_any_entry_ends_with_the_counts_of_an_undisturbed_one()
             file,
         };
         let id = first.submit(request).await.unwrap().id;
-        first.run(stop).await.unwrap();
+        first.run(Fence::open(), stop).await.unwrap();
 
         let second = runner(&flow, dir.path().to_owned(), Numbers { n: 10, cut: None });
         let status = run_until_done(&second, &id).await;

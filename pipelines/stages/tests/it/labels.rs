@@ -6,6 +6,7 @@ use serde_json::json;
 use telesift_ports::{
     Catalog, MessageStore, RecordLog,
     catalog::Labels,
+    leases::Fence,
     ledger::{StageKey, StageState},
     memory::{MemoryCatalog, MemoryStore},
     message_store::MessageFilter,
@@ -235,7 +236,10 @@ async fn a_catalog_that_was_thrown_away_gets_its_labels_again() {
         stage: labels::STAGE.into(),
         input: at(Topic::DECISIONS),
     };
-    let put = flow.catalog.put_stage_state(&key, None, &before).await;
+    let put = flow
+        .catalog
+        .put_stage_state(&key, None, &before, &Fence::open())
+        .await;
     put.unwrap();
     flow.decide(&[labelled(2, 0, "a", Some("noise"))]).await;
     flow.label(10).await;

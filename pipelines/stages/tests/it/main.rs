@@ -17,3 +17,4 @@ mod rules;
 mod screen;
 mod stories;
 mod updates;
+mod workers;

@@ -24,7 +24,7 @@ pub(super) struct Held {
 
 /// What to write.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// Rows of keys not stored yet.
     pub(super) added: Vec<IndexedMessage>,
     /// Rows that take the place of stored ones.
@@ -32,7 +32,7 @@ pub(super) struct Plan {
     /// The labels that `merged` rows go on with.
     pub(super) labels: HashMap<MessageKey, Mark>,
     /// Versions that are no longer, or never were, current.
-    pub(super) superseded: Vec<VersionRow>,
+    pub(crate) superseded: Vec<VersionRow>,
     /// Rows whose current version is replaced by another one.
     replaced: Vec<u64>,
     /// Incoming versions that are stored as current already.

@@ -14,6 +14,7 @@ use crate::{
     config::{Config, EmbedKind},
     exit,
     server::Server,
+    topology::Roles,
 };
 
 /// Three synthetic chats; see `sample/README.md`.
@@ -73,7 +74,7 @@ async fn start(mut config: Config, listen_is_given: bool) -> Result<Server> {
     {
         config.server.listen = "127.0.0.1:0".to_owned();
     }
-    Server::start(&config).await
+    Server::start(&config, &Roles::all()).await
 }
 
 async fn show(client: &Client, server: &Server) -> Result<()> {

@@ -1,5 +1,7 @@
 //! `telesift doctor`: checks the installation and the running server, and says what to do.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
 use serde_json::Value;
 
@@ -78,7 +80,10 @@ async fn server(client: &Client) -> Vec<Check> {
         }
     }
     match client.get::<Value>("/v1/stats/pipeline", &[]).await {
-        Ok(stats) => checks.extend(stages(&stats)),
+        Ok(stats) => {
+            checks.extend(stages(&stats));
+            checks.extend(workers(&stats));
+        }
         Err(error) => checks.push(Check::failed("key", format!("{error:#}"))),
     }
     // Only an admin's key may see them.
@@ -96,6 +101,49 @@ fn bot(bot: &Value) -> Check {
         "listening" | "starting" | "polling" => Check::ok("bot", format!("{name} is {state}")),
         _ => Check::failed("bot", format!("{name}: {}", text("detail"))),
     }
+}
+
+/// Who holds what, where several processes share the work.
+fn workers(stats: &Value) -> Vec<Check> {
+    let mut held: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let items = || stats["items"].as_array().into_iter().flatten();
+    for item in items() {
+        if let Some(worker) = item["held_by"].as_str() {
+            let since = item["held_since"].as_str().unwrap_or("?");
+            let (stage, partition) = (&item["stage"], &item["partition"]);
+            let stage = stage.as_str().unwrap_or("?");
+            let duty = format!("{stage} {partition} since {since}");
+            held.entry(worker).or_default().push(duty);
+        }
+    }
+    let is_shared = !held.is_empty();
+    let mut checks: Vec<Check> = held
+        .into_iter()
+        .map(|(worker, duties)| Check::ok("worker", format!("{worker}: {}", duties.join(", "))))
+        .collect();
+    const SHARED: [&str; 6] = [
+        "screen",
+        "index",
+        "labels",
+        "stories",
+        "story-catalog",
+        "rules",
+    ];
+    let is_shared_out = |i: &&Value| SHARED.iter().any(|stage| i["stage"] == *stage);
+    let nobodys = items()
+        .filter(is_shared_out)
+        .filter(|i| i["held_by"].is_null());
+    let nobodys: Vec<String> = nobodys
+        .map(|i| format!("{} {}", i["stage"].as_str().unwrap_or("?"), i["partition"]))
+        .collect();
+    if is_shared && !nobodys.is_empty() {
+        let detail = format!(
+            "nobody does {}: start a worker of that role, or wait until a dead one's leases are over",
+            nobodys.join(", ")
+        );
+        checks.push(Check::failed("workers", detail));
+    }
+    checks
 }
 
 /// Lag and dead letters of every stage, summed over partitions.

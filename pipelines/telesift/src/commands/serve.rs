@@ -1,5 +1,7 @@
 //! `telesift serve`: the flow and its API, until a signal.
 
+use std::io::IsTerminal;
+
 use anyhow::{Context, Result};
 
 use crate::{
@@ -7,14 +9,15 @@ use crate::{
     config::{Config, LogFormat},
     exit::{self, Usage},
     server::{self, Ended, Server},
+    topology::Roles,
 };
 
 pub(crate) fn run(connection: Connection, args: ServeArgs) -> Result<()> {
-    check_roles(&args.roles)?;
     let config = load(&connection, &args).map_err(exit::usage)?;
+    let roles = roles(&config, &args.roles)?;
     init_tracing(&config);
     runtime()?.block_on_and_leave(async {
-        let server = Server::start(&config).await?;
+        let server = Server::start(&config, &roles).await?;
         announce(&server);
         finish(server).await
     })
@@ -32,12 +35,19 @@ pub(super) fn load(connection: &Connection, args: &ServeArgs) -> Result<Config> 
     Ok(config)
 }
 
-fn check_roles(roles: &[Role]) -> Result<()> {
-    if roles == [Role::All] {
-        return Ok(());
+/// What this process takes part in.
+///
+/// # Errors
+/// Work can only be shared where log and catalog can be.
+fn roles(config: &Config, asked: &[Role]) -> Result<Roles> {
+    if asked.contains(&Role::All) {
+        return Ok(Roles::all());
+    }
+    if config.is_shared() {
+        return Ok(Roles::of(asked));
     }
     Err(anyhow::Error::new(Usage(
-        "roles other than `all` share work between processes, which needs Fluvio as the log and Postgres as the catalog; the embedded log serves one process"
+        "roles other than `all` share work between processes, which the embedded log and SQLite cannot: set `[log] kind = \"fluvio\"` and `[catalog] url = \"postgres://...\"` for every worker (see docs/operations.md)"
             .to_owned(),
     )))
 }
@@ -102,6 +112,7 @@ pub(super) fn init_tracing(config: &Config) {
         .unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_writer(std::io::stderr);
     let outcome = match config.telemetry.format {
         LogFormat::Text => builder.with_target(false).try_init(),

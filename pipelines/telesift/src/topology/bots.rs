@@ -1,23 +1,22 @@
-//! Bots ─► telegram-raw: their webhooks through the API, their polling as one task.
+//! Bots ─► telegram-raw: their webhooks through the API, their polling as a duty.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use telesift_catalog::SqlCatalog;
-use telesift_ports::{Bots, Clock, RecordLog};
+use telesift_ports::{Clock, RecordLog};
 use telesift_stages::ingest::UpdateIngest;
 use telesift_telegram::{BotApi, BotDesk, BotDeskConfig};
 
-use crate::{config::Config, server::Tasks};
+use crate::config::Config;
 
-/// The bots of the catalog, known before the first request comes, and polled from now on.
-pub(super) async fn start(
+/// The bots of the catalog, known before the first request comes; nobody is polled yet.
+pub(super) async fn desk(
     config: &Config,
     log: Arc<dyn RecordLog>,
     catalog: Arc<SqlCatalog>,
     clock: Arc<dyn Clock>,
-    tasks: &mut Tasks,
-) -> Result<Arc<dyn Bots>> {
+) -> Result<Arc<BotDesk>> {
     telesift_telegram::describe_metrics();
     let telegram = &config.telegram;
     let api = BotApi::new(&telegram.api_base).context("cannot start the client of the Bot API")?;
@@ -35,10 +34,5 @@ pub(super) async fn start(
         },
     ));
     desk.sync().await.context("cannot read the bots")?;
-    let polling = desk.clone();
-    tasks.spawn("bots", move |stop| async move {
-        polling.run(stop).await;
-        Ok(())
-    });
     Ok(desk)
 }

@@ -10,14 +10,16 @@ use anyhow::{Context, Result};
 use telesift_models::{
     Caller, Endpoint, HashEmbedder, LocalEmbedder, RemoteEmbedder, RemoteKind, RemoteModel,
 };
-use telesift_ports::{Clock, Embedder, MessageStore, RecordLog, embedder::EmbeddingCost};
+use telesift_ports::{Embedder, embedder::EmbeddingCost};
 use telesift_schemas::{Class, TopicPartition};
-use telesift_stages::embed::{self, EmbedConfig};
-
-use crate::{
-    config::{Config, Embed, EmbedKind},
-    server::Tasks,
+use telesift_stages::{
+    embed::{self, EmbedConfig},
+    workers::Work,
 };
+use tokio_util::sync::CancellationToken;
+
+use super::Parts;
+use crate::config::{Config, Embed, EmbedKind};
 
 /// Models are looked for here by name, below the data directory.
 pub(crate) const MODELS_DIR: &str = "models";
@@ -73,20 +75,17 @@ fn remote(embed: &Embed, kind: RemoteKind) -> Result<Arc<dyn Embedder>> {
     Ok(Arc::new(RemoteEmbedder::new(model, Arc::new(caller))))
 }
 
-/// store ─► embed ─► store: one owner, woken by what comes in on `inputs`. Vectors that cost next to nothing need none:
-/// the index makes them.
-pub(super) fn start(
-    config: &Config,
-    log: &Arc<dyn RecordLog>,
-    store: &Arc<dyn MessageStore>,
-    embedder: &Arc<dyn Embedder>,
-    clock: &Arc<dyn Clock>,
+/// store ─► embed ─► store, woken by what comes in on `inputs`. Vectors that cost next to nothing need no stage: the index
+/// makes them.
+pub(super) fn stage(
+    parts: &Parts,
     inputs: Vec<TopicPartition>,
-    tasks: &mut Tasks,
-) {
-    if embedder.cost() == EmbeddingCost::Negligible {
-        return;
+    stop: CancellationToken,
+) -> Option<Work> {
+    if parts.embedder.cost() == EmbeddingCost::Negligible {
+        return None;
     }
+    let config = &parts.config;
     let mut stage = EmbedConfig {
         batch: config.embed.batch,
         // The index makes rows a moment after the log moved on.
@@ -97,14 +96,12 @@ pub(super) fn start(
         stage.classes.push(Class::Noise);
     }
     let stage = embed::Embed::new(
-        log.clone(),
-        store.clone(),
-        embedder.clone(),
-        clock.clone(),
+        parts.log.clone(),
+        parts.store.clone(),
+        parts.embedder.clone(),
+        parts.clock.clone(),
         inputs,
         stage,
     );
-    tasks.spawn(embed::STAGE, move |stop| async move {
-        Ok(stage.run(stop).await?)
-    });
+    Some(Box::pin(async move { Ok(stage.run(stop).await?) }))
 }

@@ -4,45 +4,33 @@ use std::{sync::Arc, time::Duration};
 
 use telesift_engine::{ChainSpec, EngineChain, ModuleSpec};
 use telesift_ports::{
-    Catalog, Clock, RecordLog, Replays, SmartModuleChain,
+    SmartModuleChain,
     replays::{ReplayCatalog, RulesSource},
 };
-use telesift_stages::replay::{
-    self, KeptLabels, ReplayConfig, ReplayParts, ReplayRunner, RuleChains,
-};
+use telesift_stages::replay::{KeptLabels, ReplayConfig, ReplayParts, ReplayRunner, RuleChains};
 
-use crate::{config::Config, server::Tasks};
+use super::Parts;
+use crate::config::Config;
 
-/// Starts the runner as a task of `tasks`.
-pub(super) fn start(
-    config: &Config,
-    log: Arc<dyn RecordLog>,
+/// The runner; nothing runs yet.
+pub(super) fn runner(
+    parts: &Parts,
     rows: Arc<dyn ReplayCatalog>,
     rules: Arc<dyn RulesSource>,
-    catalog: Arc<dyn Catalog>,
-    clock: Arc<dyn Clock>,
-    tasks: &mut Tasks,
-) -> Arc<dyn Replays> {
+) -> Arc<ReplayRunner> {
+    let config = ReplayConfig {
+        watchdog: Duration::from_secs(parts.config.screen.watchdog_s),
+        ..ReplayConfig::default()
+    };
     let parts = ReplayParts {
-        log,
+        log: parts.log.clone(),
         catalog: rows,
         rules,
-        labels: Arc::new(KeptLabels::new(catalog)),
-        chains: chains(config),
-        clock,
+        labels: Arc::new(KeptLabels::new(parts.catalog.clone())),
+        chains: chains(&parts.config),
+        clock: parts.clock.clone(),
     };
-    let replays = Arc::new(ReplayRunner::new(
-        parts,
-        ReplayConfig {
-            watchdog: Duration::from_secs(config.screen.watchdog_s),
-            ..ReplayConfig::default()
-        },
-    ));
-    let runner = replays.clone();
-    tasks.spawn(replay::STAGE, move |stop| async move {
-        Ok(runner.run(stop).await?)
-    });
-    replays
+    Arc::new(ReplayRunner::new(parts, config))
 }
 
 /// The canonical chain under given rules.

@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod faults;
 mod feedback;
+mod frozen;
 #[cfg(feature = "test-guests")]
 mod guests;
 mod imports;

@@ -4,7 +4,9 @@
 //! enough of the word, then maps what inflection changes inside a stem (`рік`/`року`, `оценок`/`оценка`) to one form.
 //! The maps are applied to every word, so they can only join words, never part forms of one.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
+
+use rustc_hash::FxHashMap;
 
 /// Reflexive endings of verbs.
 const REFLEXIVE: &[&str] = &["ся", "сь"];
@@ -180,38 +182,89 @@ const NOMINAL: &[&str] = &[
 
 /// The stem of a folded Cyrillic word.
 pub(super) fn stem(word: &str) -> Cow<'_, str> {
-    let chars: Vec<char> = word.chars().collect();
-    let mut n = chars.len();
-    if n < 3 {
+    let mut chars: Vec<char> = word.chars().collect();
+    if chars.len() < 3 {
         return Cow::Borrowed(word);
     }
-    if let Some(k) = longest(&chars[..n], REFLEXIVE, 4) {
-        n -= k;
+    let first_vowel = chars.iter().position(|&c| is_vowel(c));
+    if let Some(first_vowel) = first_vowel {
+        let reflexive = Longest::of(&chars, first_vowel).reflexive;
+        chars.truncate(chars.len() - reflexive);
+        let longest = Longest::of(&chars, first_vowel);
+        chars.truncate(chars.len() - longest.verbal.max(longest.nominal));
     }
-    match (
-        longest(&chars[..n], VERBAL, 4),
-        longest(&chars[..n], NOMINAL, 3),
-    ) {
-        (Some(v), Some(m)) => n -= v.max(m),
-        (Some(k), None) | (None, Some(k)) => n -= k,
-        (None, None) => {}
-    }
-    Cow::Owned(normalise(&chars[..n]))
+    Cow::Owned(normalise(chars))
 }
 
-/// The length of the longest of `endings` that leaves at least `at_least` letters with a vowel among them.
-fn longest(word: &[char], endings: &[&str], at_least: usize) -> Option<usize> {
+/// Letters of the longest ending of each kind that leaves enough of the word, with a vowel in it; 0 for none.
+#[derive(Default)]
+struct Longest {
+    reflexive: usize,
+    verbal: usize,
+    nominal: usize,
+}
+
+impl Longest {
+    fn of(word: &[char], first_vowel: usize) -> Self {
+        let mut longest = Longest::default();
+        let mut packed = 0;
+        for (i, &c) in word.iter().rev().take(MAX_ENDING).enumerate() {
+            let Some(letter) = pack(c) else { break };
+            packed = packed << 8 | letter;
+            let rest = word.len() - i - 1;
+            if rest < MIN_NOMINAL || first_vowel >= rest {
+                break;
+            }
+            let kinds = ENDINGS.get(&packed).copied().unwrap_or(0);
+            if kinds & IS_NOMINAL != 0 {
+                longest.nominal = i + 1;
+            }
+            if rest >= MIN_VERBAL {
+                if kinds & IS_VERBAL != 0 {
+                    longest.verbal = i + 1;
+                }
+                if kinds & IS_REFLEXIVE != 0 {
+                    longest.reflexive = i + 1;
+                }
+            }
+        }
+        longest
+    }
+}
+
+/// Letters that must stay before an ending of a verb, reflexive or not, and before one of a noun.
+const MIN_VERBAL: usize = 4;
+const MIN_NOMINAL: usize = 3;
+
+/// Letters of the longest ending; that many fit into a key.
+const MAX_ENDING: usize = 7;
+
+const IS_REFLEXIVE: u8 = 1;
+const IS_VERBAL: u8 = 2;
+const IS_NOMINAL: u8 = 4;
+
+/// All endings by their letters, last letter first, with their kinds: one look-up per letter of a word instead of one
+/// comparison per ending.
+static ENDINGS: LazyLock<FxHashMap<u64, u8>> = LazyLock::new(|| {
+    let mut endings = FxHashMap::default();
+    let lists = [
+        (REFLEXIVE, IS_REFLEXIVE),
+        (VERBAL, IS_VERBAL),
+        (NOMINAL, IS_NOMINAL),
+    ];
+    for (list, kind) in lists {
+        for ending in list {
+            let key = ending.chars().rev().filter_map(pack);
+            let key = key.fold(0, |packed, letter| packed << 8 | letter);
+            *endings.entry(key).or_default() |= kind;
+        }
+    }
     endings
-        .iter()
-        .filter_map(|ending| {
-            let k = ending.chars().count();
-            let rest = word.len().checked_sub(k)?;
-            let fits = rest >= at_least
-                && word[rest..].iter().copied().eq(ending.chars())
-                && word[..rest].iter().any(|&c| is_vowel(c));
-            fits.then_some(k)
-        })
-        .max()
+});
+
+/// A letter as a byte, none of them 0; `None` for letters that no ending holds.
+fn pack(c: char) -> Option<u64> {
+    matches!(c, '\u{430}'..='\u{45f}').then(|| u64::from(c) - 0x400)
 }
 
 fn is_vowel(c: char) -> bool {
@@ -222,8 +275,7 @@ fn is_vowel(c: char) -> bool {
 }
 
 /// Maps what inflection changes inside a stem to one form.
-fn normalise(stem: &[char]) -> String {
-    let mut chars = stem.to_vec();
+fn normalise(mut chars: Vec<char>) -> String {
     while chars.len() > 3 && matches!(chars.last(), Some('ь' | 'й')) {
         chars.pop();
     }
@@ -248,4 +300,17 @@ fn normalise(stem: &[char]) -> String {
         chars[last] = 'о';
     }
     chars.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_ending_fits_into_a_key() {
+        for ending in [REFLEXIVE, VERBAL, NOMINAL].concat() {
+            assert!(ending.chars().count() <= MAX_ENDING, "{ending}");
+            assert!(ending.chars().all(|c| pack(c).is_some()), "{ending}");
+        }
+    }
 }

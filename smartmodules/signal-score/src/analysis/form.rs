@@ -11,6 +11,9 @@ impl Analysis {
 
     fn read_characters(&mut self, text: &str) {
         let (mut last, mut run) = ('\0', 0);
+        // What stood last before `last`, if that is a blank within a sentence.
+        let mut before = '\0';
+        let mut is_beginning = false;
         for c in text.chars() {
             if c == last {
                 run += 1;
@@ -18,6 +21,11 @@ impl Analysis {
                     self.n_drawn_out += 1;
                 }
             } else {
+                if c == ' ' {
+                    before = last;
+                }
+                self.n_names += u32::from(is_beginning && is_small(c));
+                is_beginning = last == ' ' && goes_on(before) && is_capital(c);
                 (last, run) = (c, 1);
             }
             match c {
@@ -69,6 +77,19 @@ impl Analysis {
         }
         self.n_code += n_ticks / 2 + traces.iter().filter(|is_there| **is_there).count() as u32;
     }
+}
+
+/// Whether a sentence goes on after the character and a blank.
+fn goes_on(c: char) -> bool {
+    is_small(c) || matches!(c, ',' | '0'..='9')
+}
+
+fn is_small(c: char) -> bool {
+    matches!(c, 'a'..='z' | '\u{430}'..='\u{45f}' | '\u{491}')
+}
+
+fn is_capital(c: char) -> bool {
+    matches!(c, 'A'..='Z' | '\u{400}'..='\u{42f}' | '\u{490}')
 }
 
 fn is_list_item(line: &str) -> bool {

@@ -45,3 +45,18 @@ fn emoji_are_told_from_letters() {
     );
     assert_eq!(analysis.n_visible, 8);
 }
+
+#[test]
+fn names_are_told_from_beginnings_of_sentences() {
+    let n_names = |text: &str| {
+        let mut analysis = Analysis::default();
+        analysis.read_form(text);
+        analysis.n_names
+    };
+    assert_eq!(n_names("Сервер упав. Лежить усе.\nНіхто не знає"), 0);
+    assert_eq!(
+        n_names("суд у Полтаві, а Іван і Ґалина поїхали до Львова"),
+        4
+    );
+    assert_eq!(n_names("and I moved to Postgres in May"), 2);
+}

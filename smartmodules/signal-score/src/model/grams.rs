@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::BUCKET_BITS;
+use super::N_BUCKETS;
 
 /// Words of a text that are read; what a message is about stands before that.
 const MAX_WORDS: u32 = 600;
@@ -103,7 +103,8 @@ fn mix(hash: u64, c: char) -> u64 {
 
 /// Fibonacci hashing (Knuth, TAOCP 3, 6.4): the low bits of FNV over few characters hold too little of the first.
 fn bucket(hash: u64) -> u32 {
-    ((hash ^ (hash >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BUCKET_BITS)) as u32
+    let spread = (hash ^ (hash >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    ((spread * N_BUCKETS as u64) >> 32) as u32
 }
 
 #[cfg(test)]
@@ -156,12 +157,12 @@ mod tests {
 
     #[test]
     fn buckets_spread_evenly() {
-        let mut n = vec![0u32; 1 << 10];
+        let mut n = vec![0u32; N_BUCKETS / 96];
         for i in 0..100_000u32 {
             let word = format!("слово{i}");
             Grams::default().word(&word, &mut |bucket, gram| {
                 if matches!(gram, Gram::Word(_)) {
-                    n[bucket as usize >> (BUCKET_BITS - 10)] += 1;
+                    n[bucket as usize / 96] += 1;
                 }
             });
         }

@@ -38,6 +38,8 @@ lists! {
     ;
     Filler = "filler",
     Spam = "spam",
+    Contact = "contact",
+    Period = "period",
 }
 
 impl List {

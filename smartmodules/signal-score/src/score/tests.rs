@@ -20,6 +20,16 @@ fn what_must_be_seen_is_signal() {
         "Deploy failed on production: database timeout, rolling back to v2.3.1",
         "Вирішили: переходимо на PostgreSQL 17, міграція у п'ятницю о 18:00, відповідає Оксана",
         "Утечка паролей пользователей, срочно меняем все токены",
+        "Прод упал, платежи не проходят с 14:20",
+        "Прод лежить, оплата не проходить з 14:20",
+        "Checkout is down, customers cannot pay since 14:20",
+        "Баг: після оновлення звіти показують суму без ПДВ",
+        "Баг: после обновления отчёт считает сумму без НДС",
+        "Memory leak in the websocket worker, it restarts every 20 minutes",
+        "Рішення: з понеділка деплоїмо лише через CI, відповідає Андрій",
+        "Решили: релиз переносим на 14 марта, ответственная Марина",
+        "⚡️ Уряд запровадив надзвичайний стан у двох областях",
+        "⚡️ Суд арестовал министра транспорта по делу о взятке",
     ] {
         let screen = score(&message(text), &Rules::default());
         assert_eq!(screen.class, Class::Signal, "{text}: {screen:?}");
@@ -50,6 +60,22 @@ fn chatter_is_noise() {
         "так",
         "Good morning everyone!",
         "happy birthday bro 🎉🎂",
+        "дякую, дуже виручили!",
+        "ну ок",
+        "та ладно",
+        "Гарних вихідних усім!",
+        "+++",
+        "👏👏👏",
+        "Смачного",
+        "ага, понял",
+        "да ладно?",
+        "Хороших выходных!",
+        "ну и денёк",
+        "sounds good",
+        "no way",
+        "wow, that's awesome",
+        "have a great weekend everyone",
+        "good night guys",
         "С днём рождения! Счастья, здоровья!",
     ] {
         let screen = score(&message(text), &Rules::default());
@@ -59,8 +85,12 @@ fn chatter_is_noise() {
 
 #[test]
 fn words_match_within_their_bounds_only() {
-    for text in ["N+1 запит", "Чому на списку замовлень N+1 запит?"]
-    {
+    for text in [
+        "N+1 запит",
+        "Чому на списку замовлень N+1 запит?",
+        "N+1 запрос в списке заказов",
+        "N+1 query in the orders endpoint",
+    ] {
         let screen = score(&message(text), &Rules::default());
         assert_ne!(screen.class, Class::Noise, "{text}: {screen:?}");
         assert!(!screen.factors.contains_key("acknowledgement"), "{text}");

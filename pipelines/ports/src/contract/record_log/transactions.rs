@@ -7,6 +7,7 @@ fn writing(key: &str, value: Option<Bytes>) -> Transaction {
     Transaction {
         appends: Vec::new(),
         guards: Vec::new(),
+        fence: Fence::open(),
         finish: Box::new(move |_| vec![(key, value)]),
     }
 }
@@ -16,6 +17,7 @@ fn guarded(append: (TopicPartition, NewRecord), key: &str, from: Option<Bytes>) 
     Transaction {
         appends: vec![append],
         guards: vec![(key.to_owned(), from)],
+        fence: Fence::open(),
         finish: Box::new(move |_| vec![written]),
     }
 }
@@ -70,6 +72,7 @@ pub async fn finish_sees_the_outcomes_and_writes_state(h: Harness) {
             (p0.clone(), unique_record("b", &["y"])),
         ],
         guards: Vec::new(),
+        fence: Fence::open(),
         finish: Box::new(move |outcomes| {
             let mut told = tell.lock().expect("no other user panicked");
             told.extend(offsets(outcomes));
@@ -120,6 +123,7 @@ pub async fn a_bad_partition_fails_the_whole_transaction(h: Harness) {
             (at(&topic, 9), record("bad")),
         ],
         guards: Vec::new(),
+        fence: Fence::open(),
         finish: Box::new(|_| vec![("a".to_owned(), bytes("1"))]),
     };
     let error = err(h.log.commit(transaction).await);

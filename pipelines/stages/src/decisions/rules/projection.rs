@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use telesift_ports::{
     Catalog, Clock, RecordLog, RulesCatalog, catalog,
+    leases::Fence,
     ledger::Fate,
     record_log::{StoredRecord, Transaction},
     rules::{ActivationRow, RulesRow, name_of},
@@ -47,6 +48,12 @@ impl RulesProjection {
             rules,
             clock,
         }
+    }
+
+    /// Commits under this lease.
+    pub fn under(mut self, fence: Fence) -> Self {
+        self.state.set_fence(fence);
+        self
     }
 
     /// Writes what a record decides.

@@ -83,6 +83,10 @@ impl ImportRunner {
                 Err(e) if e.is_retryable() => wait_for_log(&e, &mut delays, shutdown).await,
                 // Only our own shutdown closes the log: the import goes on after the restart.
                 Err(record_log::Error::Closed) => return Ok(Flow::ShutDown),
+                Err(
+                    e @ (record_log::Error::LeaseLost { .. }
+                    | record_log::Error::GuardFailed { .. }),
+                ) => return Err(ImportError::HandedOver(e.to_string())),
                 Err(e) => return Err(storage(e)),
             }
         }

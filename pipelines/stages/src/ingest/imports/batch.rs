@@ -8,6 +8,7 @@ use telesift_ports::{
     ExportReader, RecordLog,
     catalog::ImportRow,
     imports::{ImportError, ImportProgress},
+    leases::Fence,
     ledger::{StageKey, StageState},
     record_log::{self, NewRecord, Outcome, StateWrite, Transaction},
     source::ExportEntry,
@@ -60,6 +61,7 @@ pub(super) fn read(
 pub(super) struct Running {
     key: String,
     stored: Option<Bytes>,
+    fence: Fence,
     pub(super) progress: ImportProgress,
     ledger_key: String,
     ledger_stored: Option<Bytes>,
@@ -67,13 +69,14 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// The import `id`, nothing known of it yet.
-    pub(super) fn new(id: &str) -> Self {
+    /// The import `id`, nothing known of it yet, to be committed under `fence`.
+    pub(super) fn new(id: &str, fence: Fence) -> Self {
         let input = TopicPartition::new(Topic::new(LEDGER_INPUT), PartitionId(0));
         let stage = ingest::STAGE.to_owned();
         Running {
             key: state_key(id),
             stored: None,
+            fence,
             progress: ImportProgress::default(),
             ledger_key: StageKey { stage, input }.state_key(),
             ledger_stored: None,
@@ -110,6 +113,7 @@ impl Running {
                 (self.key.clone(), self.stored.clone()),
                 (self.ledger_key.clone(), self.ledger_stored.clone()),
             ],
+            fence: self.fence.clone(),
             finish: Box::new(move |outcomes| {
                 let n_new = outcomes
                     .iter()

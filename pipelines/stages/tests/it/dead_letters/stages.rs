@@ -381,7 +381,12 @@ async fn take_over(flow: &Flow, other: &Flow, case: &Case) {
         }
     }
     flow.catalog
-        .put_stage_state(&key(case), None, &state)
+        .put_stage_state(
+            &key(case),
+            None,
+            &state,
+            &telesift_ports::leases::Fence::open(),
+        )
         .await
         .unwrap();
 }

@@ -91,7 +91,7 @@ async fn trouble_is_shown_waited_out_and_costs_nothing() {
     let (home, stub) = (Home::new(), BotApiStub::start().await);
     let server = polled(&home, &stub).await;
     until_state(&server, "polling").await;
-    stub.fail(&[Failure::TooMany(2)]);
+    stub.fail(&[Failure::TooMany(2); 100]);
     let bot = until_state(&server, "waiting").await;
     assert!(bot["waiting_until"].is_string(), "{bot}");
     assert!(
@@ -105,7 +105,8 @@ async fn trouble_is_shown_waited_out_and_costs_nothing() {
         text(&line.stdout)
     );
 
-    stub.fail(&[Failure::Conflict]);
+    stub.recover();
+    stub.fail(&[Failure::Conflict; 100]);
     let bot = until_state(&server, "conflict").await;
     assert!(
         bot["detail"]
@@ -121,6 +122,7 @@ async fn trouble_is_shown_waited_out_and_costs_nothing() {
         text(&status.stdout)
     );
 
+    stub.recover();
     stub.fail(&[Failure::BadGateway, Failure::BadGateway]);
     stub.send([message(1, 1, "слово")]);
     until_raw(&server, 1).await;

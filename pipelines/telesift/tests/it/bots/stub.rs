@@ -88,6 +88,10 @@ impl BotApiStub {
         self.arrived.notify_waiters();
     }
 
+    pub(crate) fn recover(&self) {
+        self.bot().failures.clear();
+    }
+
     pub(crate) fn n_pending_failures(&self) -> usize {
         self.bot().failures.len()
     }

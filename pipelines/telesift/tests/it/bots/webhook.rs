@@ -143,6 +143,26 @@ async fn answered_updates_outlive_a_kill_and_repeated_ones_add_nothing() {
     assert_eq!(door["skipped"], json!({"duplicate": 21}));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn token_and_secret_may_come_from_the_environment() {
+    let (home, stub) = (Home::new(), BotApiStub::start().await);
+    let server = serve(&home, &stub);
+    let output = home
+        .command(&["bots", "add", "ops", "--no-register", "--json"])
+        .env("TELESIFT_BOT_TOKEN", TOKEN)
+        .env("TELESIFT_BOT_SECRET", SECRET)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let added: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&added["id"], &added["registered"]),
+        (&json!("123456"), &json!(false))
+    );
+    assert_eq!(post(&server, &message(1, 1, "слово")).await, 200);
+    assert!(stub.calls("setWebhook").is_empty());
+}
+
 /// Whether any file below `folder` holds `needle`.
 fn holds(folder: &std::path::Path, needle: &[u8]) -> bool {
     std::fs::read_dir(folder).unwrap().any(|entry| {

@@ -1,0 +1,121 @@
+//! The parts of the flow that lie somewhere: opened as the configuration says.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context, Result};
+use telesift_catalog::{CatalogConfig, KeySource, Location, SecretKey, SqlCatalog};
+use telesift_engine::{ChainSpec, EngineChain, ModuleSpec};
+use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
+use telesift_ports::{Embedder, RecordLog, SmartModuleChain, record_log::TopicConfig};
+use telesift_schemas::Topic;
+use telesift_stages::screen::ChainFactory;
+use telesift_store_lance::{LanceStore, LanceStoreConfig, S3Config};
+
+use crate::{config::Config, exit};
+
+pub(super) async fn log(config: &Config, data_dir: &Path) -> Result<EmbeddedLog> {
+    let mut log = EmbeddedLogConfig::new(data_dir.join("log"));
+    log.block_cache_bytes = config.log.cache_mib << 20;
+    log.write_buffer_bytes = config.log.write_buffer_mib << 20;
+    log.min_free_bytes = config.log.min_free_mib.saturating_mul(1 << 20);
+    let opened = tokio::task::spawn_blocking(move || EmbeddedLog::open(log)).await?;
+    opened.context("cannot open the log")
+}
+
+pub(super) async fn catalog(config: &Config, data_dir: &Path) -> Result<SqlCatalog> {
+    let location = match config.catalog.url.as_str() {
+        "" => Location::File(data_dir.join("catalog.db")),
+        url => url.parse()?,
+    };
+    let mut catalog = CatalogConfig::new(location);
+    catalog.max_connections = config.catalog.max_connections;
+    catalog.secret_key = secret_key(data_dir)?;
+    SqlCatalog::open(catalog)
+        .await
+        .context("cannot open the catalog")
+}
+
+/// The key that seals secrets: of the environment, else of the data directory.
+fn secret_key(data_dir: &Path) -> Result<KeySource> {
+    match std::env::var("TELESIFT_SECRET_KEY") {
+        Ok(text) => {
+            let key = SecretKey::from_hex(&text).context("TELESIFT_SECRET_KEY cannot be used");
+            Ok(KeySource::Given(key.map_err(exit::usage)?))
+        }
+        Err(_) => Ok(KeySource::File(data_dir.join("secret.key"))),
+    }
+}
+
+pub(super) async fn store(
+    config: &Config,
+    data_dir: &Path,
+    embedder: &dyn Embedder,
+) -> Result<LanceStore> {
+    let uri = match config.store.uri.as_str() {
+        "" => data_dir.join("lance").display().to_string(),
+        uri => uri.to_owned(),
+    };
+    let said = |value: &str| (!value.is_empty()).then(|| value.to_owned());
+    let mut store = LanceStoreConfig::new(uri, Some(embedder.model().clone()));
+    store.storage_options = S3Config {
+        endpoint: said(&config.store.endpoint),
+        region: said(&config.store.region),
+        access_key_id: config.store.access_key_id.expose(),
+        secret_access_key: config.store.secret_access_key.expose(),
+    }
+    .into();
+    LanceStore::open(store)
+        .await
+        .context("cannot open the message store; it is filled again from the log: stop every server, move its folder away, start again")
+}
+
+pub(super) async fn topics(config: &Config, log: &dyn RecordLog) -> Result<()> {
+    for (topic, partitions) in Topic::ALL {
+        let retention = config
+            .log
+            .retention
+            .get(topic.as_str())
+            .copied()
+            .unwrap_or_default();
+        let spec = TopicConfig {
+            partitions: partitions.unwrap_or(config.log.partitions),
+            retention: retention.into(),
+        };
+        log.create_topic(&topic, spec)
+            .await
+            .with_context(|| format!("cannot create the topic `{topic}`"))?;
+    }
+    Ok(())
+}
+
+/// The canonical chain, from the `.wasm` this binary carries: `normalize`, then `signal-score` with the rules, which it has
+/// already if they ship with it.
+pub(super) fn chain_factory(config: &Config) -> ChainFactory {
+    let memory_limit_bytes = config.screen.memory_limit_mib << 20;
+    Arc::new(move |rules| {
+        let scorer = ModuleSpec::new("signal-score", telesift_bundle::SIGNAL_SCORE);
+        let scorer = match rules.shipped {
+            true => scorer,
+            false => scorer.with_param("rules", rules.data.to_string()),
+        };
+        let normalizer = ModuleSpec::new("normalize", telesift_bundle::NORMALIZE);
+        let chain = EngineChain::new(ChainSpec {
+            modules: test_guest()
+                .into_iter()
+                .chain([normalizer, scorer])
+                .collect(),
+            memory_limit_bytes,
+        })?;
+        Ok(Box::new(chain) as Box<dyn SmartModuleChain>)
+    })
+}
+
+/// The guest that misbehaves, in front of the chain of a binary built to be tested with it.
+fn test_guest() -> Option<ModuleSpec> {
+    #[cfg(feature = "test-guests")]
+    if let Ok(mode) = std::env::var("TELESIFT_TEST_GUEST") {
+        let guest = ModuleSpec::new("misbehave", telesift_bundle::MISBEHAVE);
+        return Some(guest.with_param("mode", mode));
+    }
+    None
+}

@@ -1,0 +1,85 @@
+//! What the stages stand on, and how they read.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use telesift_ports::{Catalog, Clock, Embedder, MessageStore, RecordLog, record_log::ReadLimits};
+use telesift_schemas::{Topic, TopicPartition};
+use telesift_stages::{
+    Consumer,
+    ingest::{ImportConfig, ImportRunner},
+};
+use telesift_telegram::DesktopExport;
+
+use crate::config::Config;
+
+/// What most stages need.
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub(super) config: Arc<Config>,
+    pub(super) log: Arc<dyn RecordLog>,
+    pub(super) catalog: Arc<dyn Catalog>,
+    pub(super) store: Arc<dyn MessageStore>,
+    pub(super) embedder: Arc<dyn Embedder>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Parts {
+    /// The partitions of a topic.
+    pub(super) async fn partitions(&self, topic: Topic) -> Result<Vec<TopicPartition>> {
+        let partitions = self.log.partitions(&topic).await?;
+        Ok(partitions
+            .iter()
+            .map(|p| TopicPartition::new(topic.clone(), p.partition))
+            .collect())
+    }
+
+    /// The loop of `stage` over `inputs`, in batches of at most so many records per partition, the small ones at least so
+    /// many milliseconds apart.
+    pub(super) fn consumer(
+        &self,
+        stage: &'static str,
+        inputs: Vec<TopicPartition>,
+        batch_records: usize,
+        min_interval_ms: u64,
+    ) -> Consumer {
+        Consumer {
+            log: self.log.clone(),
+            stage,
+            inputs,
+            limits: ReadLimits {
+                max_records: batch_records,
+                ..ReadLimits::default()
+            },
+            min_interval: Duration::from_millis(min_interval_ms),
+        }
+    }
+
+    /// The loop of the stages around stories.
+    pub(super) fn stories_consumer(
+        &self,
+        stage: &'static str,
+        inputs: Vec<TopicPartition>,
+    ) -> Consumer {
+        let limits = &self.config.stories;
+        self.consumer(stage, inputs, limits.batch_records, limits.min_interval_ms)
+    }
+
+    /// Imports from `spool`, which is made if it is not there and freed of what a crash left.
+    pub(super) async fn imports(&self, spool: PathBuf) -> Result<Arc<ImportRunner>> {
+        std::fs::create_dir_all(&spool).context("cannot create the spool directory")?;
+        let config = ImportConfig {
+            max_queued: self.config.import.max_queued,
+            ..ImportConfig::new(spool)
+        };
+        let imports = ImportRunner::new(
+            self.log.clone(),
+            self.catalog.clone(),
+            Arc::new(DesktopExport),
+            self.clock.clone(),
+            config,
+        );
+        imports.sweep().await?;
+        Ok(Arc::new(imports))
+    }
+}
