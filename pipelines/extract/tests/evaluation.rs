@@ -8,7 +8,7 @@ use telesift_extract::{
 const CONVERSATIONS: &str = include_str!("../eval/conversations.jsonl");
 
 async fn report() -> Report {
-    let conversations = conversations(CONVERSATIONS).unwrap();
+    let conversations = conversations(CONVERSATIONS).expect("labels");
     evaluate(&RulesExtractor::new(), &conversations, |_| {}).await
 }
 
@@ -16,10 +16,10 @@ async fn report() -> Report {
 async fn an_analyst_would_call_most_claims_right_and_miss_few() {
     let report = report().await;
     for mistake in &report.mistakes {
-        println!("{mistake:?}");
+        eprintln!("{mistake:?}");
     }
     let shown = |name: &str, s: &telesift_extract::evaluation::Score| {
-        println!(
+        eprintln!(
             "{name:12} precision {:.2} recall {:.2} f1 {:.2} {s:?}",
             s.precision(),
             s.recall(),
@@ -29,7 +29,7 @@ async fn an_analyst_would_call_most_claims_right_and_miss_few() {
     shown("all", &report.all);
     report.kinds.iter().for_each(|(kind, s)| shown(kind, s));
     report.langs.iter().for_each(|(lang, s)| shown(lang, s));
-    println!("subjects {}/{}", report.subjects_right, report.subjects);
+    eprintln!("subjects {}/{}", report.subjects_right, report.subjects);
     assert!(report.failed.is_empty());
     assert!(report.all.precision() >= 0.8, "{:?}", report.all);
     assert!(report.all.recall() >= 0.8, "{:?}", report.all);
