@@ -3,6 +3,7 @@
 mod bots;
 mod cluster;
 mod dead_letters;
+mod eval;
 mod models;
 mod replays;
 mod rules;
@@ -18,6 +19,7 @@ pub(crate) use cluster::{
 pub(crate) use dead_letters::{
     DeadLettersAction, DeadLettersArgs, ListLetters, OfLetters, RetryLetters,
 };
+pub(crate) use eval::{EvalArgs, EvalWhat};
 pub(crate) use models::{ModelsAction, ModelsArgs, PullArgs};
 pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs};
 pub(crate) use rules::{LearnArgs, RulesAction, RulesArgs};
@@ -89,7 +91,7 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Bring and list embedding models, without a server.
     Models(ModelsArgs),
-    /// Measure on labelled messages, without a server.
+    /// Measure screening and extraction on what is labelled, without a server.
     Eval(EvalArgs),
     /// Register the SmartModules of this binary on a Fluvio cluster, for reads with Fluvio's own tools.
     Smartmodules(SmartmodulesArgs),
@@ -363,28 +365,6 @@ pub(crate) struct AuditArgs {
     /// How many.
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub(crate) limit: usize,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct EvalArgs {
-    #[command(subcommand)]
-    pub(crate) what: EvalWhat,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum EvalWhat {
-    /// Classes, scores and spam beside labels: confusion, figures per language, calibration, worst mistakes.
-    Screen {
-        /// Labelled messages: a JSON object a line with `text`, `lang`, `class` and, or instead, `spam`.
-        #[arg(long, value_name = "FILE")]
-        labels: PathBuf,
-        /// A rule set (TOML) instead of the one that ships.
-        #[arg(long, value_name = "FILE")]
-        rules: Option<PathBuf>,
-        /// How many of the worst mistakes to show.
-        #[arg(long, default_value_t = 10, value_name = "N")]
-        worst: usize,
-    },
 }
 
 #[cfg(test)]
