@@ -54,12 +54,17 @@ impl fmt::Display for Location {
     }
 }
 
+/// How long a transaction may wait for its client before the server ends it: a row such a transaction holds keeps others from
+/// taking over the lease.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(4);
+
 /// The address of a Postgres database, its password included: not shown by `Debug`.
 #[derive(Clone)]
 pub struct PostgresUrl(Box<PgConnectOptions>);
 
 impl PostgresUrl {
-    /// Options of a connection whose statements the server gives up after `statement_timeout` (`None`: never).
+    /// Options of a connection whose statements the server gives up after `statement_timeout` (`None`: never). A worker
+    /// that is frozen in the middle of a transaction loses it after [`IDLE_IN_TRANSACTION`], and its locks with it.
     pub(crate) fn options(&self, statement_timeout: Option<Duration>) -> PgConnectOptions {
         let options = self
             .0
@@ -68,9 +73,13 @@ impl PostgresUrl {
             .application_name("telesift")
             .disable_statement_logging();
         match statement_timeout {
-            Some(limit) => {
-                options.options([("statement_timeout", limit.as_millis().max(1).to_string())])
-            }
+            Some(limit) => options.options([
+                ("statement_timeout", limit.as_millis().max(1)),
+                (
+                    "idle_in_transaction_session_timeout",
+                    IDLE_IN_TRANSACTION.as_millis(),
+                ),
+            ]),
             None => options,
         }
     }

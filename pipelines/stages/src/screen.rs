@@ -36,7 +36,8 @@ use taken::Taken;
 /// The stage's name in ledger, logs and metrics.
 pub const STAGE: &str = "screen";
 
-/// Makes a chain that screens by a rule set; called once per partition and set, and again should a chain be lost.
+/// Makes a chain that screens by a rule set; called once per partition and set, and again should a chain be lost, on a
+/// thread that may block.
 pub type ChainFactory =
     Arc<dyn Fn(&RuleSet) -> Result<Box<dyn SmartModuleChain>, ChainError> + Send + Sync>;
 
@@ -131,8 +132,8 @@ impl Screen {
         if let Err(invalid) = &rules.now {
             return Err(unusable(invalid.to_string()));
         }
-        let set = self.rules.rule_set(rules).await?;
-        match self.chains.build(&set) {
+        let set = Arc::new(self.rules.rule_set(rules).await?);
+        match self.chains.build(set.clone()).await {
             // It was tried before it was activated, so another build of telesift is at work: somebody must decide.
             Err(error) if !set.shipped => Err(unusable(error.to_string())),
             built => Ok(built?),

@@ -43,6 +43,10 @@ pub(crate) struct Config {
 pub(crate) struct Server {
     pub(crate) listen: String,
     pub(crate) max_upload_mib: u64,
+    pub(crate) max_body_kib: usize,
+    pub(crate) max_connections: usize,
+    pub(crate) max_streams: usize,
+    pub(crate) tail_together_ms: u64,
     pub(crate) request_timeout_s: u64,
     pub(crate) metrics_public: bool,
     pub(crate) allowed_origins: Vec<String>,
@@ -284,6 +288,11 @@ impl Config {
         anyhow::ensure!(
             (1..=64).contains(&self.log.write_buffer_mib),
             "log.write_buffer_mib must be from 1 to 64"
+        );
+        let server = &self.server;
+        anyhow::ensure!(
+            server.max_body_kib >= 16 && server.max_connections >= 1 && server.max_streams >= 1,
+            "server.max_body_kib must be at least 16, server.max_connections and server.max_streams at least 1"
         );
         anyhow::ensure!(
             self.screen.batch_records >= 1,

@@ -131,6 +131,13 @@ impl Server {
 fn api_config(config: &Config) -> ApiConfig {
     ApiConfig {
         max_import_bytes: config.server.max_upload_mib << 20,
+        max_body_bytes: config.server.max_body_kib << 10,
+        max_connections: config.server.max_connections,
+        tail: TailConfig {
+            max_streams: config.server.max_streams,
+            together_ms: config.server.tail_together_ms,
+            ..TailConfig::default()
+        },
         request_timeout_s: config.server.request_timeout_s,
         open_metrics: config.server.metrics_public,
         allowed_origins: config.server.allowed_origins.clone(),

@@ -1,5 +1,7 @@
 //! The chains of the rule sets in use: built when a set first screens something, kept while it may screen more.
 
+use std::sync::Arc;
+
 use telesift_ports::{SmartModuleChain, chain::ChainError, rules::RuleSet};
 
 use super::ChainFactory;
@@ -27,8 +29,15 @@ impl Chains {
         Some(self.ready.remove(at).1)
     }
 
-    pub(super) fn build(&self, set: &RuleSet) -> Result<Box<dyn SmartModuleChain>, ChainError> {
-        (self.factory)(set)
+    /// Builds the chain of a set on a blocking thread: compiling the modules takes from a tenth of a second to seconds, and
+    /// leases must be prolonged meanwhile.
+    pub(super) async fn build(
+        &self,
+        set: Arc<RuleSet>,
+    ) -> Result<Box<dyn SmartModuleChain>, ChainError> {
+        let factory = self.factory.clone();
+        let built = tokio::task::spawn_blocking(move || factory(&set)).await;
+        built.unwrap_or_else(|_| Err(ChainError("building the chain panicked".to_owned())))
     }
 
     /// Puts a chain back; the one not used for longest goes if there are too many.

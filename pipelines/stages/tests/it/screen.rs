@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use telesift_ports::chain::ChainError;
 use telesift_schemas::{DeadLetterCode, Topic};
-use telesift_stages::StageError;
+use telesift_stages::{StageError, screen::ChainFactory};
 
-use crate::flow::{Flow, conserved, message};
+use crate::flow::{Flow, conserved, message, scripted};
 
 const SOON: Duration = Duration::from_millis(150);
 const NEVER: Duration = Duration::from_secs(600);
@@ -128,4 +129,32 @@ fn a_record_that_never_returns_is_found_by_running_its_range_one_by_one() {
         assert_eq!(flow.screened().await, [0, 1, 2, 4, 5, 6]);
     });
     runtime.shutdown_background();
+}
+
+#[tokio::test]
+async fn whatever_else_runs_here_goes_on_while_a_chain_is_built() {
+    let flow = Flow::new().await;
+    flow.append(Topic::TELEGRAM_RAW, &[message(1, 0, "a")])
+        .await;
+    let (begun, mut building) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, may_end) = std::sync::mpsc::channel();
+    let may_end = std::sync::Mutex::new(may_end);
+    let chains: ChainFactory = std::sync::Arc::new(move |set| {
+        begun.send(()).unwrap();
+        let answered = may_end
+            .lock()
+            .unwrap()
+            .recv_timeout(Duration::from_secs(30));
+        answered.map_err(|_| ChainError("nothing else ran meanwhile".to_owned()))?;
+        scripted()(set)
+    });
+    // This runtime has one thread: were the chain built on it, nobody would answer, and no lease be prolonged.
+    let other = tokio::spawn(async move {
+        building.recv().await.unwrap();
+        go_on.send(()).unwrap();
+    });
+    let book = flow.book().await;
+    flow.screen_by(book, chains, 10, NEVER).await.unwrap();
+    other.await.unwrap();
+    assert_eq!(flow.screened().await, [0]);
 }
