@@ -133,7 +133,8 @@ impl Screen {
             return Err(unusable(invalid.to_string()));
         }
         let set = Arc::new(self.rules.rule_set(rules).await?);
-        match self.chains.build(set.clone()).await {
+        let building = self.chains.build(set.clone());
+        match building.await {
             // It was tried before it was activated, so another build of telesift is at work: somebody must decide.
             Err(error) if !set.shipped => Err(unusable(error.to_string())),
             built => Ok(built?),

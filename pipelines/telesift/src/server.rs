@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use telesift_api::{ApiConfig, ApiState, IssuedKey, KeyRequest, issue_key};
+use telesift_api::{ApiConfig, ApiState, IssuedKey, KeyRequest, TailConfig, issue_key};
 use telesift_ports::catalog::{AuditOutcome, AuditRecord, Scope};
 use tokio::net::TcpListener;
 

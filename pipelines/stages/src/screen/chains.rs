@@ -31,13 +31,15 @@ impl Chains {
 
     /// Builds the chain of a set on a blocking thread: compiling the modules takes from a tenth of a second to seconds, and
     /// leases must be prolonged meanwhile.
-    pub(super) async fn build(
+    pub(super) fn build(
         &self,
         set: Arc<RuleSet>,
-    ) -> Result<Box<dyn SmartModuleChain>, ChainError> {
+    ) -> impl Future<Output = Result<Box<dyn SmartModuleChain>, ChainError>> + Send + use<> {
         let factory = self.factory.clone();
-        let built = tokio::task::spawn_blocking(move || factory(&set)).await;
-        built.unwrap_or_else(|_| Err(ChainError("building the chain panicked".to_owned())))
+        async move {
+            let built = tokio::task::spawn_blocking(move || factory(&set)).await;
+            built.unwrap_or_else(|_| Err(ChainError("building the chain panicked".to_owned())))
+        }
     }
 
     /// Puts a chain back; the one not used for longest goes if there are too many.
