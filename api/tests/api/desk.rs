@@ -12,7 +12,7 @@ use axum::{
 use serde_json::{Value, json};
 use telesift_api::{AlwaysHealthy, ApiConfig, ApiState, KeyRequest, TailConfig, issue_key, router};
 use telesift_ports::{
-    Catalog, Embedder, Explainer, MessageStore, RecordLog,
+    AtomIndex, Catalog, Embedder, Explainer, MessageStore, RecordLog,
     catalog::Scope,
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     explain::{Explanation, Factor, SpamExplanation},
@@ -89,6 +89,12 @@ impl Answer {
     }
 }
 
+/// An index of atoms with nothing in it.
+fn atom_index() -> Arc<AtomIndex> {
+    let store = MemoryStore::new(Some(CountingEmbedder.model().clone()));
+    Arc::new(AtomIndex::new(Arc::new(store)))
+}
+
 impl Desk {
     pub(crate) async fn new() -> Desk {
         Desk::with(ApiConfig {
@@ -159,6 +165,7 @@ impl Desk {
             imports: imports.clone(),
             bots,
             replays: Arc::new(FakeReplays::default()),
+            atom_index: self::atom_index(),
             embedder: Arc::new(CountingEmbedder),
             rules: Arc::new(rules),
             explainer: Arc::new(LengthExplainer),

@@ -4,6 +4,7 @@
 //! A stage says what becomes of a batch ([`consumer::Process`]); [`consumer::Consumer`] is the read-process-commit loop,
 //! written once. [`workers::Crew`] decides which of it runs in this process. `dead_letter` is where every stage puts what it cannot process.
 
+pub mod atom_index;
 pub mod consumer;
 pub mod dead_letter;
 pub mod decisions;

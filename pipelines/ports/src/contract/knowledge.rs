@@ -185,8 +185,8 @@ async fn store(catalog: &impl Catalog, atoms: Vec<StoredAtom>) {
         atoms,
         ..KnowledgeChange::default()
     };
-    let stored = catalog.apply_knowledge(&change, &[], &Fence::open());
-    stored.await.expect("stored");
+    let open = Fence::open();
+    catalog.apply_knowledge(&change, &[], &open).await.must();
 }
 
 async fn units_are_stored_with_their_members_and_their_stage(catalog: &impl Catalog) {
@@ -332,16 +332,16 @@ async fn what_is_decided_is_stored_with_its_stage_or_not_at_all(catalog: &impl C
         ..KnowledgeChange::default()
     };
     let open = Fence::open();
-    let refused = catalog.apply_knowledge(&change, &[moved(Some(3), 5)], &open);
-    let refused = refused.await;
+    let late = [moved(Some(3), 5)];
+    let refused = catalog.apply_knowledge(&change, &late, &open).await;
     assert!(
         matches!(refused, Err(Error::Conflict { .. })),
         "{refused:?}"
     );
     assert_eq!(catalog.stored_atoms(&ids(&["a-1"])).await.must(), []);
     assert_eq!(catalog.outbox(10).await.must(), []);
-    let done = catalog.apply_knowledge(&change, &[moved(None, 5)], &open);
-    done.await.must();
+    let first = [moved(None, 5)];
+    catalog.apply_knowledge(&change, &first, &open).await.must();
     assert_eq!(
         catalog.stored_atoms(&ids(&["a-1", "a-2"])).await.must(),
         [stored.clone()]

@@ -122,6 +122,7 @@ fn read(message: &Message) -> Option<UnitMessage> {
         author: author.filter(|_| !is_channel),
         reply_to: message.reply_to,
         text: message.text.clone(),
+        score: message.screen.as_ref().map_or(0.0, |s| s.score),
         lang: match message.lang.as_str() {
             "und" => String::new(),
             lang => lang.to_owned(),

@@ -23,6 +23,7 @@ fn message(id: i64, text: &str) -> UnitMessage {
         reply_to: None,
         text: text.to_owned(),
         lang: "uk".to_owned(),
+        score: 0.9,
     }
 }
 

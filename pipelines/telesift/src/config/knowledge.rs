@@ -1,0 +1,77 @@
+//! The sections `[units]` and `[extract]`: which messages belong together, and how they are read.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde::Deserialize;
+use telesift_stages::{extract::ExtractConfig, units::UnitsConfig};
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Units {
+    gap_min: u32,
+    max_messages: usize,
+    max_chars: usize,
+    settle_ms: u32,
+}
+
+impl Units {
+    pub(super) fn check(&self) -> Result<()> {
+        ensure!(
+            self.gap_min >= 1 && self.max_messages >= 1 && self.max_chars >= 1,
+            "units.gap_min, units.max_messages and units.max_chars must be at least 1"
+        );
+        Ok(())
+    }
+}
+
+impl From<&Units> for UnitsConfig {
+    fn from(from: &Units) -> Self {
+        UnitsConfig {
+            gap_s: i64::from(from.gap_min) * 60,
+            max_messages: from.max_messages,
+            max_chars: from.max_chars,
+            settle_ms: i64::from(from.settle_ms),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Extract {
+    pub(crate) workers: usize,
+    max_unusable: u32,
+    max_text_chars: usize,
+    patience_s: u64,
+    same_atom: f32,
+    same_subject: f32,
+}
+
+impl Extract {
+    pub(super) fn check(&self) -> Result<()> {
+        ensure!(
+            self.workers >= 1 && self.max_unusable >= 1 && self.max_text_chars >= 1,
+            "extract.workers, extract.max_unusable and extract.max_text_chars must be at least 1"
+        );
+        let is_cosine = |x: f32| (0.0..=1.0).contains(&x);
+        ensure!(
+            is_cosine(self.same_atom) && is_cosine(self.same_subject),
+            "extract.same_atom and extract.same_subject are numbers from 0 to 1"
+        );
+        Ok(())
+    }
+}
+
+impl From<&Extract> for ExtractConfig {
+    fn from(from: &Extract) -> Self {
+        ExtractConfig {
+            workers: from.workers,
+            max_unusable: from.max_unusable,
+            max_text_chars: from.max_text_chars,
+            patience: Duration::from_secs(from.patience_s),
+            same_atom: from.same_atom,
+            same_subject: from.same_subject,
+            ..ExtractConfig::default()
+        }
+    }
+}
