@@ -39,6 +39,7 @@ pub(crate) struct Desk {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) catalog: Arc<MemoryCatalog>,
     pub(crate) imports: Arc<FakeImports>,
+    pub(crate) atoms: Arc<AtomIndex>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) config: ApiConfig,
     pub(crate) shutdown: CancellationToken,
@@ -157,6 +158,7 @@ impl Desk {
     ) -> Desk {
         let shutdown = CancellationToken::new();
         let rules = rules::keeper(&log, &catalog, &clock).await;
+        let atoms = atom_index();
         let bots = Arc::new(bots::desk(&log, &catalog, &clock).await);
         let router = router(ApiState {
             log: log.clone(),
@@ -165,7 +167,7 @@ impl Desk {
             imports: imports.clone(),
             bots,
             replays: Arc::new(FakeReplays::default()),
-            atom_index: self::atom_index(),
+            atom_index: atoms.clone(),
             embedder: Arc::new(CountingEmbedder),
             rules: Arc::new(rules),
             explainer: Arc::new(LengthExplainer),
@@ -180,6 +182,7 @@ impl Desk {
             store,
             catalog,
             imports,
+            atoms,
             clock,
             config,
             shutdown,

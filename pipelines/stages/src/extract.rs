@@ -64,8 +64,8 @@ impl Default for ExtractConfig {
             max_text_chars: 6_000,
             patience: Duration::from_secs(30),
             max_pause: Duration::from_secs(15),
-            same_atom: 0.92,
-            same_subject: 0.8,
+            same_atom: 0.97,
+            same_subject: 0.85,
         }
     }
 }

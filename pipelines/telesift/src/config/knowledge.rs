@@ -75,3 +75,76 @@ impl From<&Extract> for ExtractConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use telesift_models::HashEmbedder;
+    use telesift_stages::extract::ExtractConfig;
+
+    use crate::config::Config;
+
+    const SAME_CLAIMS: [(&str, &str); 4] = [
+        (
+            "Оплата падає на телефонах після оновлення",
+            "оплата падає на телефонах після оновлення!",
+        ),
+        ("Оплата падает на телефонах", "Оплата  падает на телефонах 😡"),
+        (
+            "Payments fail on phones after the update",
+            "payments failed on phones, after the updates",
+        ),
+        ("Сервер лежить", "сервери лежать"),
+    ];
+    const OTHER_CLAIMS: [(&str, &str); 7] = [
+        (
+            "Оплата падає на телефонах після оновлення",
+            "Оплата падає на планшетах після оновлення",
+        ),
+        ("Реліз переносимо на п'ятницю", "Реліз переносимо на понеділок"),
+        ("Релиз переносим на пятницу", "Релиз переносим на понедельник"),
+        ("We move the release to Friday", "We move the release to Monday"),
+        ("We use Postgres 15", "We use Postgres 16"),
+        ("Payments fail on phones", "Deliveries fail on phones"),
+        ("Оплата работает", "Оплата не работает"),
+    ];
+    const SAME_SUBJECTS: [(&str, &str); 3] = [
+        ("оплата карткою", "оплати картками"),
+        ("доставка заказов", "доставки заказа"),
+        ("Kubernetes cluster", "kubernetes clusters"),
+    ];
+    const OTHER_SUBJECTS: [(&str, &str); 5] = [
+        ("backup", "backend"),
+        ("сервер оплати", "сервер доставки"),
+        ("база данных", "база знаний"),
+        ("card payments", "card delivery"),
+        ("оплата", "доставка"),
+    ];
+
+    fn cosine((a, b): (&str, &str)) -> f32 {
+        let embedder = HashEmbedder::default();
+        let (a, b) = (embedder.vector(a), embedder.vector(b));
+        a.iter().zip(&b).map(|(x, y)| x * y).sum()
+    }
+
+    #[test]
+    fn the_thresholds_that_ship_tell_what_is_the_same_from_what_is_not() {
+        let config = Config::from_parts(None, std::iter::empty()).unwrap();
+        let config = ExtractConfig::from(&config.extract);
+        let cases = [
+            (&SAME_CLAIMS[..], &OTHER_CLAIMS[..], config.same_atom),
+            (&SAME_SUBJECTS[..], &OTHER_SUBJECTS[..], config.same_subject),
+        ];
+        let mut wrong = Vec::new();
+        for (same, other, threshold) in cases {
+            let (same, other) = (same.iter(), other.iter());
+            let all = same.map(|p| (p, true)).chain(other.map(|p| (p, false)));
+            for (pair, is_same) in all {
+                let similarity = cosine(*pair);
+                if (similarity >= threshold) != is_same {
+                    wrong.push(format!("{pair:?}: {similarity:.3}, same: {is_same}"));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}
