@@ -49,7 +49,7 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(atoms::list))
         .routes(routes!(atoms::one))
         .routes(routes!(atoms::review))
-        .routes(routes!(atoms::many))
+        .routes(routes!(atoms::review_many))
         .routes(routes!(subjects::list))
         .routes(routes!(subjects::one, subjects::change))
         .routes(routes!(approval_rules::show, approval_rules::set))

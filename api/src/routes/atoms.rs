@@ -1,6 +1,6 @@
 //! Atoms: listed, searched, one by one with their versions, and reviewed.
 
-mod review;
+mod reviews;
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::{
     state::App,
 };
 
-pub(crate) use review::{__path_many, __path_one as __path_review, many, one as review};
+pub(crate) use reviews::{__path_review, __path_review_many, review, review_many, worded};
 
 /// The list's tag in cursors.
 const LIST: &str = "atoms";

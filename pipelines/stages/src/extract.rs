@@ -59,7 +59,7 @@ pub struct ExtractConfig {
 impl Default for ExtractConfig {
     fn default() -> Self {
         ExtractConfig {
-            workers: 4,
+            workers: 8,
             max_unusable: 3,
             max_text_chars: 6_000,
             patience: Duration::from_secs(30),
@@ -176,7 +176,9 @@ impl Extract {
                 () = shutdown.cancelled() => {}
                 Some((unit, stories, outcome)) = running.next() => {
                     flight.units.remove(&unit.id);
-                    stories.iter().for_each(|story| drop(flight.stories.remove(story)));
+                    for story in &stories {
+                        flight.stories.remove(story);
+                    }
                     match outcome {
                         Err(error) if error.is_retryable() => {
                             self.back_off(&error, delays.next(), &shutdown).await;
@@ -231,8 +233,10 @@ impl Extract {
         let now = self.parts.clock.now();
         let wanted = room * 8 + flight.units.len();
         let mut due = self.parts.catalog.due_units(now, wanted).await?;
-        let counts = self.parts.catalog.unit_counts().await?;
-        telemetry::backlog(STAGE, "units", counts.due);
+        if flight.units.is_empty() {
+            let counts = self.parts.catalog.unit_counts().await?;
+            telemetry::backlog(STAGE, "units", counts.due);
+        }
         due.retain(|unit| !flight.units.contains(&unit.id));
         if due.is_empty() {
             return Ok(Vec::new());

@@ -5,13 +5,13 @@ use telesift_ports::{
     knowledge::{ExtractionRow, UnitRow, UnitState},
     record_log::{NewRecord, Outcome as Appended, Transaction},
 };
-use telesift_schemas::{Extraction, ExtractorRef, UnitMember, Usage};
+use telesift_schemas::{Extraction, ExtractorRef, Offset, UnitMember, Usage};
 
 use super::{Extract, extractions, outcome::Outcome, verify::verify};
 use crate::{consumer::StageError, identities, telemetry};
 
 impl Extract {
-    /// Stores what was answered. One at a time, so that each answer is compared with all before it.
+    /// Stores what was answered. Appended one at a time, so that each answer is compared with all before it.
     pub(super) async fn finish(
         &self,
         unit: &UnitRow,
@@ -34,9 +34,10 @@ impl Extract {
             usage: extracted.usage,
             ..self.extraction(unit, members, extracted.by)
         };
-        let outcome = self.append(&extraction).await?;
-        neighbours.learn(&*self.parts.catalog, &unit.id).await?;
-        Ok(outcome)
+        // What the next one is compared with stands before it in the log.
+        let end = self.append(&extraction).await?;
+        drop(neighbours);
+        Ok(self.applied(end).await)
     }
 
     /// Notes that another unit told it all before.
@@ -53,7 +54,8 @@ impl Extract {
             same_as: Some(told),
             ..self.extraction(unit, members, other.extractor)
         };
-        self.append(&extraction).await
+        let end = self.append(&extraction).await?;
+        Ok(self.applied(end).await)
     }
 
     /// Notes that nothing is left of the unit. Units that counted as the same are asked for themselves then.
@@ -75,7 +77,8 @@ impl Extract {
         same.sort();
         same.dedup();
         let extraction = self.extraction(unit, Vec::new(), before.extractor);
-        let outcome = self.append(&extraction).await?;
+        let end = self.append(&extraction).await?;
+        let outcome = self.applied(end).await;
         for mut other in self.parts.catalog.units(&same).await? {
             other.state = UnitState::Due;
             (other.not_before, other.note) = (None, None);
@@ -106,8 +109,8 @@ impl Extract {
         }
     }
 
-    /// Appends it, and waits until it is applied.
-    async fn append(&self, extraction: &Extraction) -> Result<Outcome, StageError> {
+    /// Appends it; returns the offset after it.
+    async fn append(&self, extraction: &Extraction) -> Result<Offset, StageError> {
         let value = serde_json::to_vec(extraction).map_err(|e| StageError::State {
             key: extraction.unit.clone(),
             reason: e.to_string(),
@@ -122,14 +125,18 @@ impl Extract {
             ..Transaction::appends(vec![(extractions(), record)])
         };
         let outcomes = self.parts.log.commit(transaction).await?;
-        let end = match outcomes.first() {
-            Some(Appended::Appended { offset, .. }) => offset.next(),
+        match outcomes.first() {
+            Some(Appended::Appended { offset, .. }) => Ok(offset.next()),
             // It stands there: an earlier try's answer was lost.
-            _ => self.parts.log.bounds(&extractions()).await?.end,
-        };
+            _ => Ok(self.parts.log.bounds(&extractions()).await?.end),
+        }
+    }
+
+    /// Waits until what stands before `end` is applied.
+    async fn applied(&self, end: Offset) -> Outcome {
         let mut applied = self.applied.clone();
         // An end of the knowledge stage is the end of this one too; what was appended is applied by the next.
         let _ = applied.wait_for(|at| *at >= end).await;
-        Ok(Outcome::Done)
+        Outcome::Done
     }
 }

@@ -10,7 +10,10 @@ use telesift_ports::{
 use telesift_schemas::{AtomKind, DraftAtom};
 
 use super::ExtractConfig;
-use crate::{consumer::StageError, knowledge::subject_key};
+use crate::{
+    consumer::StageError,
+    knowledge::{atom_id, subject_key},
+};
 
 /// Atoms that new claims are compared with: the newest.
 const MAX_ATOMS: usize = 2_000;
@@ -19,7 +22,7 @@ const MAX_SUBJECTS: usize = 5_000;
 /// Texts embedded at once.
 const PORTION: usize = 256;
 
-/// What new claims are compared with. Read from the catalog at first, then kept up to it.
+/// What new claims are compared with. Read from the catalog at first; what is found since is added.
 pub(super) struct Neighbours {
     embedder: Arc<dyn Embedder>,
     same_atom: f32,
@@ -54,7 +57,7 @@ impl Neighbours {
     }
 
     /// Names known subjects by their known names, and atoms of other units that claim the same. Where no vectors can be had
-    /// nothing is found: a claim twice is better than none.
+    /// nothing is found: a claim twice is better than none. What is new is known from then on.
     pub(super) async fn resolve(
         &mut self,
         catalog: &dyn Catalog,
@@ -78,6 +81,16 @@ impl Neighbours {
             let nearest = nearest.filter(|(similarity, _)| *similarity >= self.same_atom);
             let nearest = nearest.max_by(|a, b| a.0.total_cmp(&b.0));
             draft.same_atom = nearest.map(|(_, id)| id.clone());
+            let own = |first| atom_id(unit, draft.kind, first);
+            let id = draft.same_atom.clone();
+            let id = id.or_else(|| draft.evidence.first().map(own));
+            if let Some(id) = id.filter(|id| self.atoms.iter().all(|a| a.id != *id)) {
+                let kind = draft.kind;
+                self.atoms.push_back(Atom { id, kind, vector });
+            }
+        }
+        while self.atoms.len() > MAX_ATOMS {
+            self.atoms.pop_front();
         }
         let names: Vec<String> = drafts.iter().filter_map(|d| d.subject.clone()).collect();
         let Some(vectors) = self.vectors(&names).await else {
@@ -107,29 +120,6 @@ impl Neighbours {
                 vector,
             }),
         }
-    }
-
-    /// Takes in what became of a unit's claims.
-    pub(super) async fn learn(
-        &mut self,
-        catalog: &dyn Catalog,
-        unit: &str,
-    ) -> Result<(), StageError> {
-        let stored = catalog.atoms_of_units(&[unit.to_owned()]).await?;
-        let fresh = stored
-            .into_iter()
-            .filter(|s| self.atoms.iter().all(|known| known.id != s.atom.id));
-        let fresh: Vec<(String, AtomKind, String)> = fresh
-            .map(|s| {
-                (
-                    s.atom.id.clone(),
-                    s.atom.kind,
-                    text(&s.atom.title, &s.atom.content),
-                )
-            })
-            .collect();
-        self.remember(fresh).await;
-        Ok(())
     }
 
     async fn load(&mut self, catalog: &dyn Catalog) -> Result<(), StageError> {

@@ -221,7 +221,7 @@ async fn top_signals(client: &Client) -> Result<()> {
 
 /// What the conversations claim, and what about.
 async fn knowledge(client: &Client) -> Result<()> {
-    read(client).await?;
+    let is_all = read(client).await?;
     let query = [("limit", "500".to_owned())];
     let answer: Value = client.get("/v1/subjects", &query).await?;
     let mut subjects = answer["items"].as_array().cloned().unwrap_or_default();
@@ -246,15 +246,19 @@ async fn knowledge(client: &Client) -> Result<()> {
     for atom in atoms.iter().take(5) {
         print::line(super::atoms::in_words(atom))?;
     }
-    print::line("")
+    print::line(match is_all {
+        true => "",
+        false => "\nMore is being read.\n",
+    })
 }
 
-/// Waits until every conversation is read.
-async fn read(client: &Client) -> Result<()> {
+/// Waits until every conversation is read, for a while; `false` if there is more to read.
+async fn read(client: &Client) -> Result<bool> {
     // Conversations are taken for complete once nothing came for a moment (units.settle_ms).
     const QUIET_LOOKS: usize = 25;
+    const LOOKS: usize = 200;
     let mut n_quiet = 0;
-    until(async || {
+    for _ in 0..LOOKS {
         let stats: Value = client.get("/v1/stats/pipeline", &[]).await?;
         let is_read = sum(&stats, "units", "received") > 0
             && sum(&stats, "extract", "received") > 0
@@ -263,9 +267,12 @@ async fn read(client: &Client) -> Result<()> {
                 .into_iter()
                 .all(|stage| sum(&stats, stage, "lag") == 0);
         n_quiet = if is_read { n_quiet + 1 } else { 0 };
-        Ok((n_quiet >= QUIET_LOOKS).then_some(()))
-    })
-    .await
+        if n_quiet >= QUIET_LOOKS {
+            return Ok(true);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(false)
 }
 
 /// A message that one chat forwarded from another.

@@ -88,7 +88,7 @@ pub(crate) struct Reviewed {
         (status = 202, description = "The review is durable and will show", body = AtomBody),
     )
 )]
-pub(crate) async fn one(
+pub(crate) async fn review(
     Reviewer(viewer): Reviewer,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -103,9 +103,9 @@ pub(crate) async fn one(
         let detail = format!("atom `{id}` changed meanwhile: read it again");
         return Err(Problem::new(Code::Conflict, detail).with("version", stored.atom.version));
     }
-    let review = verdict(&app, &viewer, body).await?;
-    not_into_itself(&review, std::slice::from_ref(&id))?;
-    let (status, mut items) = decide(&app, &viewer, &[id], &review).await?;
+    let said = verdict(&app, &viewer, body).await?;
+    not_into_itself(&said, std::slice::from_ref(&id))?;
+    let (status, mut items) = decide(&app, &viewer, &[id], &said).await?;
     let item = items.pop().ok_or_else(|| Problem::internal("no atom"))?;
     Ok((status, Json(item)))
 }
@@ -119,7 +119,7 @@ pub(crate) async fn one(
         (status = 202, description = "The reviews are durable and will show", body = Reviewed),
     )
 )]
-pub(crate) async fn many(
+pub(crate) async fn review_many(
     Reviewer(viewer): Reviewer,
     State(app): State<Arc<App>>,
     params: Params,
