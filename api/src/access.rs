@@ -82,6 +82,17 @@ const ROUTES: &[Route] = &[
     route("GET", "/v1/chats/{id}/gaps", Read, Plain),
     route("POST", "/v1/search", Read, Plain),
 
+    route("GET", "/v1/atoms", Read, Plain),
+    route("GET", "/v1/atoms/{id}", Read, Plain),
+    route("POST", "/v1/atoms/{id}/review", Review, Plain),
+    route("POST", "/v1/atoms/review", Review, Plain),
+    route("GET", "/v1/subjects", Read, Plain),
+    route("GET", "/v1/subjects/{id}", Read, Plain),
+    route("POST", "/v1/subjects/{id}", Review, Plain),
+    route("GET", "/v1/approval-rules", ReadAll, Plain),
+    route("POST", "/v1/approval-rules/preview", ReadAll, Plain),
+    route("PUT", "/v1/approval-rules", Admin, Audited("approval_rules.set")),
+
     route("GET", "/v1/feedback", Review, Plain),
     route("POST", "/v1/feedback", Review, Plain),
     route("DELETE", "/v1/feedback/{id}", Review, Audited("feedback.delete")),

@@ -18,6 +18,7 @@ mod body;
 mod config;
 mod cors;
 mod cursor;
+mod knowledge;
 mod labels;
 mod limits;
 mod middleware;

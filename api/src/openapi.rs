@@ -1,6 +1,7 @@
 //! The OpenAPI document: made from the routes, with the record types' own schemas put in.
 
 mod bots;
+mod knowledge;
 
 use serde_json::{Map, Value, json};
 use utoipa::{
@@ -10,6 +11,7 @@ use utoipa::{
 
 use crate::problem::Code;
 pub(crate) use bots::{BotInfoBody, BotReportBody};
+pub(crate) use knowledge::AtomBody;
 
 /// The document without its paths.
 #[derive(OpenApi)]
@@ -24,6 +26,7 @@ pub(crate) use bots::{BotInfoBody, BotReportBody};
     tags(
         (name = "messages", description = "Messages and chats"),
         (name = "search", description = "Words, vectors, or both"),
+        (name = "knowledge", description = "Subjects, and claims with the words they stand on"),
         (name = "feedback", description = "Labels: what analysts say of messages"),
         (name = "live", description = "The live tail, with exact resume"),
         (name = "log", description = "Topics and records, byte for byte"),
@@ -237,7 +240,18 @@ fn put_message(schemas: &mut Map<String, Value>) {
         );
         properties.insert(
             "subjects".into(),
-            json!({"type": "array", "items": {"type": "string"}, "description": "Subjects of the knowledge base."}),
+            json!({
+                "type": "array",
+                "description": "Subjects of the atoms it is evidence or a source of, as far as the key may see them.",
+                "items": {
+                    "type": "object",
+                    "required": ["id", "name"],
+                    "properties": {
+                        "id": {"type": "string", "description": "For `GET /v1/subjects/{id}`."},
+                        "name": {"type": "string"},
+                    },
+                },
+            }),
         );
     }
     for (name, schema) in definitions

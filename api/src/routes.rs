@@ -6,6 +6,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{state::App, tail};
 
+mod approval_rules;
+mod atoms;
 mod audit;
 mod bots;
 mod chats;
@@ -24,6 +26,7 @@ mod rules;
 mod search;
 mod stats;
 mod stories;
+mod subjects;
 mod tickets;
 mod topics;
 mod webhook;
@@ -43,6 +46,14 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(search::search))
         .routes(routes!(feedback::list, feedback::give))
         .routes(routes!(feedback::take_back))
+        .routes(routes!(atoms::list))
+        .routes(routes!(atoms::one))
+        .routes(routes!(atoms::review))
+        .routes(routes!(atoms::review_many))
+        .routes(routes!(subjects::list))
+        .routes(routes!(subjects::one, subjects::change))
+        .routes(routes!(approval_rules::show, approval_rules::set))
+        .routes(routes!(approval_rules::preview))
         .routes(routes!(topics::list))
         .routes(routes!(records::read))
         .routes(routes!(tickets::issue))

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use telesift_ports::{
-    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays, RuleSets,
+    AtomIndex, Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog,
+    Replays, RuleSets,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ pub struct ApiState {
     pub bots: Arc<dyn Bots>,
     /// Runs replays.
     pub replays: Arc<dyn Replays>,
+    /// Finds atoms by what they say; its vectors are of the embedder's model.
+    pub atom_index: Arc<AtomIndex>,
     /// Makes the vector of a query; must be the model of the store's vectors.
     pub embedder: Arc<dyn Embedder>,
     /// Keeps rule sets, and what of the log each screens.
@@ -107,6 +110,7 @@ pub(crate) struct App {
     pub(crate) imports: Arc<dyn Imports>,
     pub(crate) bots: Arc<dyn Bots>,
     pub(crate) replays: Arc<dyn Replays>,
+    pub(crate) atom_index: Arc<AtomIndex>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) rules: Arc<dyn RuleSets>,
     pub(crate) explainer: Arc<dyn Explainer>,
@@ -149,6 +153,7 @@ impl App {
             imports: state.imports,
             bots: state.bots,
             replays: state.replays,
+            atom_index: state.atom_index,
             embedder: state.embedder,
             rules: state.rules,
             explainer: state.explainer,

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::Serialize;
 use telesift_ports::story_catalog::StorySummary;
-use telesift_schemas::{Message, MessageKey};
+use telesift_schemas::{Message, MessageKey, SubjectRef};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{RefOr, Schema},
@@ -22,8 +22,8 @@ pub(crate) struct MessageView {
     pub(crate) label: Option<LabelView>,
     /// The story it tells with others the viewer may see.
     story: Option<StorySummary>,
-    /// Subjects of the knowledge base. No stage finds any yet.
-    subjects: [(); 0],
+    /// Subjects of the knowledge base. See [`crate::knowledge::put_on`].
+    pub(crate) subjects: Vec<SubjectRef>,
 }
 
 impl MessageView {
@@ -36,7 +36,7 @@ impl MessageView {
             message,
             label: None,
             story,
-            subjects: [],
+            subjects: Vec::new(),
         }
     }
 }

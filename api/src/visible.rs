@@ -20,6 +20,7 @@ use crate::{
     problem::Result as Answer,
 };
 
+mod knowledge;
 mod labels;
 mod letters;
 mod stories;

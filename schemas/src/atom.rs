@@ -129,6 +129,104 @@ impl AtomStatus {
     }
 }
 
+/// What a reader says of an atom.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum AtomVerdict {
+    /// It is right.
+    Approve,
+    /// It is wrong, or of no use.
+    Reject,
+    /// It is right once these fields are as given; what is absent stays.
+    Edit {
+        /// Another kind.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kind: Option<AtomKind>,
+        /// Another title.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+        /// Another content.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content: Option<String>,
+        /// Another subject, by name; empty: none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
+    },
+    /// It says what another one says: its evidence joins that one's.
+    Merge {
+        /// The other one.
+        into: String,
+    },
+}
+
+/// What becomes of a subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum SubjectChange {
+    /// It is called otherwise.
+    Rename {
+        /// The new name.
+        name: String,
+    },
+    /// It is another one: what is on it, now and later, is on that.
+    Merge {
+        /// The other one.
+        into: String,
+    },
+}
+
+/// Atoms that are approved without anybody looking at them: those that are all of this.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+pub struct ApprovalRule {
+    /// Its name, which stands beside what it approves.
+    pub name: String,
+    /// Of one of these kinds; empty: of any.
+    #[serde(default)]
+    pub kinds: Vec<AtomKind>,
+    /// Of at least this confidence, 0..1.
+    pub min_confidence: f64,
+    /// On one of these subjects, by id; empty: on any, or none.
+    #[serde(default)]
+    pub subjects: Vec<String>,
+    /// With all evidence in these chats; empty: anywhere.
+    #[serde(default)]
+    pub chats: Vec<crate::ChatId>,
+    /// By one of these extractors, by name; empty: by any.
+    #[serde(default)]
+    pub extractors: Vec<String>,
+    /// With at least so many messages as evidence.
+    #[serde(default)]
+    pub min_messages: u32,
+}
+
+impl ApprovalRule {
+    /// Whether it approves `atom`, which nobody has looked at.
+    pub fn matches(&self, atom: &Atom) -> bool {
+        fn asks<T: PartialEq>(list: &[T], value: &T) -> bool {
+            list.is_empty() || list.contains(value)
+        }
+        let mut messages: Vec<MessageKey> = atom.evidence.iter().map(|e| e.message).collect();
+        messages.sort_unstable();
+        messages.dedup();
+        let subject_ok = self.subjects.is_empty()
+            || atom
+                .subject
+                .as_ref()
+                .is_some_and(|s| self.subjects.contains(&s.id));
+        atom.status == AtomStatus::NeedsReview
+            && !messages.is_empty()
+            && asks(&self.kinds, &atom.kind)
+            && atom.confidence >= self.min_confidence
+            && subject_ok
+            && messages.iter().all(|m| asks(&self.chats, &m.chat))
+            && asks(&self.extractors, &atom.extractor.name)
+            && messages.len() >= self.min_messages as usize
+    }
+}
+
 /// How two claims are related.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]

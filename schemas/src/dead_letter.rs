@@ -124,11 +124,13 @@ pub enum DeadLetterCode {
     Gone,
     /// A model refused this text, though it takes others.
     ModelRefused,
+    /// A model answers, again and again, with what cannot be used.
+    ModelUnusable,
 }
 
 impl DeadLetterCode {
     /// Every code.
-    pub const ALL: [DeadLetterCode; 8] = [
+    pub const ALL: [DeadLetterCode; 10] = [
         Self::Unreadable,
         Self::GuestError,
         Self::GuestTrap,
@@ -137,6 +139,8 @@ impl DeadLetterCode {
         Self::StoreRejected,
         Self::TooLarge,
         Self::Gone,
+        Self::ModelRefused,
+        Self::ModelUnusable,
     ];
 
     /// The code in JSON and in filters.
@@ -151,6 +155,7 @@ impl DeadLetterCode {
             Self::TooLarge => "too_large",
             Self::Gone => "gone",
             Self::ModelRefused => "model_refused",
+            Self::ModelUnusable => "model_unusable",
         }
     }
 
@@ -179,7 +184,10 @@ impl DeadLetterCode {
                 "the record is no longer in its topic (retention, erasure or damage), so nothing can be tried again: the payload is what is left; restore the topic from a backup, or let the source send it again"
             }
             Self::ModelRefused => {
-                "the message is found by its words, without a vector; see the message of the model for the cause"
+                "see the message of the model for the cause: of `embed`, the message is found by its words, without a vector; of `extract`, nothing is claimed of the conversation; retry after a change of model or settings"
+            }
+            Self::ModelUnusable => {
+                "the model did not answer in the form asked for, several times over: another model, or a newer prompt, may; then retry"
             }
         }
     }

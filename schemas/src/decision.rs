@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Class, MessageKey, Offset, PartitionId, Position, Timestamp, TopicPartition};
+use crate::{
+    ApprovalRule, AtomVerdict, Class, MessageKey, Offset, PartitionId, Position, SubjectChange,
+    Timestamp, TopicPartition,
+};
 
 /// A record of `decisions`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +75,31 @@ pub enum DecisionKind {
         /// no catalog is needed to tell. Absent: the owner is [`Decision::by`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         owner: Option<String>,
+    },
+    /// A reader judged an atom, as it stood then. The last word counts.
+    AtomReviewed {
+        /// The atom.
+        atom: String,
+        /// What was said of it.
+        review: AtomVerdict,
+        /// Whose word it is, by the name of the key; of a rule `rule:<name>`.
+        owner: String,
+    },
+    /// A reader changed a subject.
+    SubjectChanged {
+        /// The subject.
+        subject: String,
+        /// How.
+        change: SubjectChange,
+        /// Whose word it is, by the name of the key.
+        owner: String,
+    },
+    /// From here on these rules, and no others, approve atoms that are extracted.
+    ApprovalRulesSet {
+        /// In the order they are asked; the first that matches approves.
+        rules: Vec<ApprovalRule>,
+        /// Whose word it is, by the name of the key.
+        owner: String,
     },
 }
 

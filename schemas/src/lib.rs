@@ -18,7 +18,10 @@ mod topics;
 mod unit;
 pub mod update_kinds;
 
-pub use atom::{Atom, AtomKind, AtomLink, AtomStatus, Evidence, LinkKind, SubjectRef};
+pub use atom::{
+    ApprovalRule, Atom, AtomKind, AtomLink, AtomStatus, AtomVerdict, Evidence, LinkKind,
+    SubjectChange, SubjectRef,
+};
 pub use dead_letter::{DeadLetter, DeadLetterCode, LetterState, Payload};
 pub use decision::{Decision, DecisionKind};
 pub use ids::{ChatId, IdError, MessageKey};

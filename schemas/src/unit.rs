@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AtomKind, Chat, LinkKind, MessageKey, Origin, Timestamp};
+use crate::{AtomKind, Chat, Class, LinkKind, MessageKey, Origin, Timestamp};
 
 /// A record of `units`: which messages belong together, written once, so that every later run extracts from the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,13 +37,20 @@ pub enum UnitEvent {
         chat: Chat,
         /// Its messages in order of arrival, each in the version known when it closed; never empty.
         members: Vec<UnitMember>,
+        /// The most important class among them: how urgent it is.
+        class: Class,
         /// Why nothing more joins.
         why: UnitClosed,
     },
     /// A message that may stand in a closed unit was edited or deleted: what was made of the unit is to be made anew.
     Touched {
+        /// The chat it is of.
+        chat: Chat,
         /// The new version of the message.
         member: UnitMember,
+        /// What the screen makes of it now; absent where nothing is to be extracted from it any more (noise, spam, deleted).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        class: Option<Class>,
         /// Whether it was deleted.
         deleted: bool,
     },
@@ -70,6 +77,8 @@ pub struct UnitMember {
     pub message: MessageKey,
     /// Its edit, as in [`crate::Message::edit`].
     pub edit: i64,
+    /// When it was sent, by Telegram.
+    pub event_time: Timestamp,
     /// The raw record of the version.
     pub origin: Origin,
 }
@@ -144,6 +153,9 @@ pub struct DraftAtom {
     /// How it is related to other claims of the unit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<DraftLink>,
+    /// The atom of another unit that claims the same, as found when it was extracted: its evidence joins that one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_atom: Option<String>,
 }
 
 /// Words of a message, exactly as they stand there.

@@ -65,6 +65,9 @@ fn examples_of_version_1_read_and_write_unchanged() {
     assert_kept::<Decision>("decisions");
     assert_kept::<Decision>("decisions-rules-added");
     assert_kept::<Decision>("decisions-rules-activated");
+    assert_kept::<Decision>("decisions-atom-reviewed");
+    assert_kept::<Decision>("decisions-subject-changed");
+    assert_kept::<Decision>("decisions-approval-rules-set");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use telesift_api::{
     AlwaysHealthy, ApiConfig, ApiState, KeyRequest, LimitsConfig, issue_key, router, serve,
 };
 use telesift_ports::{
-    Embedder, Explainer, RecordLog,
+    AtomIndex, Embedder, Explainer, RecordLog,
     catalog::Scope,
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     explain::Explanation,
@@ -69,6 +69,7 @@ impl Served {
             imports: Arc::new(FakeImports::new()),
             bots: Arc::new(bots),
             replays: Arc::new(FakeReplays::default()),
+            atom_index: Arc::new(AtomIndex::new(Arc::new(MemoryStore::new(None)))),
             embedder: Arc::new(Nothing),
             rules: Arc::new(keeper),
             explainer: Arc::new(Nothing),

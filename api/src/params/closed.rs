@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use telesift_ports::{catalog::Scope, message_store::SearchMode};
-use telesift_schemas::{Class, DeadLetterCode, LetterState, MessageKind};
+use telesift_schemas::{AtomKind, AtomStatus, Class, DeadLetterCode, LetterState, MessageKind};
 
 use crate::problem::{Code, Problem, Result};
 
@@ -48,6 +48,20 @@ impl Closed for Scope {
 
 impl Closed for DeadLetterCode {
     const VALUES: &'static [Self] = &DeadLetterCode::ALL;
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Closed for AtomKind {
+    const VALUES: &'static [Self] = &AtomKind::ALL;
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Closed for AtomStatus {
+    const VALUES: &'static [Self] = &AtomStatus::ALL;
     fn name(self) -> &'static str {
         self.as_str()
     }

@@ -12,7 +12,7 @@ use crate::problem::{Problem, Result};
 pub(crate) struct MessageQuery {
     /// For the store and the tail.
     pub(crate) filter: MessageFilter,
-    /// Subjects of the knowledge base. No message has one yet, so naming any matches nothing.
+    /// Subjects of the knowledge base, by id.
     pub(crate) subjects: Vec<String>,
 }
 
@@ -35,6 +35,7 @@ impl MessageQuery {
             until: params.time("until")?,
             include_noise: params.flag("include_noise")?,
             visible_chats: None,
+            only: None,
         };
         Ok(filter)
     }
@@ -45,11 +46,6 @@ impl MessageQuery {
             filter: Self::of_tail(params)?,
             subjects: params.all("subject"),
         })
-    }
-
-    /// Whether nothing can match.
-    pub(crate) fn matches_nothing(&self) -> bool {
-        !self.subjects.is_empty()
     }
 }
 
@@ -134,6 +130,7 @@ impl FilterBody {
             until: time("filter.until", self.until)?,
             include_noise: self.include_noise,
             visible_chats: None,
+            only: None,
         };
         Ok(MessageQuery {
             filter,

@@ -40,7 +40,11 @@ const STAGES: &[&str] = &[
     "stories",
     "story-catalog",
     "embed",
+    "units",
+    "unit-catalog",
     "extract",
+    "knowledge",
+    "atom-index",
     "alert",
     "windows",
 ];

@@ -1,5 +1,7 @@
 //! Why a message got its score, and what each stage did with it.
 
+mod knowledge;
+
 use std::sync::Arc;
 
 use axum::{
@@ -57,6 +59,8 @@ pub(crate) struct ExplainView {
     note: Option<String>,
     /// What each stage did with it, in flow order.
     stages: Vec<StageView>,
+    /// The conversation it was read in and what came of that; `null` if it was not to be read, or not yet.
+    extract: Option<knowledge::ExtractView>,
 }
 
 /// What rules make of a message.
@@ -133,6 +137,7 @@ pub(crate) async fn explain(
     };
     let ingested = raw.map(|record| record.appended_at);
     let stages = stages(&app, &message, ingested).await?;
+    let extract = knowledge::of(&app, &viewer, &key).await?;
     Ok(Json(ExplainView {
         message: key,
         origin: message.origin,
@@ -159,6 +164,7 @@ pub(crate) async fn explain(
         score: screen.as_ref().map(|s| s.score),
         rules: screen.map(|s| s.rules),
         stages,
+        extract,
     }))
 }
 

@@ -39,7 +39,7 @@ const MAX_NEIGHBOURS: usize = 200;
         ("lang" = Option<Vec<String>>, Query, description = "ISO 639-1 code, or `und`", example = json!(["uk"])),
         ("flag" = Option<Vec<String>>, Query, description = "With this flag, such as `spam` (by the label where there is one)"),
         ("kind" = Option<Vec<String>>, Query, description = "`text`, `photo`, … `deleted`, `other`"),
-        ("subject" = Option<Vec<String>>, Query, description = "On this subject of the knowledge base; no message has one yet"),
+        ("subject" = Option<Vec<String>>, Query, description = "On this subject of the knowledge base, by id"),
         ("since" = Option<String>, Query, description = "Sent at or after (RFC 3339)", example = "2026-01-05T00:00:00Z"),
         ("until" = Option<String>, Query, description = "Sent before (RFC 3339)"),
         ("include_noise" = Option<bool>, Query, description = "Noise too"),
@@ -58,13 +58,10 @@ pub(crate) async fn list(
     let after: Option<ListPosition> = params.after(LIST)?;
     params.finish()?;
 
-    let found = if query.matches_nothing() {
-        Vec::new()
-    } else {
-        app.store
-            .seen_by(&viewer)
-            .list(&query.filter, after.as_ref(), limit + 1)
-            .await?
+    let store = app.store.seen_by(&viewer);
+    let found = match app.on_subjects(&viewer, &query).await? {
+        Some(filter) => store.list(&filter, after.as_ref(), limit + 1).await?,
+        None => Vec::new(),
     };
     let page = Page::cut(found, limit, LIST, |last: &Message| ListPosition {
         event_time: last.event_time,

@@ -237,9 +237,9 @@ struct Found {
 }
 
 async fn find(app: &App, viewer: &Viewer, searched: &Searched, limit: usize) -> Result<Found> {
-    if searched.query.matches_nothing() {
+    let Some(filter) = app.on_subjects(viewer, &searched.query).await? else {
         return Ok(Found::default());
-    }
+    };
     let query = Query::parse(&searched.text);
     let (vector, degraded) = match searched.mode {
         SearchMode::Text => (None, Vec::new()),
@@ -274,7 +274,7 @@ async fn find(app: &App, viewer: &Viewer, searched: &Searched, limit: usize) -> 
         query,
         vector,
         mode,
-        filter: searched.query.filter.clone(),
+        filter,
         limit: limit.min(MAX_DEPTH),
     };
     let hits = app.store.seen_by(viewer).search(request).await?;

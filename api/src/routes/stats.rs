@@ -81,6 +81,7 @@ pub(crate) async fn pipeline(
     }
     states.extend(app.catalog.stage_states().await?);
     let held = app.catalog.held_leases().await?;
+    let units = app.catalog.unit_counts().await?;
 
     let mut items = Vec::with_capacity(states.len());
     for (key, state) in states {
@@ -105,6 +106,25 @@ pub(crate) async fn pipeline(
             dead_lettered: state.counters.dead_lettered,
             retried_ok: state.counters.retried_ok,
             lag,
+        });
+    }
+    let n_units = units.due + units.done + units.failed;
+    if n_units > 0 {
+        // The stage takes units by urgency, so it has no position; what waits stands in the catalog.
+        let lease = held.iter().find(|lease| lease.name == leases::KNOWLEDGE);
+        items.push(StageView {
+            held_by: lease.map(|l| l.owner.clone()),
+            held_since: lease.map(|l| l.since),
+            stage: "extract".to_owned(),
+            topic: telesift_schemas::Topic::UNITS.to_string(),
+            partition: 0,
+            received: n_units,
+            emitted: units.done,
+            skipped: Default::default(),
+            dead_lettered: units.failed,
+            retried_ok: 0,
+            pending: units.due,
+            lag: units.due,
         });
     }
     Ok(Json(Page {

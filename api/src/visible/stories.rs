@@ -6,7 +6,8 @@ use telesift_ports::story_catalog::{MemberPosition, StoryMember};
 use telesift_schemas::{Message, MessageKey};
 
 use crate::{
-    auth::Viewer, cursor::Page, labels, problem::Result, reactions, state::App, view::MessageView,
+    auth::Viewer, cursor::Page, knowledge, labels, problem::Result, reactions, state::App,
+    view::MessageView,
 };
 
 impl App {
@@ -29,6 +30,7 @@ impl App {
         let mut shown: Vec<MessageView> = shown.collect();
         labels::put_on(self, shown.iter_mut()).await?;
         reactions::put_on(self, shown.iter_mut()).await?;
+        knowledge::put_on(self, viewer, shown.iter_mut()).await?;
         Ok(shown)
     }
 
@@ -41,6 +43,7 @@ impl App {
         let mut shown = MessageView::new(message, story.map(|(_, story)| story));
         labels::put_on(self, std::iter::once(&mut shown)).await?;
         reactions::put_on(self, std::iter::once(&mut shown)).await?;
+        knowledge::put_on(self, viewer, std::iter::once(&mut shown)).await?;
         Ok(shown)
     }
 

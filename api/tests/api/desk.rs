@@ -12,7 +12,7 @@ use axum::{
 use serde_json::{Value, json};
 use telesift_api::{AlwaysHealthy, ApiConfig, ApiState, KeyRequest, TailConfig, issue_key, router};
 use telesift_ports::{
-    Catalog, Embedder, Explainer, MessageStore, RecordLog,
+    AtomIndex, Catalog, Embedder, Explainer, MessageStore, RecordLog,
     catalog::Scope,
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     explain::{Explanation, Factor, SpamExplanation},
@@ -39,6 +39,7 @@ pub(crate) struct Desk {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) catalog: Arc<MemoryCatalog>,
     pub(crate) imports: Arc<FakeImports>,
+    pub(crate) atoms: Arc<AtomIndex>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) config: ApiConfig,
     pub(crate) shutdown: CancellationToken,
@@ -87,6 +88,12 @@ impl Answer {
         }
         problem
     }
+}
+
+/// An index of atoms with nothing in it.
+fn atom_index() -> Arc<AtomIndex> {
+    let store = MemoryStore::new(Some(CountingEmbedder.model().clone()));
+    Arc::new(AtomIndex::new(Arc::new(store)))
 }
 
 impl Desk {
@@ -151,6 +158,7 @@ impl Desk {
     ) -> Desk {
         let shutdown = CancellationToken::new();
         let rules = rules::keeper(&log, &catalog, &clock).await;
+        let atoms = atom_index();
         let bots = Arc::new(bots::desk(&log, &catalog, &clock).await);
         let router = router(ApiState {
             log: log.clone(),
@@ -159,6 +167,7 @@ impl Desk {
             imports: imports.clone(),
             bots,
             replays: Arc::new(FakeReplays::default()),
+            atom_index: atoms.clone(),
             embedder: Arc::new(CountingEmbedder),
             rules: Arc::new(rules),
             explainer: Arc::new(LengthExplainer),
@@ -173,6 +182,7 @@ impl Desk {
             store,
             catalog,
             imports,
+            atoms,
             clock,
             config,
             shutdown,

@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod atoms;
 mod audit;
 mod auth;
 mod backpressure;

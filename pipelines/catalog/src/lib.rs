@@ -9,6 +9,7 @@ mod bots;
 mod config;
 mod database;
 mod error;
+mod knowledge;
 mod labels;
 mod leases;
 mod letters;

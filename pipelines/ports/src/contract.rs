@@ -2,6 +2,7 @@
 
 pub mod bots;
 pub mod catalog;
+mod knowledge;
 pub mod leases;
 pub mod message_store;
 pub mod state_store;

@@ -56,15 +56,23 @@ pub fn of_partition(stage: &str, input: &TopicPartition) -> String {
     format!("{stage}/{}", input.partition)
 }
 
+/// The lease of the one owner of what is known: the units that wait, those that are asked for, the atoms.
+pub const KNOWLEDGE: &str = "extract";
+
+/// The stages that run under it.
+const KNOWERS: [&str; 3] = ["unit-catalog", "extract", "knowledge"];
+
 /// The stages that write to the message store.
 const WRITERS: [&str; 3] = ["index", "labels", "embed"];
 
-/// The leases one of which a stage runs under on a partition: that of the store's writer, or its own for this partition
+/// The leases one of which a stage runs under on a partition: that of the store's writer, of what is known, or its own for this partition
 /// or for all.
 pub fn of_stage(key: &StageKey) -> Vec<String> {
-    match WRITERS.contains(&key.stage.as_str()) {
-        true => vec![STORE.to_owned()],
-        false => vec![of_partition(&key.stage, &key.input), key.stage.clone()],
+    let stage = key.stage.as_str();
+    match (WRITERS.contains(&stage), KNOWERS.contains(&stage)) {
+        (true, _) => vec![STORE.to_owned()],
+        (_, true) => vec![KNOWLEDGE.to_owned()],
+        _ => vec![of_partition(&key.stage, &key.input), key.stage.clone()],
     }
 }
 

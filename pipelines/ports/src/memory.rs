@@ -1,6 +1,7 @@
 //! In-memory implementations of the ports: product code for tests and dry runs. Nothing here survives the process.
 
 mod catalog;
+mod extractor;
 mod leases;
 mod message_store;
 mod rules;
@@ -9,6 +10,7 @@ mod state_store;
 mod story_catalog;
 
 pub use catalog::MemoryCatalog;
+pub use extractor::ScriptedExtractor;
 pub use message_store::MemoryStore;
 pub use rules::MemoryRules;
 pub use script::{Fault, Script};

@@ -138,6 +138,9 @@ pub struct MessageFilter {
     /// What the caller's key may see; set by the server, never by a client. `None` = all chats.
     #[serde(skip)]
     pub visible_chats: Option<Vec<ChatId>>,
+    /// Only these messages, such as those on a subject; set by the server, never by a client. `None` = any.
+    #[serde(skip)]
+    pub only: Option<Vec<MessageKey>>,
 }
 
 impl MessageFilter {
@@ -185,6 +188,7 @@ impl MessageFilter {
                 .visible_chats
                 .as_ref()
                 .is_none_or(|v| v.contains(&message.chat.id))
+            && self.only.as_ref().is_none_or(|o| o.contains(&message.id))
             && author_ok
             && class_ok
             && kind_ok

@@ -46,6 +46,12 @@ pub trait Process: Send {
         input.batch.next
     }
 
+    /// Called when every input is read to its end: what is due by the clock is done. Returns when to be called again though
+    /// nothing comes; `None`: not before something does. Called again after a retryable error.
+    async fn idle(&mut self) -> Result<Option<Duration>, StageError> {
+        Ok(None)
+    }
+
     /// Tries again an input this stage gave up on, alone. The effect must be what it would have been then, as far as the
     /// order of the log allows; counters are moved by [`telesift_ports::ledger::StageState::count_retry`]. Called again
     /// after a retryable error and after a restart, so it must be idempotent.
@@ -226,7 +232,8 @@ impl Consumer {
                 retries.look_again();
                 self.run_retries(&mut stage, &mut retries, &shutdown)
                     .await?;
-                self.wait(&next, &retries, &shutdown).await?;
+                let wake = self.idle(&mut stage, &shutdown).await?;
+                self.wait(&next, &retries, wake, &shutdown).await?;
                 retries.look_again();
                 continue;
             }
@@ -274,6 +281,24 @@ impl Consumer {
             }
             if shutdown.is_cancelled() {
                 return Ok(None);
+            }
+        }
+    }
+
+    /// What the stage does by the clock, repeating what is retryable.
+    async fn idle(
+        &self,
+        stage: &mut impl Process,
+        shutdown: &CancellationToken,
+    ) -> Result<Option<Duration>, StageError> {
+        let mut delays = delays();
+        loop {
+            match stage.idle().await {
+                Err(e) if e.is_retryable() && !shutdown.is_cancelled() => {
+                    self.back_off(&e, &mut delays, shutdown).await;
+                }
+                Err(e) if e.is_retryable() => return Ok(None),
+                outcome => return outcome,
             }
         }
     }
@@ -331,11 +356,12 @@ impl Consumer {
         Ok(Some(inputs))
     }
 
-    /// Waits until one of the partitions, or the topic of dead letters, has something new.
+    /// Waits until one of the partitions, or the topic of dead letters, has something new, or the stage wants to wake.
     async fn wait(
         &self,
         next: &[Offset],
         retries: &Retries,
+        wake: Option<Duration>,
         shutdown: &CancellationToken,
     ) -> Result<(), StageError> {
         let letters = telesift_ports::dead_letters::partition();
@@ -344,8 +370,15 @@ impl Consumer {
         let any = inputs
             .chain(asked)
             .map(|(at, next)| self.log.wait_beyond(at, next));
+        let awake = async {
+            match wake {
+                Some(wake) => tokio::time::sleep(wake).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = shutdown.cancelled() => Ok(()),
+            () = awake => Ok(()),
             (outcome, _, _) = select_all(any) => match outcome {
                 Ok(_) => Ok(()),
                 Err(e) if e.is_retryable() => {

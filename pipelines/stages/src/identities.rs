@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use telesift_ports::record_log::{StoredRecord, UniqueKey};
-use telesift_schemas::{MessageKey, Topic};
+use telesift_schemas::{Extraction, MessageKey, Topic};
 
 /// The identities under which the stages appended `record` to `topic`. Those of raw records are the business of their
 /// sources; those of `messages` of screening, which keeps them itself.
@@ -11,6 +11,9 @@ pub fn of(topic: &Topic, record: &StoredRecord) -> Vec<UniqueKey> {
         t if *t == Topic::STORIES => story(&record.value),
         t if *t == Topic::DEAD_LETTERS => dead_letter(&record.value),
         t if *t == Topic::DECISIONS => rules(&record.value),
+        t if *t == Topic::UNITS => unit(&record.value),
+        t if *t == Topic::EXTRACTIONS => extraction(&record.value),
+        t if *t == Topic::ATOMS => atom(&record.value),
         _ => None,
     };
     key.into_iter().collect()
@@ -29,6 +32,59 @@ pub(crate) fn of_dead_letter(id: &str) -> UniqueKey {
 /// A rule set is added once.
 pub(crate) fn of_rules(version: &str) -> UniqueKey {
     UniqueKey::new("rules", &[version])
+}
+
+/// A unit is closed once.
+pub(crate) fn of_unit(unit: &str) -> UniqueKey {
+    UniqueKey::new("unit", &[unit])
+}
+
+/// The same versions of a unit's messages are read by the same extractor once.
+pub(crate) fn of_extraction(extraction: &Extraction) -> UniqueKey {
+    let members = extraction.members.iter();
+    let members: Vec<String> = members
+        .map(|m| format!("{}/{}/{}", m.message, m.edit, m.origin.offset))
+        .collect();
+    let by = &extraction.extractor;
+    let model = by.model.as_deref().unwrap_or_default();
+    let same_as = extraction.same_as.as_deref().unwrap_or_default();
+    let parts = [
+        extraction.unit.as_str(),
+        &members.join(","),
+        &by.name,
+        &by.version,
+        model,
+        same_as,
+    ];
+    UniqueKey::new("extraction", &parts)
+}
+
+/// A version of an atom.
+pub(crate) fn of_atom(id: &str, version: u32) -> UniqueKey {
+    UniqueKey::new("atom", &[id, &version.to_string()])
+}
+
+fn unit(value: &[u8]) -> Option<UniqueKey> {
+    #[derive(Deserialize)]
+    struct Closed {
+        unit: String,
+    }
+    let closed: Closed = serde_json::from_slice(value).ok()?;
+    Some(of_unit(&closed.unit))
+}
+
+fn extraction(value: &[u8]) -> Option<UniqueKey> {
+    Some(of_extraction(&serde_json::from_slice(value).ok()?))
+}
+
+fn atom(value: &[u8]) -> Option<UniqueKey> {
+    #[derive(Deserialize)]
+    struct Version {
+        id: String,
+        version: u32,
+    }
+    let atom: Version = serde_json::from_slice(value).ok()?;
+    Some(of_atom(&atom.id, atom.version))
 }
 
 fn story(value: &[u8]) -> Option<UniqueKey> {

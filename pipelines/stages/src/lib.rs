@@ -1,17 +1,21 @@
 //! The stages of the flow, one file each, in flow order: `ingest -> screen -> index -> embed`, `screen -> stories
-//! -> story_catalog`, `screen -> reactions`, and `labels` beside them. No IO except through ports.
+//! -> story_catalog`, `screen -> units -> unit_catalog -> extract -> knowledge`, `screen -> reactions`, and `labels` beside them. No IO except through ports.
 //!
 //! A stage says what becomes of a batch ([`consumer::Process`]); [`consumer::Consumer`] is the read-process-commit loop,
 //! written once. [`workers::Crew`] decides which of it runs in this process. `dead_letter` is where every stage puts what it cannot process.
 
+pub mod atom_index;
 pub mod consumer;
 pub mod dead_letter;
 pub mod decisions;
 pub mod embed;
+pub mod extract;
 pub mod identities;
 pub mod index;
 pub mod ingest;
+pub mod knowledge;
 pub mod labels;
+mod order;
 pub mod origins;
 pub mod reactions;
 pub mod replay;
@@ -20,6 +24,8 @@ mod state;
 pub mod stories;
 pub mod story_catalog;
 mod telemetry;
+pub mod unit_catalog;
+pub mod units;
 pub mod workers;
 
 pub use consumer::{Consumer, StageError};

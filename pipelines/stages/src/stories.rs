@@ -2,7 +2,6 @@
 
 mod again;
 mod arrival;
-mod order;
 mod rebuild;
 mod window;
 
@@ -21,7 +20,7 @@ use telesift_schemas::{Offset, PartitionId, StoryAssigned, Topic, TopicPartition
 use crate::{
     consumer::{Input, Process, StageError},
     dead_letter::{self, Refusal, Retry, Tried},
-    identities,
+    identities, order,
     screen::gap_counters,
 };
 use arrival::Arrival;

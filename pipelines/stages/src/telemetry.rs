@@ -54,6 +54,14 @@ pub(crate) fn lag(stage: &str, at: &TopicPartition, lag: u64) {
     .set(lag as f64);
 }
 
+/// Claims, quotes and links of extractors that were not kept; labels `extractor` and `reason`.
+pub(crate) const REJECTED: &str = "telesift_extract_rejected_total";
+
+pub(crate) fn rejected(extractor: &str, reason: &str, n: u32) {
+    metrics::counter!(REJECTED, "extractor" => extractor.to_owned(), "reason" => reason.to_owned())
+        .increment(u64::from(n));
+}
+
 pub(crate) fn replayed(n_records: usize) {
     metrics::counter!(REPLAYED).increment(n_records as u64);
 }

@@ -14,6 +14,8 @@ pub struct LanceStoreConfig {
     pub storage_options: StorageOptions,
     /// The model of the vectors; part of the tables' identity. `None`: no vectors, search by text only.
     pub model: Option<EmbeddingModel>,
+    /// What the tables are called: `messages`, unless the store is of something else.
+    pub table: &'static str,
     /// Which generation; all but the first have tables of their own, such as `messages-g2`.
     pub generation: Generation,
     /// Memory for cached parts of indexes, in bytes.
@@ -35,6 +37,7 @@ impl LanceStoreConfig {
             uri: uri.into(),
             storage_options: StorageOptions::default(),
             model,
+            table: "messages",
             generation: Generation::FIRST,
             index_cache_bytes: 256 << 20,
             metadata_cache_bytes: 64 << 20,

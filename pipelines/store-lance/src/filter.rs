@@ -1,8 +1,10 @@
 //! A [`MessageFilter`] as SQL over the columns of `messages`: the same rule as [`MessageFilter::matches`], applied before
 //! ranking.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use telesift_ports::message_store::MessageFilter;
-use telesift_schemas::{ChatId, Class, MessageKind, Timestamp};
+use telesift_schemas::{ChatId, Class, MessageKey, MessageKind, Timestamp};
 
 use crate::schema::columns as col;
 
@@ -37,6 +39,23 @@ impl Predicate {
         }
     }
 
+    /// Only these messages.
+    pub(crate) fn among(self, only: &[MessageKey]) -> Self {
+        let mut chats: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
+        for key in only {
+            chats.entry(key.chat.0).or_default().insert(key.message_id);
+        }
+        let chats = chats.into_iter().map(|(chat, ids)| {
+            let ids = integers(col::MESSAGE_ID, ids.into_iter());
+            format!("({} = {} AND {ids})", col::CHAT_ID, integer(chat))
+        });
+        let chats: Vec<String> = chats.collect();
+        match chats.is_empty() {
+            true => Predicate::Nothing,
+            false => self.and(format!("({})", chats.join(" OR "))),
+        }
+    }
+
     /// Only `since..until`.
     pub(crate) fn within(mut self, since: Option<Timestamp>, until: Option<Timestamp>) -> Self {
         if let Some(t) = since {
@@ -66,6 +85,9 @@ impl From<&MessageFilter> for Predicate {
         }
         if !filter.chats.is_empty() {
             predicate = predicate.in_chats(&filter.chats);
+        }
+        if let Some(only) = &filter.only {
+            predicate = predicate.among(only);
         }
         if !filter.authors.is_empty() {
             let authors = filter.authors.iter().map(|a| a.0);

@@ -91,14 +91,16 @@ async fn try_open_tables(
     };
     let commits = termed_commits(config, term).await?;
     let schema = schema::messages(config.model.as_ref());
-    let name = format!("messages{suffix}");
+    let table = config.table;
+    let name = format!("{table}{suffix}");
     let messages = open_table(connection, &commits, &name, schema).await?;
     let found = messages.schema().await.map_err(Fault::from)?;
     check_identity(config, &found)?;
     add_label_columns(&messages, &found).await?;
     make_indexes(&messages, message_indexes()).await?;
 
-    let name = format!("message_versions{suffix}");
+    let one = table.strip_suffix('s').unwrap_or(table);
+    let name = format!("{one}_versions{suffix}");
     let versions = open_table(connection, &commits, &name, schema::versions()).await?;
     make_indexes(&versions, version_indexes()).await?;
     Ok((messages, versions))

@@ -4,6 +4,7 @@ mod bots;
 mod cluster;
 mod dead_letters;
 mod eval;
+mod knowledge;
 mod models;
 mod replays;
 mod rules;
@@ -20,6 +21,9 @@ pub(crate) use dead_letters::{
     DeadLettersAction, DeadLettersArgs, ListLetters, OfLetters, RetryLetters,
 };
 pub(crate) use eval::{EvalArgs, EvalWhat};
+pub(crate) use knowledge::{
+    ApprovalRules, AtomsAction, AtomsArgs, EditAtom, ListAtoms, SubjectsAction, SubjectsArgs,
+};
 pub(crate) use models::{ModelsAction, ModelsArgs, PullArgs};
 pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs};
 pub(crate) use rules::{LearnArgs, RulesAction, RulesArgs};
@@ -73,6 +77,10 @@ pub(crate) enum Command {
     Search(SearchArgs),
     /// Show the messages that tell one story, oldest first.
     Story(StoryArgs),
+    /// List, search and review what the conversations claim, with the words it stands on.
+    Atoms(AtomsArgs),
+    /// List, rename and merge what it is on.
+    Subjects(SubjectsArgs),
     /// Follow a topic live, or from any place in its history.
     Tail(TailArgs),
     /// List topics, read records of one by offset, or make them on a Fluvio cluster.

@@ -1,5 +1,6 @@
 //! One file per subcommand.
 
+pub(crate) mod atoms;
 pub(crate) mod audit;
 pub(crate) mod bots;
 mod cluster_log;
@@ -20,6 +21,7 @@ pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod smartmodules;
 pub(crate) mod story;
+pub(crate) mod subjects;
 pub(crate) mod tail;
 pub(crate) mod topics;
 

@@ -1,6 +1,7 @@
 //! Configuration: the embedded default, then a file, then the environment; unknown keys are refused with the nearest name.
 
 mod embed;
+mod knowledge;
 mod merge;
 mod secret;
 
@@ -13,6 +14,7 @@ use telesift_api::{LimitsConfig, Network};
 use telesift_ports::record_log::Retention;
 
 pub(crate) use embed::{Embed, EmbedKind};
+use knowledge::{Extract, Units};
 use secret::Secret;
 
 /// The default configuration, every key documented: `deploy/telesift.toml`.
@@ -32,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) catalog: Catalog,
     pub(crate) index: Index,
     pub(crate) embed: Embed,
+    pub(crate) units: Units,
+    pub(crate) extract: Extract,
     pub(crate) import: Import,
     pub(crate) telegram: Telegram,
     pub(crate) workers: Workers,
@@ -333,6 +337,8 @@ impl Config {
             "screen.memory_limit_mib must be at least 8"
         );
         self.embed.check()?;
+        self.units.check()?;
+        self.extract.check()?;
         Ok(())
     }
 

@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         Command::Gaps(args) => commands::gaps::run(connection, args),
         Command::Search(args) => commands::search::run(connection, args),
         Command::Story(args) => commands::story::run(connection, args),
+        Command::Atoms(args) => commands::atoms::run(connection, args),
+        Command::Subjects(args) => commands::subjects::run(connection, args),
         Command::Tail(args) => commands::tail::run(connection, args),
         Command::Topics(args) => commands::topics::run(connection, args),
         Command::Replay(args) => commands::replay::run(connection, args),

@@ -3,6 +3,7 @@
 mod bots;
 mod crew;
 pub(crate) mod embed;
+mod knowledge;
 mod log;
 mod open;
 mod parts;
@@ -12,9 +13,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use telesift_engine::{NativeExplainer, NativeRules};
+use telesift_extract::RulesExtractor;
 use telesift_ports::{
-    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays,
-    RuleReader, RuleSets, SystemClock, leases as lease, message_store,
+    AtomIndex, Bots, Catalog, Clock, Embedder, Explainer, Extractor, Imports, MessageStore,
+    RecordLog, Replays, RuleReader, RuleSets, SystemClock, leases as lease, message_store,
 };
 use telesift_schemas::{Topic, TopicPartition};
 use telesift_stages::{
@@ -47,6 +49,7 @@ pub(crate) struct Flow {
     pub(crate) bots: Arc<dyn Bots>,
     pub(crate) replays: Arc<dyn Replays>,
     pub(crate) embedder: Arc<dyn Embedder>,
+    pub(crate) atom_index: Arc<AtomIndex>,
     pub(crate) rules: Arc<dyn RuleSets>,
     pub(crate) explainer: Arc<dyn Explainer>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -59,7 +62,8 @@ impl Flow {
     /// ```text
     /// imports ─┬─► telegram-raw ─► screen (SmartModules) ─► messages ─┬─► index ─► message store ◄── labels ◄── decisions
     /// bots    ─┘                     ▲            │                   │              ▲ embed
-    ///                                │            │                   └─► stories ─► stories ─► story-catalog ─► catalog
+    ///                                │            │                   ├─► stories ─► stories ─► story-catalog ─► catalog
+    ///                                │            │                   └─► units ─► extract ─► extractions ─► knowledge ─► atoms
     ///           rules ─► decisions ──┘            └─► reactions ─► catalog
     ///           (from which offset on)
     /// ```
@@ -80,6 +84,7 @@ impl Flow {
         // The stores.
         let embedder = embed::open(config, data_dir).await?;
         let store = Arc::new(open::store(config, data_dir, &*embedder).await?);
+        let atom_index = Arc::new(open::atom_index(config, data_dir, &*embedder).await?);
 
         // Rules ─► decisions ─► the book that the screens go by.
         let chains = open::chain_factory(config);
@@ -185,6 +190,10 @@ impl Flow {
                 run(consumer, stage.under(held.fence()), held.stop)
             });
         }
+        // messages ─► units ─► extractions ─► atoms.
+        let extractor: Arc<dyn Extractor> = Arc::new(RulesExtractor::new());
+        knowledge::add(&mut crew, &parts, extractor, atom_index.clone()).await?;
+
         // Reactions, and what no stage could process ─► the catalog.
         for input in parts.partitions(Topic::REACTIONS).await? {
             let parts = parts.clone();
@@ -232,6 +241,7 @@ impl Flow {
             bots,
             replays,
             embedder,
+            atom_index,
             rules: keeper,
             explainer: Arc::new(NativeExplainer::default()),
             clock,

@@ -38,6 +38,7 @@ where
     a_key_is_revoked_once(&fresh().await).await;
     the_last_use_of_a_key_is_noted(&fresh().await).await;
     super::story_catalog::run(&fresh().await).await;
+    super::knowledge::run(&fresh).await;
     super::leases::run(&fresh).await;
     audit::run(&fresh().await).await;
     stream_tickets::run(&fresh().await).await;

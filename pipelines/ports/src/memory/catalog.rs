@@ -2,6 +2,7 @@
 
 mod audit;
 mod bots;
+mod knowledge;
 mod labels;
 mod letters;
 mod reactions;
@@ -55,6 +56,7 @@ struct Tables {
     bots: BTreeMap<String, BotRow>,
     reactions: BTreeMap<(MessageKey, ReactionsOf), ReactionRow>,
     chat_links: BTreeMap<ChatId, ChatId>,
+    knowledge: knowledge::KnowledgeTables,
 }
 
 impl MemoryCatalog {

@@ -10,6 +10,7 @@ mod embed;
 mod flow;
 mod imports;
 mod index;
+mod knowledge;
 mod labels;
 mod reactions;
 mod replay;

@@ -89,6 +89,7 @@ async fn show(client: &Client, server: &Server) -> Result<()> {
     ))?;
     noise(client).await?;
     top_signals(client).await?;
+    knowledge(client).await?;
     for query in SEARCHES {
         search(client, query).await?;
     }
@@ -137,22 +138,10 @@ async fn import(client: &Client) -> Result<ImportStatus> {
 async fn indexed(client: &Client) -> Result<()> {
     until(async || {
         let topics: Value = client.get("/v1/topics", &[]).await?;
-        let n_records = |name: &str| -> u64 {
-            let mut topics = topics["items"].as_array().into_iter().flatten();
-            let topic = topics.find(|t| t["topic"] == name);
-            let partitions = topic.and_then(|t| t["partitions"].as_array());
-            let partitions = partitions.into_iter().flatten();
-            partitions.filter_map(|p| p["end"].as_u64()).sum()
-        };
+        let n_records = |name: &str| n_records(&topics, name);
 
         let stats: Value = client.get("/v1/stats/pipeline", &[]).await?;
-        let of = |stage: &str, field: &str| -> u64 {
-            let items = stats["items"].as_array().into_iter().flatten();
-            items
-                .filter(|i| i["stage"] == stage)
-                .filter_map(|i| i[field].as_u64())
-                .sum()
-        };
+        let of = |stage: &str, field: &str| sum(&stats, stage, field);
         let is_done = of("screen", "received") == n_records("telegram-raw")
             && of("index", "received") == of("screen", "emitted")
             && of("stories", "received") == of("screen", "emitted")
@@ -160,6 +149,22 @@ async fn indexed(client: &Client) -> Result<()> {
         Ok(is_done.then_some(()))
     })
     .await
+}
+
+/// Records of a topic, as `/v1/topics` has it.
+fn n_records(topics: &Value, name: &str) -> u64 {
+    let mut topics = topics["items"].as_array().into_iter().flatten();
+    let topic = topics.find(|t| t["topic"] == name);
+    let partitions = topic.and_then(|t| t["partitions"].as_array());
+    let partitions = partitions.into_iter().flatten();
+    partitions.filter_map(|p| p["end"].as_u64()).sum()
+}
+
+/// A number of a stage over all its partitions, as `/v1/stats/pipeline` has it.
+fn sum(stats: &Value, stage: &str, field: &str) -> u64 {
+    let items = stats["items"].as_array().into_iter().flatten();
+    let of = items.filter(|i| i["stage"] == stage);
+    of.filter_map(|i| i[field].as_u64()).sum()
 }
 
 /// Asks again and again, for a while.
@@ -212,6 +217,62 @@ async fn top_signals(client: &Client) -> Result<()> {
         print::line(print::message(message))?;
     }
     print::line("")
+}
+
+/// What the conversations claim, and what about.
+async fn knowledge(client: &Client) -> Result<()> {
+    let is_all = read(client).await?;
+    let query = [("limit", "500".to_owned())];
+    let answer: Value = client.get("/v1/subjects", &query).await?;
+    let mut subjects = answer["items"].as_array().cloned().unwrap_or_default();
+    subjects.sort_by_key(|s| std::cmp::Reverse(s["n_atoms"].as_u64()));
+    print::line("What most of it is about (telesift subjects):\n")?;
+    for subject in subjects.iter().take(5) {
+        print::line(super::subjects::in_a_line(subject))?;
+    }
+    let answer: Value = client.get("/v1/atoms", &query).await?;
+    let mut atoms = answer["items"].as_array().cloned().unwrap_or_default();
+    atoms.sort_by(|a, b| {
+        let confidence = |atom: &Value| atom["confidence"].as_f64().unwrap_or_default();
+        confidence(b).total_cmp(&confidence(a))
+    });
+    let mut kinds = Vec::new();
+    atoms.retain(|atom| {
+        let is_new = !kinds.contains(&atom["kind"]);
+        kinds.push(atom["kind"].clone());
+        is_new
+    });
+    print::line("\nWhat is claimed, each with the words it stands on (telesift atoms):\n")?;
+    for atom in atoms.iter().take(5) {
+        print::line(super::atoms::in_words(atom))?;
+    }
+    print::line(match is_all {
+        true => "",
+        false => "\nMore is being read.\n",
+    })
+}
+
+/// Waits until every conversation is read, for a while; `false` if there is more to read.
+async fn read(client: &Client) -> Result<bool> {
+    // Conversations are taken for complete once nothing came for a moment (units.settle_ms).
+    const QUIET_LOOKS: usize = 25;
+    const LOOKS: usize = 200;
+    let mut n_quiet = 0;
+    for _ in 0..LOOKS {
+        let stats: Value = client.get("/v1/stats/pipeline", &[]).await?;
+        let is_read = sum(&stats, "units", "received") > 0
+            && sum(&stats, "extract", "received") > 0
+            && sum(&stats, "extract", "pending") == 0
+            && ["units", "unit-catalog", "knowledge"]
+                .into_iter()
+                .all(|stage| sum(&stats, stage, "lag") == 0);
+        n_quiet = if is_read { n_quiet + 1 } else { 0 };
+        if n_quiet >= QUIET_LOOKS {
+            return Ok(true);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(false)
 }
 
 /// A message that one chat forwarded from another.

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context, Result};
 use telesift_catalog::{CatalogConfig, KeySource, Location, SecretKey, SqlCatalog};
 use telesift_engine::{ChainSpec, EngineChain, ModuleSpec};
-use telesift_ports::{Embedder, SmartModuleChain};
+use telesift_ports::{AtomIndex, Embedder, SmartModuleChain};
 use telesift_stages::screen::ChainFactory;
 use telesift_store_lance::{LanceStore, LanceStoreConfig, S3Config};
 
@@ -35,11 +35,34 @@ fn secret_key(data_dir: &Path) -> Result<KeySource> {
     }
 }
 
+/// The message store.
 pub(super) async fn store(
     config: &Config,
     data_dir: &Path,
     embedder: &dyn Embedder,
 ) -> Result<LanceStore> {
+    let store = store_config(config, data_dir, embedder);
+    LanceStore::open(store)
+        .await
+        .context("cannot open the message store; it is filled again from the log: stop every server, move its folder away, start again")
+}
+
+/// The index of atoms, which lies beside it.
+pub(super) async fn atom_index(
+    config: &Config,
+    data_dir: &Path,
+    embedder: &dyn Embedder,
+) -> Result<AtomIndex> {
+    let mut store = store_config(config, data_dir, embedder);
+    store.table = "atoms";
+    store.index_cache_bytes = 32 << 20;
+    store.metadata_cache_bytes = 16 << 20;
+    let store = LanceStore::open(store).await;
+    let store = store.context("cannot open the index of atoms")?;
+    Ok(AtomIndex::new(Arc::new(store)))
+}
+
+fn store_config(config: &Config, data_dir: &Path, embedder: &dyn Embedder) -> LanceStoreConfig {
     let uri = match config.store.uri.as_str() {
         "" => data_dir.join("lance").display().to_string(),
         uri => uri.to_owned(),
@@ -53,9 +76,7 @@ pub(super) async fn store(
         secret_access_key: config.store.secret_access_key.expose(),
     }
     .into();
-    LanceStore::open(store)
-        .await
-        .context("cannot open the message store; it is filled again from the log: stop every server, move its folder away, start again")
+    store
 }
 
 /// The canonical chain, from the `.wasm` this binary carries: `normalize`, then `signal-score` with the rules, which it has

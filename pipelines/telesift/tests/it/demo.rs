@@ -42,6 +42,8 @@ async fn the_demo_shows_results_and_its_curl_lines_work_as_printed() {
         "are noise",
         "Five top signals",
         "Search “",
+        "What most of it is about",
+        "What is claimed, each with the words it stands on",
         &server.key,
         &server.url,
     ] {

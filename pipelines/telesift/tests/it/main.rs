@@ -16,6 +16,7 @@ mod frozen;
 #[cfg(feature = "test-guests")]
 mod guests;
 mod imports;
+mod knowledge;
 mod models;
 mod provenance;
 mod replays;

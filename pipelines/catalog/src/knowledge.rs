@@ -1,0 +1,116 @@
+//! What is known in its tables: units, atoms, subjects, and the transactions that move them on with their stages.
+
+mod atoms;
+mod queries;
+mod read;
+mod units;
+
+use std::sync::LazyLock;
+
+use telesift_ports::{
+    catalog::{Error, Result},
+    knowledge::Moved,
+    leases::Fence,
+};
+
+use crate::{
+    SqlCatalog,
+    database::Statement,
+    leases::{self, fence_args},
+    queries as stages,
+    records::{to_int, to_json},
+    row::{Arg, Row},
+    stage_args,
+};
+
+impl SqlCatalog {
+    /// Runs `statements` and moves stages, in one transaction; a lost lease or another position refuses all of it.
+    async fn move_stages(
+        &self,
+        moved: &[Moved],
+        fence: &Fence,
+        statements: Vec<Statement>,
+    ) -> Result<()> {
+        let mut all: Vec<Statement> = moved
+            .iter()
+            .map(|step| move_stage(step, fence))
+            .collect::<Result<_>>()?;
+        all.extend(statements);
+        match self.database.change(all).await? {
+            None => Ok(()),
+            Some(i) => {
+                let what = moved.get(i).map(|m| m.key.state_key()).unwrap_or_default();
+                Err(leases::refusal(self, fence, what).await)
+            }
+        }
+    }
+
+    /// The rows of an [`in_list`] for all of `ids`, in portions.
+    async fn read_ids(
+        &self,
+        sql: &'static LazyLock<String>,
+        ids: &[String],
+        mut each: impl FnMut(&Row) -> Result<()>,
+    ) -> Result<()> {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        for part in ids.chunks(LOOK_UP) {
+            let rest = part.last().into_iter().cycle().take(LOOK_UP - part.len());
+            let args = part.iter().chain(rest).map(|id| Arg::from(id.as_str()));
+            for row in &self.database.read(sql, args.collect()).await? {
+                each(row)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ids one query asks for; a shorter list repeats its last one.
+const LOOK_UP: usize = 100;
+
+/// `select` … `IN` a list of [`LOOK_UP`].
+fn in_list(select: &str) -> String {
+    let places: Vec<String> = (1..=LOOK_UP).map(|i| format!("${i}")).collect();
+    format!("{select} IN ({})", places.join(", "))
+}
+
+/// The statement that moves a stage on from where it is expected.
+fn move_stage(step: &Moved, fence: &Fence) -> Result<Statement> {
+    let state = &step.state;
+    let mut args = stage_args(&step.key);
+    args.extend([
+        to_int(state.next.0)?,
+        to_json(&state.counters)?,
+        state.last_retry.as_deref().into(),
+    ]);
+    args.extend(fence_args(fence)?);
+    let sql = match step.expected {
+        None => stages::INSERT_STAGE_STATE,
+        Some(offset) => {
+            args.push(to_int(offset.0)?);
+            stages::UPDATE_STAGE_STATE
+        }
+    };
+    Ok(Statement {
+        sql,
+        args,
+        must_change: true,
+    })
+}
+
+fn statement(sql: &'static str, args: Vec<Arg>) -> Statement {
+    Statement {
+        sql,
+        args,
+        must_change: false,
+    }
+}
+
+fn flag(is_so: bool) -> Arg {
+    i64::from(is_so).into()
+}
+
+fn unknown(what: &str, name: &str) -> Error {
+    Error::Damaged(format!("no {what}: `{name}`"))
+}

@@ -1,0 +1,260 @@
+//! Atoms and subjects in their tables: written in one transaction, and read for whoever decides what comes next.
+
+use async_trait::async_trait;
+use telesift_ports::{
+    catalog::Result,
+    knowledge::{
+        ApprovalRules, AtomFilter, AtomPosition, ExtractionRow, KnowledgeCatalog, KnowledgeChange,
+        Moved, StoredAtom, SubjectPosition, SubjectRow, SubjectSummary, WaitingReview, sort_name,
+    },
+    leases::Fence,
+};
+use telesift_schemas::{Atom, AtomStatus, ChatId, MessageKey, SubjectRef};
+
+use super::{flag, queries, statement};
+use crate::{
+    SqlCatalog,
+    database::Statement,
+    records::{json, to_int, to_json, unsigned},
+    row::{Arg, Row},
+    stories::count,
+};
+
+#[async_trait]
+impl KnowledgeCatalog for SqlCatalog {
+    async fn apply_knowledge(
+        &self,
+        change: &KnowledgeChange,
+        moved: &[Moved],
+        fence: &Fence,
+    ) -> Result<()> {
+        self.move_stages(moved, fence, statements(change)?).await
+    }
+
+    async fn extractions_of(&self, units: &[String]) -> Result<Vec<ExtractionRow>> {
+        let mut found: Vec<ExtractionRow> = Vec::new();
+        let each = |row: &Row| {
+            found.push(json(&row.get::<String>(0)?)?);
+            Ok(())
+        };
+        self.read_ids(&queries::EXTRACTIONS, units, each).await?;
+        found.sort_by(|a, b| a.unit.cmp(&b.unit));
+        Ok(found)
+    }
+
+    async fn stored_atoms(&self, ids: &[String]) -> Result<Vec<StoredAtom>> {
+        let mut found = Vec::new();
+        let each = |row: &Row| {
+            found.push(stored(row)?);
+            Ok(())
+        };
+        self.read_ids(&queries::ATOMS_BY_ID, ids, each).await?;
+        Ok(by_id(found))
+    }
+
+    async fn atoms_of_units(&self, units: &[String]) -> Result<Vec<StoredAtom>> {
+        let mut found = Vec::new();
+        let each = |row: &Row| {
+            found.push(stored(row)?);
+            Ok(())
+        };
+        self.read_ids(&queries::ATOMS_OF_UNITS, units, each).await?;
+        Ok(by_id(found))
+    }
+
+    async fn atoms_on(&self, subject: &str) -> Result<Vec<StoredAtom>> {
+        let args = vec![subject.into()];
+        let rows = self.database.read(queries::ATOMS_ON, args).await?;
+        rows.iter().map(stored).collect()
+    }
+
+    async fn subject_rows(&self, ids: &[String]) -> Result<Vec<SubjectRow>> {
+        let mut found = Vec::new();
+        let each = |row: &Row| {
+            found.push(SubjectRow {
+                id: row.get(0)?,
+                key: row.get(1)?,
+                name: row.get(2)?,
+                merged_into: row.get(3)?,
+            });
+            Ok(())
+        };
+        self.read_ids(&queries::SUBJECTS, ids, each).await?;
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(found)
+    }
+
+    async fn waiting_reviews(&self, atoms: &[String]) -> Result<Vec<WaitingReview>> {
+        let mut found: Vec<WaitingReview> = Vec::new();
+        let each = |row: &Row| {
+            found.push(json(&row.get::<String>(0)?)?);
+            Ok(())
+        };
+        self.read_ids(&queries::WAITING, atoms, each).await?;
+        found.sort_by_key(|review| review.offset);
+        Ok(found)
+    }
+
+    async fn approval_rules(&self) -> Result<ApprovalRules> {
+        let rows = self.database.read(queries::RULES, Vec::new()).await?;
+        let rules = rows.first().map(|row| json(&row.get::<String>(0)?));
+        Ok(rules.transpose()?.unwrap_or_default())
+    }
+
+    async fn outbox(&self, limit: usize) -> Result<Vec<(u64, Atom)>> {
+        let rows = self
+            .database
+            .read(queries::OUTBOX, vec![count(limit)])
+            .await?;
+        let version = |row: &Row| Ok((unsigned(row, 0)?, json(&row.get::<String>(1)?)?));
+        rows.iter().map(version).collect()
+    }
+
+    async fn clear_outbox(&self, up_to: u64) -> Result<()> {
+        let args = vec![to_int(up_to)?];
+        self.database
+            .write(queries::CLEAR_OUTBOX, args, String::new)
+            .await?;
+        Ok(())
+    }
+
+    async fn atoms(
+        &self,
+        filter: &AtomFilter,
+        after: Option<&AtomPosition>,
+        limit: usize,
+    ) -> Result<Vec<StoredAtom>> {
+        self.list_atoms(filter, after, limit).await
+    }
+
+    async fn atom_versions(&self, id: &str) -> Result<Vec<Atom>> {
+        let rows = self
+            .database
+            .read(queries::VERSIONS, vec![id.into()])
+            .await?;
+        rows.iter()
+            .map(|row| json(&row.get::<String>(0)?))
+            .collect()
+    }
+
+    async fn subjects(
+        &self,
+        chats: Option<&[ChatId]>,
+        after: Option<&SubjectPosition>,
+        limit: usize,
+    ) -> Result<Vec<SubjectSummary>> {
+        self.list_subjects(chats, after, limit).await
+    }
+
+    async fn subjects_of(
+        &self,
+        messages: &[MessageKey],
+        chats: Option<&[ChatId]>,
+    ) -> Result<Vec<(MessageKey, SubjectRef)>> {
+        self.subjects_of_messages(messages, chats).await
+    }
+
+    async fn messages_on(
+        &self,
+        subjects: &[String],
+        chats: Option<&[ChatId]>,
+        limit: usize,
+    ) -> Result<Vec<MessageKey>> {
+        self.list_messages_on(subjects, chats, limit).await
+    }
+}
+
+/// Column: `body`.
+pub(super) fn stored(row: &Row) -> Result<StoredAtom> {
+    json(&row.get::<String>(0)?)
+}
+
+fn by_id(mut atoms: Vec<StoredAtom>) -> Vec<StoredAtom> {
+    atoms.sort_by(|a, b| a.atom.id.cmp(&b.atom.id));
+    atoms.dedup_by(|a, b| a.atom.id == b.atom.id);
+    atoms
+}
+
+fn statements(change: &KnowledgeChange) -> Result<Vec<Statement>> {
+    let mut all = Vec::new();
+    for subject in &change.subjects {
+        let args = vec![
+            subject.id.as_str().into(),
+            subject.key.as_str().into(),
+            subject.name.as_str().into(),
+            sort_name(&subject.name).into(),
+            subject.merged_into.as_deref().into(),
+        ];
+        all.push(statement(queries::PUT_SUBJECT, args));
+    }
+    for stored in &change.atoms {
+        put_atom(stored, &mut all)?;
+    }
+    for version in &change.versions {
+        let args = vec![
+            version.id.as_str().into(),
+            i64::from(version.version).into(),
+            to_json(version)?,
+        ];
+        all.push(statement(queries::PUT_VERSION, args));
+        all.push(statement(queries::PUT_OUTBOX, vec![to_json(version)?]));
+    }
+    for extraction in &change.extractions {
+        let args = vec![extraction.unit.as_str().into(), to_json(extraction)?];
+        all.push(statement(queries::PUT_EXTRACTION, args));
+    }
+    if let Some(rules) = &change.rules {
+        all.push(statement(queries::PUT_RULES, vec![to_json(rules)?]));
+    }
+    for review in &change.waiting {
+        let args = vec![
+            to_int(review.offset.0)?,
+            review.atom.as_str().into(),
+            to_json(review)?,
+        ];
+        all.push(statement(queries::PUT_WAITING, args));
+    }
+    for offset in &change.not_waiting {
+        let args = vec![to_int(offset.0)?];
+        all.push(statement(queries::DROP_WAITING, args));
+    }
+    Ok(all)
+}
+
+fn put_atom(stored: &StoredAtom, all: &mut Vec<Statement>) -> Result<()> {
+    let atom = &stored.atom;
+    let id = || Arg::from(atom.id.as_str());
+    let is_gone = matches!(atom.status, AtomStatus::Rejected | AtomStatus::Retracted);
+    let is_merged = stored.merged_into.is_some();
+    all.push(statement(
+        queries::PUT_ATOM,
+        vec![
+            id(),
+            atom.kind.as_str().into(),
+            atom.status.as_str().into(),
+            atom.subject.as_ref().map(|s| s.id.as_str()).into(),
+            stored.first_at.into(),
+            stored.last_at.into(),
+            flag(!is_gone && !is_merged),
+            flag(is_merged),
+            to_json(stored)?,
+        ],
+    ));
+    all.push(statement(queries::DROP_ATOM_UNITS, vec![id()]));
+    for unit in stored.units() {
+        let args = vec![id(), unit.as_str().into()];
+        all.push(statement(queries::PUT_ATOM_UNIT, args));
+    }
+    all.push(statement(queries::DROP_ATOM_MESSAGES, vec![id()]));
+    let n_evidence = atom.evidence.len();
+    for (i, message) in stored.messages().enumerate() {
+        let args = vec![
+            id(),
+            message.chat.0.into(),
+            message.message_id.into(),
+            flag(i < n_evidence),
+        ];
+        all.push(statement(queries::PUT_ATOM_MESSAGE, args));
+    }
+    Ok(())
+}

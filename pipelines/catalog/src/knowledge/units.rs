@@ -1,0 +1,159 @@
+//! Units of conversation in their tables.
+
+use async_trait::async_trait;
+use telesift_ports::{
+    catalog::Result,
+    knowledge::{Moved, UnitCatalog, UnitCounts, UnitRow, UnitState},
+    leases::Fence,
+};
+use telesift_schemas::{Class, MessageKey, Offset, Origin, PartitionId, Timestamp, Topic};
+
+use super::{queries, statement, unknown};
+use crate::{
+    SqlCatalog,
+    records::{damaged, json, timestamp, to_int, to_json, unsigned},
+    row::{Arg, Row},
+    stories::{count, key, list},
+};
+
+#[async_trait]
+impl UnitCatalog for SqlCatalog {
+    async fn put_units(&self, units: &[UnitRow], moved: &[Moved], fence: &Fence) -> Result<()> {
+        let mut statements = Vec::new();
+        for unit in units {
+            let id = || Arg::from(unit.id.as_str());
+            statements.push(statement(queries::PUT_UNIT, row(unit)?));
+            statements.push(statement(queries::DROP_MEMBERS, vec![id()]));
+            for member in &unit.members {
+                let MessageKey { chat, message_id } = member.message;
+                let args = vec![chat.0.into(), message_id.into(), id()];
+                statements.push(statement(queries::PUT_MEMBER, args));
+            }
+        }
+        self.move_stages(moved, fence, statements).await
+    }
+
+    async fn units(&self, ids: &[String]) -> Result<Vec<UnitRow>> {
+        let mut found = Vec::new();
+        let each = |row: &Row| {
+            found.push(unit(row)?);
+            Ok(())
+        };
+        self.read_ids(&queries::UNITS, ids, each).await?;
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(found)
+    }
+
+    async fn units_of(&self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, String)>> {
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked = messages.iter().flat_map(|key| [key.chat.0, key.message_id]);
+        let [keys, _] = list(asked);
+        let args = vec![keys, count(messages.len())];
+        let rows = self.database.read(queries::UNITS_OF, args).await?;
+        let pair = |row: &Row| Ok((key(row, 0)?, row.get(2)?));
+        let mut found: Vec<_> = rows.iter().map(pair).collect::<Result<_>>()?;
+        found.sort();
+        Ok(found)
+    }
+
+    async fn due_units(&self, now: Timestamp, limit: usize) -> Result<Vec<UnitRow>> {
+        let args = vec![now.into(), count(limit)];
+        let rows = self.database.read(queries::DUE_UNITS, args).await?;
+        rows.iter().map(unit).collect()
+    }
+
+    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        let rows = self
+            .database
+            .read(queries::NEXT_DUE, vec![now.into()])
+            .await?;
+        rows.first().map(|row| timestamp(row.get(0)?)).transpose()
+    }
+
+    async fn settle_unit(&self, unit: &UnitRow) -> Result<bool> {
+        let args = vec![
+            unit.id.as_str().into(),
+            to_int(unit.revision)?,
+            unit.state.as_str().into(),
+            i64::from(unit.attempts).into(),
+            unit.not_before.into(),
+            unit.note.as_deref().into(),
+        ];
+        let n = self
+            .database
+            .write(queries::SETTLE_UNIT, args, String::new)
+            .await?;
+        Ok(n > 0)
+    }
+
+    async fn unit_at(&self, partition: u32, offset: Offset) -> Result<Option<UnitRow>> {
+        let args = vec![i64::from(partition).into(), to_int(offset.0)?];
+        let rows = self.database.read(queries::UNIT_AT, args).await?;
+        rows.first().map(unit).transpose()
+    }
+
+    async fn unit_counts(&self) -> Result<UnitCounts> {
+        let rows = self.database.read(queries::UNIT_COUNTS, Vec::new()).await?;
+        let mut counts = UnitCounts::default();
+        for row in &rows {
+            let n = unsigned(row, 1)?;
+            match state(&row.get::<String>(0)?)? {
+                UnitState::Due => counts.due = n,
+                UnitState::Done => counts.done = n,
+                UnitState::Failed => counts.failed = n,
+            }
+        }
+        Ok(counts)
+    }
+}
+
+/// The values of a row of `units`.
+fn row(unit: &UnitRow) -> Result<Vec<Arg>> {
+    Ok(vec![
+        unit.id.as_str().into(),
+        to_json(&unit.chat)?,
+        to_json(&unit.members)?,
+        (unit.class as i64).into(),
+        unit.newest.into(),
+        unit.origin.topic.as_str().into(),
+        i64::from(unit.origin.partition.0).into(),
+        to_int(unit.origin.offset.0)?,
+        to_int(unit.revision)?,
+        unit.state.as_str().into(),
+        i64::from(unit.attempts).into(),
+        unit.not_before.into(),
+        unit.note.as_deref().into(),
+    ])
+}
+
+/// Columns: `id, chat, members, class_rank, newest, topic, partition_id, origin_offset, revision, state, attempts, not_before,
+/// note`.
+fn unit(row: &Row) -> Result<UnitRow> {
+    let rank: i64 = row.get(3)?;
+    let class = Class::ALL.into_iter().find(|c| *c as i64 == rank);
+    let small = |index| u32::try_from(row.get::<i64>(index)?).map_err(damaged);
+    Ok(UnitRow {
+        id: row.get(0)?,
+        chat: json(&row.get::<String>(1)?)?,
+        members: json(&row.get::<String>(2)?)?,
+        class: class.ok_or_else(|| damaged(format!("no class of rank {rank}")))?,
+        newest: timestamp(row.get(4)?)?,
+        origin: Origin {
+            topic: Topic::new(row.get::<String>(5)?),
+            partition: PartitionId(small(6)?),
+            offset: Offset(unsigned(row, 7)?),
+        },
+        revision: unsigned(row, 8)?,
+        state: state(&row.get::<String>(9)?)?,
+        attempts: small(10)?,
+        not_before: row.get::<Option<i64>>(11)?.map(timestamp).transpose()?,
+        note: row.get(12)?,
+    })
+}
+
+fn state(name: &str) -> Result<UnitState> {
+    let found = UnitState::ALL.into_iter().find(|s| s.as_str() == name);
+    found.ok_or_else(|| unknown("state of a unit", name))
+}

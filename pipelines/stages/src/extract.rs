@@ -1,0 +1,370 @@
+//! Units that wait in, `extractions` out: what each unit claims, as far as its messages say so literally; asked for once.
+
+mod finish;
+mod neighbours;
+mod outcome;
+mod read;
+mod retries;
+mod told;
+pub mod verify;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use telesift_ports::{
+    Catalog, Clock, Embedder, Extractor, MessageStore, RecordLog,
+    knowledge::{ExtractionRow, UnitRow},
+    leases::Fence,
+};
+use telesift_schemas::{MessageKey, Offset, PartitionId, Topic, TopicPartition};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    consumer::{StageError, delays, pause},
+    telemetry,
+};
+use neighbours::Neighbours;
+use outcome::Outcome;
+
+/// The stage's name in logs, metrics and dead letters.
+pub const STAGE: &str = "extract";
+
+/// How the stage works.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExtractConfig {
+    /// Units asked for at once.
+    pub workers: usize,
+    /// Tries of a unit whose answers cannot be used, before it becomes a dead letter.
+    pub max_unusable: u32,
+    /// Characters of one message an extractor is given; quotes are checked against all of it.
+    pub max_text_chars: usize,
+    /// How long to wait for the stories of messages to be known, and for messages to reach the store.
+    pub patience: Duration,
+    /// The longest pause without news.
+    pub max_pause: Duration,
+    /// Cosine similarity from which on two claims of one kind say the same.
+    pub same_atom: f32,
+    /// Cosine similarity from which on two names mean one subject.
+    pub same_subject: f32,
+}
+
+impl Default for ExtractConfig {
+    fn default() -> Self {
+        ExtractConfig {
+            workers: 8,
+            max_unusable: 3,
+            max_text_chars: 6_000,
+            patience: Duration::from_secs(30),
+            max_pause: Duration::from_secs(15),
+            same_atom: 0.97,
+            same_subject: 0.85,
+        }
+    }
+}
+
+/// What the stage stands on.
+#[derive(Clone)]
+pub struct ExtractParts {
+    /// The log.
+    pub log: Arc<dyn RecordLog>,
+    /// Where texts are read.
+    pub store: Arc<dyn MessageStore>,
+    /// Units, stories, and what is known.
+    pub catalog: Arc<dyn Catalog>,
+    /// Who is asked.
+    pub extractor: Arc<dyn Extractor>,
+    /// Tells whether claims, and names of subjects, mean the same.
+    pub embedder: Arc<dyn Embedder>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Works off the units that wait: signals first, the newest first, a story once.
+///
+/// The answer is appended to `extractions` before anything is made of it, and the unit is done once it was applied; so a unit
+/// is never asked for twice, wherever the process dies: after a restart nobody is asked before all of `extractions` is applied.
+pub struct Extract {
+    parts: ExtractParts,
+    config: ExtractConfig,
+    /// The partitions of `messages`, whose stories must be known.
+    messages: Vec<TopicPartition>,
+    news: Arc<Notify>,
+    /// Up to where `extractions` is applied.
+    applied: watch::Receiver<Offset>,
+    fence: Fence,
+    /// Failures of providers in a row.
+    away: AtomicU32,
+    /// Since when units wait for their messages.
+    waiting: Mutex<HashMap<String, Instant>>,
+    neighbours: tokio::sync::Mutex<Neighbours>,
+}
+
+/// What is being worked on.
+#[derive(Default)]
+struct Flight {
+    units: HashSet<String>,
+    stories: HashSet<String>,
+}
+
+impl Extract {
+    /// Works off what waits in the catalog; `news` tells of it, and `applied` where the knowledge stage stands on
+    /// `extractions`.
+    pub fn new(
+        parts: ExtractParts,
+        messages: Vec<TopicPartition>,
+        news: Arc<Notify>,
+        applied: watch::Receiver<Offset>,
+        config: ExtractConfig,
+    ) -> Self {
+        let neighbours = Neighbours::new(parts.embedder.clone(), &config);
+        Extract {
+            parts,
+            config,
+            messages,
+            news,
+            applied,
+            fence: Fence::open(),
+            away: AtomicU32::new(0),
+            waiting: Mutex::default(),
+            neighbours: tokio::sync::Mutex::new(neighbours),
+        }
+    }
+
+    /// Appends under this lease.
+    pub fn under(mut self, fence: Fence) -> Self {
+        self.fence = fence;
+        self
+    }
+
+    /// Runs until `shutdown`. What is being asked then is asked again after the next start, unless its answer was stored.
+    ///
+    /// # Errors
+    /// What no retry mends.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), StageError> {
+        if !self.catch_up(&shutdown).await? {
+            return Ok(());
+        }
+        let mut running = FuturesUnordered::new();
+        let mut flight = Flight::default();
+        let mut delays = delays();
+        while !shutdown.is_cancelled() {
+            match self.next_units(&mut flight, &shutdown).await {
+                Ok(units) => {
+                    delays = self::delays();
+                    let this = &self;
+                    running.extend(units.into_iter().map(|(unit, stories)| async move {
+                        let outcome = this.handle(&unit).await;
+                        (unit, stories, outcome)
+                    }));
+                }
+                Err(error) if error.is_retryable() => {
+                    self.back_off(&error, delays.next(), &shutdown).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            let has_room = flight.units.len() < self.config.workers.max(1);
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                Some((unit, stories, outcome)) = running.next() => {
+                    flight.units.remove(&unit.id);
+                    for story in &stories {
+                        flight.stories.remove(story);
+                    }
+                    match outcome {
+                        Err(error) if error.is_retryable() => {
+                            self.back_off(&error, delays.next(), &shutdown).await;
+                        }
+                        outcome => outcome?,
+                    }
+                }
+                () = self.wait(), if has_room => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn back_off(
+        &self,
+        error: &StageError,
+        delay: Option<Duration>,
+        shutdown: &CancellationToken,
+    ) {
+        let delay = delay.unwrap_or(self.config.max_pause);
+        metrics::counter!(telemetry::RETRIES, "stage" => STAGE).increment(1);
+        tracing::warn!(stage = STAGE, delay_ms = delay.as_millis() as u64, %error, "will try again");
+        pause(delay, shutdown).await;
+    }
+
+    /// Waits until all of `extractions` is applied; `false` if `shutdown` came first.
+    async fn catch_up(&self, shutdown: &CancellationToken) -> Result<bool, StageError> {
+        let end = self.parts.log.bounds(&extractions()).await?.end;
+        let mut applied = self.applied.clone();
+        tokio::select! {
+            () = shutdown.cancelled() => Ok(false),
+            reached = applied.wait_for(|at| *at >= end) => Ok(reached.is_ok()),
+        }
+    }
+
+    /// Units to begin with now, each with the stories it tells. One that tells a story which is being worked on waits: it may
+    /// cost nothing.
+    async fn next_units(
+        &self,
+        flight: &mut Flight,
+        shutdown: &CancellationToken,
+    ) -> Result<Vec<(UnitRow, Vec<String>)>, StageError> {
+        let room = self
+            .config
+            .workers
+            .max(1)
+            .saturating_sub(flight.units.len());
+        if room == 0 {
+            return Ok(Vec::new());
+        }
+        self.run_retries(flight).await?;
+        let now = self.parts.clock.now();
+        let wanted = room * 8 + flight.units.len();
+        let mut due = self.parts.catalog.due_units(now, wanted).await?;
+        if flight.units.is_empty() {
+            let counts = self.parts.catalog.unit_counts().await?;
+            telemetry::backlog(STAGE, "units", counts.due);
+        }
+        due.retain(|unit| !flight.units.contains(&unit.id));
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.await_stories(shutdown).await?;
+        let mut begun = Vec::new();
+        for unit in due {
+            if begun.len() == room {
+                break;
+            }
+            let stories = self.stories_of(&unit).await?;
+            if stories.iter().any(|story| flight.stories.contains(story)) {
+                continue;
+            }
+            flight.stories.extend(stories.iter().cloned());
+            flight.units.insert(unit.id.clone());
+            begun.push((unit, stories));
+        }
+        Ok(begun)
+    }
+
+    /// Waits for news, for the time of the next unit, or for the longest pause.
+    async fn wait(&self) {
+        let now = self.parts.clock.now();
+        let next = self.parts.catalog.next_due(now).await.ok().flatten();
+        let next = next.map(|t| t.as_millisecond() - now.as_millisecond());
+        let next = next.map(|ms| Duration::from_millis(ms.max(1).unsigned_abs()));
+        let pause = next.map_or(self.config.max_pause, |t| t.min(self.config.max_pause));
+        tokio::select! {
+            () = self.news.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+
+    /// Works on one unit and notes what became of it.
+    async fn handle(&self, unit: &UnitRow) -> Result<(), StageError> {
+        let started = Instant::now();
+        let outcome = self.work(unit).await?;
+        self.settle(unit, outcome).await?;
+        telemetry::batch(STAGE, 1, started.elapsed());
+        Ok(())
+    }
+
+    async fn work(&self, unit: &UnitRow) -> Result<Outcome, StageError> {
+        let before = self.extraction_of(&unit.id).await?;
+        let is_alone = match &before {
+            Some(before) => self.stands_alone(before).await?,
+            None => true,
+        };
+        if is_alone && before.as_ref().is_some_and(|b| covers(b, unit)) {
+            return Ok(Outcome::Done);
+        }
+        let messages = match self.read(unit).await? {
+            read::Read::Messages(messages) => messages,
+            read::Read::NotThere(what) => return Ok(self.not_there(unit, what)),
+        };
+        self.waiting().remove(&unit.id);
+        let members: Vec<_> = messages.iter().map(read::member).collect();
+        match &before {
+            None if members.is_empty() => return Ok(Outcome::Done),
+            Some(before) if is_alone && before.members == members => return Ok(Outcome::Done),
+            _ => {}
+        }
+        if members.is_empty() {
+            return self.finish_empty(unit, before).await;
+        }
+        let was_own = before.as_ref().is_some_and(|b| b.same_as.is_none());
+        let keys: Vec<MessageKey> = members.iter().map(|m| m.message).collect();
+        if !was_own && let Some(told) = self.told_in(unit, &keys).await? {
+            return self.finish_same(unit, members, told).await;
+        }
+        let asked = self.unit(unit, &messages).await?;
+        match self.parts.extractor.extract(&asked).await {
+            Ok(extracted) => {
+                self.away.store(0, Ordering::Relaxed);
+                self.finish(unit, members, &messages, extracted).await
+            }
+            Err(error) => Ok(self.failed(unit, error)),
+        }
+    }
+
+    /// A unit whose messages have not reached the store waits for them.
+    fn not_there(&self, unit: &UnitRow, what: MessageKey) -> Outcome {
+        let since = *self
+            .waiting()
+            .entry(unit.id.clone())
+            .or_insert_with(Instant::now);
+        let waited = since.elapsed();
+        let delay = (waited / 2).clamp(Duration::from_millis(200), Duration::from_secs(10));
+        Outcome::Later {
+            delay,
+            note: format!("waits for {what} to reach the message store"),
+        }
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn extraction_of(&self, unit: &str) -> Result<Option<ExtractionRow>, StageError> {
+        let asked = [unit.to_owned()];
+        Ok(self.parts.catalog.extractions_of(&asked).await?.pop())
+    }
+
+    /// Whether what was extracted stands by itself: a unit that counts as the same as another needs that other.
+    async fn stands_alone(&self, extraction: &ExtractionRow) -> Result<bool, StageError> {
+        let Some(other) = &extraction.same_as else {
+            return Ok(true);
+        };
+        let other = self.extraction_of(other).await?;
+        Ok(other.is_some_and(|other| !other.members.is_empty()))
+    }
+}
+
+/// The one partition of `extractions`.
+pub(crate) fn extractions() -> TopicPartition {
+    TopicPartition::new(Topic::EXTRACTIONS, PartitionId(0))
+}
+
+/// Whether nothing of the unit came after what was extracted.
+fn covers(extraction: &ExtractionRow, unit: &UnitRow) -> bool {
+    let version = |m: &telesift_schemas::UnitMember| (m.edit, m.origin.offset);
+    let find = |key| extraction.members.iter().find(|m| m.message == key);
+    let has = |m: &telesift_schemas::UnitMember| {
+        find(m.message).is_some_and(|read| version(read) >= version(m))
+    };
+    let is_left = |m: &telesift_schemas::UnitMember| {
+        unit.members.iter().any(|left| left.message == m.message)
+    };
+    unit.members.iter().all(has) && extraction.members.iter().all(is_left)
+}

@@ -1,0 +1,142 @@
+//! An answer on its way into the log: verified, compared with what is known, appended, and applied before its unit is done.
+
+use telesift_ports::{
+    extractor::{Extracted, UnitMessage},
+    knowledge::{ExtractionRow, UnitRow, UnitState},
+    record_log::{NewRecord, Outcome as Appended, Transaction},
+};
+use telesift_schemas::{Extraction, ExtractorRef, Offset, UnitMember, Usage};
+
+use super::{Extract, extractions, outcome::Outcome, verify::verify};
+use crate::{consumer::StageError, identities, telemetry};
+
+impl Extract {
+    /// Stores what was answered. Appended one at a time, so that each answer is compared with all before it.
+    pub(super) async fn finish(
+        &self,
+        unit: &UnitRow,
+        members: Vec<UnitMember>,
+        messages: &[UnitMessage],
+        extracted: Extracted,
+    ) -> Result<Outcome, StageError> {
+        let mut verified = verify(&extracted.claims, messages);
+        for (reason, n) in &verified.rejected {
+            telemetry::rejected(&extracted.by.name, reason, *n);
+        }
+        let mut neighbours = self.neighbours.lock().await;
+        neighbours
+            .resolve(&*self.parts.catalog, &unit.id, &mut verified.atoms)
+            .await?;
+        let extraction = Extraction {
+            atoms: verified.atoms,
+            rejected: verified.rejected,
+            input: extracted.input,
+            usage: extracted.usage,
+            ..self.extraction(unit, members, extracted.by)
+        };
+        // What the next one is compared with stands before it in the log.
+        let end = self.append(&extraction).await?;
+        drop(neighbours);
+        Ok(self.applied(end).await)
+    }
+
+    /// Notes that another unit told it all before.
+    pub(super) async fn finish_same(
+        &self,
+        unit: &UnitRow,
+        members: Vec<UnitMember>,
+        told: String,
+    ) -> Result<Outcome, StageError> {
+        let Some(other) = self.extraction_of(&told).await? else {
+            return Ok(Outcome::Done);
+        };
+        let extraction = Extraction {
+            same_as: Some(told),
+            ..self.extraction(unit, members, other.extractor)
+        };
+        let end = self.append(&extraction).await?;
+        Ok(self.applied(end).await)
+    }
+
+    /// Notes that nothing is left of the unit. Units that counted as the same are asked for themselves then.
+    pub(super) async fn finish_empty(
+        &self,
+        unit: &UnitRow,
+        before: Option<ExtractionRow>,
+    ) -> Result<Outcome, StageError> {
+        let Some(before) = before else {
+            return Ok(Outcome::Done);
+        };
+        let atoms = self
+            .parts
+            .catalog
+            .atoms_of_units(std::slice::from_ref(&unit.id));
+        let sources = atoms.await?.into_iter().flat_map(|stored| stored.sources);
+        let same = sources.filter(|s| s.same_as == unit.id).map(|s| s.unit);
+        let mut same: Vec<String> = same.collect();
+        same.sort();
+        same.dedup();
+        let extraction = self.extraction(unit, Vec::new(), before.extractor);
+        let end = self.append(&extraction).await?;
+        let outcome = self.applied(end).await;
+        for mut other in self.parts.catalog.units(&same).await? {
+            other.state = UnitState::Due;
+            (other.not_before, other.note) = (None, None);
+            self.parts.catalog.settle_unit(&other).await?;
+        }
+        self.news.notify_one();
+        Ok(outcome)
+    }
+
+    fn extraction(
+        &self,
+        unit: &UnitRow,
+        members: Vec<UnitMember>,
+        extractor: ExtractorRef,
+    ) -> Extraction {
+        Extraction {
+            v: Extraction::VERSION,
+            unit: unit.id.clone(),
+            chat: unit.chat.clone(),
+            members,
+            extractor,
+            input: String::new(),
+            same_as: None,
+            atoms: Vec::new(),
+            rejected: std::collections::BTreeMap::new(),
+            usage: Usage::default(),
+            at: self.parts.clock.now(),
+        }
+    }
+
+    /// Appends it; returns the offset after it.
+    async fn append(&self, extraction: &Extraction) -> Result<Offset, StageError> {
+        let value = serde_json::to_vec(extraction).map_err(|e| StageError::State {
+            key: extraction.unit.clone(),
+            reason: e.to_string(),
+        })?;
+        let record = NewRecord {
+            key: extraction.chat.id.to_string().into(),
+            value: value.into(),
+            unique: vec![identities::of_extraction(extraction)],
+        };
+        let transaction = Transaction {
+            fence: self.fence.clone(),
+            ..Transaction::appends(vec![(extractions(), record)])
+        };
+        let outcomes = self.parts.log.commit(transaction).await?;
+        match outcomes.first() {
+            Some(Appended::Appended { offset, .. }) => Ok(offset.next()),
+            // It stands there: an earlier try's answer was lost.
+            _ => Ok(self.parts.log.bounds(&extractions()).await?.end),
+        }
+    }
+
+    /// Waits until what stands before `end` is applied.
+    async fn applied(&self, end: Offset) -> Outcome {
+        let mut applied = self.applied.clone();
+        // An end of the knowledge stage is the end of this one too; what was appended is applied by the next.
+        let _ = applied.wait_for(|at| *at >= end).await;
+        Outcome::Done
+    }
+}

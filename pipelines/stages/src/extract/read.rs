@@ -1,0 +1,139 @@
+//! The messages of a unit as they stand, for an extractor to read.
+
+use std::collections::{BTreeMap, HashMap};
+
+use telesift_ports::{
+    catalog::in_force,
+    extractor::{Unit, UnitMessage},
+    knowledge::{AtomFilter, UnitRow},
+};
+use telesift_schemas::{Class, Message, MessageKey, MessageKind, UnitMember};
+
+use super::Extract;
+use crate::consumer::StageError;
+
+/// Names of subjects an extractor is told.
+const MAX_SUBJECTS: usize = 50;
+/// Atoms they are taken from.
+const MAX_ATOMS: usize = 200;
+
+/// What the store has of a unit.
+pub(super) enum Read {
+    /// Its messages, without those that were deleted or that an analyst calls noise or spam.
+    Messages(Vec<UnitMessage>),
+    /// This one has not arrived in the version the unit speaks of.
+    NotThere(MessageKey),
+}
+
+impl Extract {
+    /// Reads the unit's messages.
+    pub(super) async fn read(&self, unit: &UnitRow) -> Result<Read, StageError> {
+        let keys: Vec<MessageKey> = unit.members.iter().map(|m| m.message).collect();
+        let stored = self.parts.store.get_many(&keys).await?;
+        let stored: HashMap<MessageKey, Message> = stored.into_iter().map(|m| (m.id, m)).collect();
+        let labels = in_force(self.parts.catalog.labels_of(&keys).await?);
+        let is_patient = self
+            .waiting()
+            .get(&unit.id)
+            .is_none_or(|since| since.elapsed() < self.config.patience);
+        let mut messages = Vec::new();
+        for member in &unit.members {
+            let current = stored.get(&member.message);
+            let Some(message) = current.filter(|m| has_arrived(m, member)) else {
+                match is_patient {
+                    true => return Ok(Read::NotThere(member.message)),
+                    // It became a dead letter of the index, or the store was restored: the others need not wait for it.
+                    false => continue,
+                }
+            };
+            let label = labels
+                .iter()
+                .find(|l| l.message == message.id && l.edit == message.edit);
+            let label = label.and_then(|l| l.label.as_ref());
+            let is_put_aside =
+                label.is_some_and(|l| l.class == Some(Class::Noise) || l.spam == Some(true));
+            let is_gone = message.kind == MessageKind::Deleted || message.text.trim().is_empty();
+            if !is_gone && !is_put_aside {
+                messages.extend(read(message));
+            }
+        }
+        Ok(Read::Messages(messages))
+    }
+
+    /// The unit as an extractor is given it.
+    pub(super) async fn unit(
+        &self,
+        unit: &UnitRow,
+        messages: &[UnitMessage],
+    ) -> Result<Unit, StageError> {
+        let cut = |message: &UnitMessage| UnitMessage {
+            text: cut(&message.text, self.config.max_text_chars).to_owned(),
+            ..message.clone()
+        };
+        Ok(Unit {
+            id: unit.id.clone(),
+            chat: unit.chat.clone(),
+            messages: messages.iter().map(cut).collect(),
+            subjects: self.subjects_of(unit).await?,
+        })
+    }
+
+    /// What the chat's earlier atoms are on, most frequent first.
+    async fn subjects_of(&self, unit: &UnitRow) -> Result<Vec<String>, StageError> {
+        let filter = AtomFilter {
+            chats: vec![unit.chat.id],
+            ..AtomFilter::default()
+        };
+        let atoms = self.parts.catalog.atoms(&filter, None, MAX_ATOMS).await?;
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for subject in atoms.into_iter().filter_map(|s| s.atom.subject) {
+            *counts.entry(subject.name).or_default() += 1;
+        }
+        let mut names: Vec<(String, usize)> = counts.into_iter().collect();
+        names.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        names.truncate(MAX_SUBJECTS);
+        Ok(names.into_iter().map(|(name, _)| name).collect())
+    }
+}
+
+/// The member a message is.
+pub(super) fn member(message: &UnitMessage) -> UnitMember {
+    UnitMember {
+        message: message.id,
+        edit: message.edit,
+        event_time: message.event_time,
+        origin: message.origin.clone(),
+    }
+}
+
+/// Whether the store holds at least the version the unit speaks of.
+fn has_arrived(message: &Message, member: &UnitMember) -> bool {
+    message.version() >= (member.edit, member.origin.offset.0)
+}
+
+fn read(message: &Message) -> Option<UnitMessage> {
+    let author = message.author.as_ref().and_then(|a| a.name.clone());
+    let is_channel = message.chat.kind == telesift_schemas::ChatKind::Channel;
+    Some(UnitMessage {
+        id: message.id,
+        edit: message.edit,
+        origin: message.origin.clone()?,
+        event_time: message.event_time,
+        author: author.filter(|_| !is_channel),
+        reply_to: message.reply_to,
+        text: message.text.clone(),
+        score: message.screen.as_ref().map_or(0.0, |s| s.score),
+        lang: match message.lang.as_str() {
+            "und" => String::new(),
+            lang => lang.to_owned(),
+        },
+    })
+}
+
+/// The first `max` characters.
+fn cut(text: &str, max: usize) -> &str {
+    match text.char_indices().nth(max) {
+        Some((at, _)) => &text[..at],
+        None => text,
+    }
+}

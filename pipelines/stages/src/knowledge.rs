@@ -1,0 +1,300 @@
+//! `extractions` and `decisions` in, atoms and subjects in the catalog out, and from there every version to `atoms`.
+
+mod book;
+mod claims;
+mod reviews;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::Deserialize;
+use telesift_ports::{
+    Catalog, Clock, RecordLog,
+    knowledge::{KNOWLEDGE_STAGE, Moved},
+    leases::Fence,
+    ledger::{Counters, Fate, StageKey, StageState},
+    record_log::{NewRecord, StoredRecord, Transaction},
+};
+use telesift_schemas::{Atom, Decision, Extraction, Offset, PartitionId, Topic, TopicPartition};
+use tokio::sync::watch;
+
+use crate::{
+    consumer::{Input, Process, StageError},
+    dead_letter::{self, Refusal, Retry, Tried},
+    extract::extractions,
+    identities, order,
+    screen::gap_counters,
+};
+use book::Book;
+
+pub use claims::{atom_id, subject_id, subject_key};
+
+/// The stage's name in ledger, logs and metrics.
+pub const STAGE: &str = KNOWLEDGE_STAGE;
+
+/// Why a decision of another kind is skipped.
+const OTHER_DECISION: &str = "other_decision";
+/// Versions published at once.
+const PORTION: usize = 500;
+
+/// Makes atoms of what was extracted and decided.
+///
+/// Both inputs are taken in the order in which they were appended, so that the same log gives the same atoms, versions
+/// included, whenever it is read. What a batch decides, its positions and the outbox are stored in one transaction of the
+/// catalog; the outbox then goes to `atoms`, in order and at least once, where (id, version) makes it once.
+pub struct Knowledge {
+    log: Arc<dyn RecordLog>,
+    catalog: Arc<dyn Catalog>,
+    clock: Arc<dyn Clock>,
+    inputs: [TopicPartition; 2],
+    states: [Option<StageState>; 2],
+    taken: [Offset; 2],
+    applied: watch::Sender<Offset>,
+    fence: Fence,
+}
+
+impl Knowledge {
+    /// The projection of `extractions` and `decisions`; tells `applied` how far it is on the former.
+    pub fn new(
+        log: Arc<dyn RecordLog>,
+        catalog: Arc<dyn Catalog>,
+        clock: Arc<dyn Clock>,
+        applied: watch::Sender<Offset>,
+    ) -> Self {
+        Knowledge {
+            log,
+            catalog,
+            clock,
+            inputs: Self::inputs(),
+            states: [None, None],
+            taken: [Offset::ZERO; 2],
+            applied,
+            fence: Fence::open(),
+        }
+    }
+
+    /// What it reads, in order.
+    pub fn inputs() -> [TopicPartition; 2] {
+        [
+            extractions(),
+            TopicPartition::new(Topic::DECISIONS, PartitionId(0)),
+        ]
+    }
+
+    /// Commits under this lease.
+    pub fn under(mut self, fence: Fence) -> Self {
+        self.fence = fence;
+        self
+    }
+
+    fn key(&self, i: usize) -> StageKey {
+        StageKey {
+            stage: STAGE.to_owned(),
+            input: self.inputs[i].clone(),
+        }
+    }
+
+    async fn load(&mut self) -> Result<(), StageError> {
+        for i in 0..self.inputs.len() {
+            self.states[i] = self.catalog.stage_state(&self.key(i)).await?;
+        }
+        self.applied.send_replace(self.next(0));
+        Ok(())
+    }
+
+    fn next(&self, i: usize) -> Offset {
+        self.states[i].as_ref().map_or(Offset::ZERO, |s| s.next)
+    }
+
+    fn index_of(&self, at: &TopicPartition) -> Option<usize> {
+        self.inputs.iter().position(|input| input == at)
+    }
+
+    /// Stores what the book came to, with the states that go with it.
+    async fn commit(
+        &mut self,
+        book: Book,
+        states: [Option<StageState>; 2],
+    ) -> Result<(), StageError> {
+        let mut moved = Vec::new();
+        for (i, state) in states.into_iter().enumerate() {
+            let Some(state) = state else { continue };
+            moved.push(Moved {
+                key: self.key(i),
+                expected: self.states[i].as_ref().map(|s| s.next),
+                state,
+            });
+        }
+        let change = book.into_change();
+        self.catalog
+            .apply_knowledge(&change, &moved, &self.fence)
+            .await?;
+        self.load().await
+    }
+
+    /// Sends the outbox to `atoms`.
+    async fn publish(&self) -> Result<(), StageError> {
+        loop {
+            let portion = self.catalog.outbox(PORTION).await?;
+            let Some((last, _)) = portion.last() else {
+                return Ok(());
+            };
+            let last = *last;
+            let appends = portion.iter().map(|(_, atom)| append(atom)).collect();
+            let transaction = Transaction {
+                fence: self.fence.clone(),
+                ..Transaction::appends(appends)
+            };
+            self.log.commit(transaction).await?;
+            self.catalog.clear_outbox(last).await?;
+        }
+    }
+
+    /// Applies one record; what it is not becomes a refusal.
+    async fn take(
+        &self,
+        book: &mut Book,
+        i: usize,
+        record: &StoredRecord,
+    ) -> Result<Result<Fate, Refusal>, StageError> {
+        if i == 0 {
+            return match serde_json::from_slice::<Extraction>(&record.value) {
+                Ok(extraction) => {
+                    book.extraction(&extraction, record.offset).await?;
+                    Ok(Ok(Fate::Emitted))
+                }
+                Err(e) => Ok(Err(Refusal::unreadable("extraction record", &e))),
+            };
+        }
+        match read(record) {
+            Ok(Some(decision)) => {
+                let is_done = book.decision(&decision, record.offset).await?;
+                Ok(Ok(match is_done {
+                    true => Fate::Emitted,
+                    false => Fate::Skipped("without_effect".to_owned()),
+                }))
+            }
+            Ok(None) => Ok(Ok(Fate::Skipped(OTHER_DECISION.to_owned()))),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+}
+
+#[async_trait]
+impl Process for Knowledge {
+    async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
+        self.load().await?;
+        self.publish().await?;
+        Ok(vec![self.next(0), self.next(1)])
+    }
+
+    async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
+        // The last commit may have happened although it failed.
+        self.load().await?;
+        let ready = order::ready(inputs);
+        let mut book = Book::open(self.catalog.clone()).await?;
+        let mut counters = [Counters::default(), Counters::default()];
+        let mut letters = Vec::new();
+        for &(input, record) in &ready.records {
+            let Some(i) = self.index_of(&input.at) else {
+                continue;
+            };
+            if record.offset < self.next(i) {
+                continue; // committed by an earlier try of this batch
+            }
+            counters[i].received += 1;
+            match self.take(&mut book, i, record).await? {
+                Ok(Fate::Skipped(reason)) => counters[i].skip(&reason),
+                Ok(_) => counters[i].emitted += 1,
+                Err(refusal) => {
+                    counters[i].dead_lettered += 1;
+                    let now = self.clock.now();
+                    letters.push(dead_letter::append(STAGE, &input.at, record, refusal, now));
+                }
+            }
+        }
+        let mut states = [None, None];
+        for (input, next) in &ready.positions {
+            let Some(i) = self.index_of(&input.at).filter(|i| self.next(*i) < *next) else {
+                continue;
+            };
+            let mut state = self.states[i].clone().unwrap_or_default();
+            state.counters += &gap_counters(&order::gaps_before(input, state.next, *next));
+            state.counters += &counters[i];
+            state.next = *next;
+            states[i] = Some(state);
+        }
+        if !letters.is_empty() {
+            self.log.commit(Transaction::appends(letters)).await?;
+        }
+        if states.iter().any(Option::is_some) {
+            self.commit(book, states).await?;
+        }
+        self.publish().await?;
+        for (input, next) in ready.positions {
+            if let Some(i) = self.index_of(&input.at) {
+                self.taken[i] = next;
+            }
+        }
+        Ok(())
+    }
+
+    async fn idle(&mut self) -> Result<Option<std::time::Duration>, StageError> {
+        self.publish().await?;
+        Ok(None)
+    }
+
+    fn taken(&self, input: &Input) -> Offset {
+        self.index_of(&input.at)
+            .map_or(input.batch.next, |i| self.taken[i])
+    }
+
+    async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
+        self.load().await?;
+        let i = self.index_of(&retry.at);
+        let Some(i) = i.filter(|i| retry.record.offset < self.next(*i)) else {
+            return Ok(Tried::Later);
+        };
+        let mut book = Book::open(self.catalog.clone()).await?;
+        let (fate, refusal) = match self.take(&mut book, i, &retry.record).await? {
+            Ok(fate) => (fate, None),
+            Err(refusal) => (Fate::Refused, Some(refusal)),
+        };
+        let mut state = self.states[i].clone().unwrap_or_default();
+        state.count_retry(retry.name(), &fate);
+        let mut states = [None, None];
+        states[i] = Some(state);
+        self.commit(book, states).await?;
+        Ok(Tried::Stored(refusal))
+    }
+}
+
+/// The decision about knowledge a record holds; `None` for one about something else, of a kind yet unknown too.
+fn read(record: &StoredRecord) -> Result<Option<Decision>, Refusal> {
+    const KINDS: [&str; 3] = ["atom_reviewed", "subject_changed", "approval_rules_set"];
+    #[derive(Deserialize)]
+    struct Kind {
+        decision: String,
+    }
+    let unreadable = |e: serde_json::Error| Refusal::unreadable("decision record", &e);
+    let kind: Kind = serde_json::from_slice(&record.value).map_err(unreadable)?;
+    match KINDS.contains(&kind.decision.as_str()) {
+        true => serde_json::from_slice(&record.value)
+            .map(Some)
+            .map_err(unreadable),
+        false => Ok(None),
+    }
+}
+
+fn append(atom: &Atom) -> (TopicPartition, NewRecord) {
+    let chat = atom.evidence.first().map(|e| e.message.chat.to_string());
+    let record = NewRecord {
+        key: Bytes::from(chat.unwrap_or_else(|| atom.id.clone())),
+        value: serde_json::to_vec(atom)
+            .expect("an atom is strings and finite numbers")
+            .into(),
+        unique: vec![identities::of_atom(&atom.id, atom.version)],
+    };
+    (TopicPartition::new(Topic::ATOMS, PartitionId(0)), record)
+}

@@ -1,0 +1,470 @@
+//! What a batch of extractions and decisions makes of what is known: read as far as it is spoken of, changed, given back whole.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use telesift_ports::{
+    Catalog,
+    knowledge::{
+        ApprovalRules, AtomClaim, AtomReview, AtomSource, ExtractionRow, KnowledgeChange,
+        ReviewVerdict, StoredAtom, SubjectRow,
+    },
+};
+use telesift_schemas::{
+    Atom, AtomLink, AtomStatus, ChatId, DraftAtom, Evidence, Extraction, MessageKey, Offset,
+    SubjectRef, Timestamp, UnitMember,
+};
+
+use super::claims::{atom_id, is_same, subject_id, subject_key};
+use crate::consumer::StageError;
+
+/// Merges followed before a ring is suspected.
+const MAX_HOPS: usize = 16;
+
+/// What is known, as far as it is spoken of.
+pub(super) struct Book {
+    pub(super) catalog: Arc<dyn Catalog>,
+    pub(super) atoms: BTreeMap<String, StoredAtom>,
+    pub(super) subjects: BTreeMap<String, SubjectRow>,
+    pub(super) rules: ApprovalRules,
+    changed_atoms: BTreeSet<String>,
+    pub(super) changed_subjects: BTreeSet<String>,
+    pub(super) change: KnowledgeChange,
+}
+
+impl Book {
+    pub(super) async fn open(catalog: Arc<dyn Catalog>) -> Result<Self, StageError> {
+        Ok(Book {
+            rules: catalog.approval_rules().await?,
+            catalog,
+            atoms: BTreeMap::new(),
+            subjects: BTreeMap::new(),
+            changed_atoms: BTreeSet::new(),
+            changed_subjects: BTreeSet::new(),
+            change: KnowledgeChange::default(),
+        })
+    }
+
+    pub(super) fn into_change(mut self) -> KnowledgeChange {
+        let atoms = &mut self.atoms;
+        let changed = self.changed_atoms.iter();
+        self.change.atoms = changed.filter_map(|id| atoms.remove(id)).collect();
+        let subjects = &mut self.subjects;
+        let changed = self.changed_subjects.iter();
+        self.change.subjects = changed.filter_map(|id| subjects.remove(id)).collect();
+        self.change
+    }
+
+    /// Puts what the catalog gave beside what is known already, which may be newer.
+    pub(super) fn absorb(&mut self, atoms: Vec<StoredAtom>) {
+        for stored in atoms {
+            self.atoms.entry(stored.atom.id.clone()).or_insert(stored);
+        }
+    }
+
+    /// The atom of that id, or the one it was merged into.
+    pub(super) async fn find(&mut self, id: &str) -> Result<Option<String>, StageError> {
+        let mut id = id.to_owned();
+        for _ in 0..MAX_HOPS {
+            if !self.atoms.contains_key(&id) {
+                let found = self.catalog.stored_atoms(std::slice::from_ref(&id)).await?;
+                self.absorb(found);
+            }
+            match self.atoms.get(&id) {
+                None => return Ok(None),
+                Some(stored) => match &stored.merged_into {
+                    None => return Ok(Some(id)),
+                    Some(into) => id = into.clone(),
+                },
+            }
+        }
+        Ok(None)
+    }
+
+    /// The subject of that id, or the one it was merged into.
+    pub(super) async fn subject(&mut self, id: &str) -> Result<Option<SubjectRow>, StageError> {
+        let mut id = id.to_owned();
+        for _ in 0..MAX_HOPS {
+            if !self.subjects.contains_key(&id) {
+                let found = self.catalog.subject_rows(std::slice::from_ref(&id)).await?;
+                self.subjects
+                    .extend(found.into_iter().map(|row| (row.id.clone(), row)));
+            }
+            match self.subjects.get(&id) {
+                None => return Ok(None),
+                Some(row) => match &row.merged_into {
+                    None => return Ok(Some(row.clone())),
+                    Some(into) => id = into.clone(),
+                },
+            }
+        }
+        Ok(None)
+    }
+
+    /// The id of the subject of that name, which is there afterwards.
+    pub(super) async fn subject_named(&mut self, name: &str) -> Result<String, StageError> {
+        let key = subject_key(name);
+        let id = subject_id(&key);
+        self.subject(&id).await?;
+        if !self.subjects.contains_key(&id) {
+            let row = SubjectRow {
+                id: id.clone(),
+                key,
+                name: name.to_owned(),
+                merged_into: None,
+            };
+            self.subjects.insert(id.clone(), row);
+            self.changed_subjects.insert(id.clone());
+        }
+        Ok(id)
+    }
+
+    /// What an extraction says takes the place of all its unit said before.
+    pub(super) async fn extraction(
+        &mut self,
+        extraction: &Extraction,
+        offset: Offset,
+    ) -> Result<(), StageError> {
+        let unit = &extraction.unit;
+        let found = self.catalog.atoms_of_units(std::slice::from_ref(unit));
+        let found = found.await?;
+        self.absorb(found);
+        let (before, mut touched) = self.take_out(unit);
+        if let Some(other) = &extraction.same_as {
+            let found = self.catalog.atoms_of_units(std::slice::from_ref(other));
+            let found = found.await?;
+            self.absorb(found);
+            touched.extend(self.add_source(extraction, other));
+        }
+        let ids = self.place(extraction, &before).await?;
+        for (draft, id) in extraction.atoms.iter().zip(&ids) {
+            let claim = self.claim(extraction, draft, id, &ids).await?;
+            let stored = self.atoms.entry(id.clone());
+            let stored = stored.or_insert_with(|| blank(id, &claim, extraction.at));
+            stored.claims.push(claim);
+            touched.insert(id.clone());
+        }
+        for id in &touched {
+            let is_new = self.settle(id, extraction.at).await?;
+            if is_new {
+                self.review_waiting(id).await?;
+            }
+        }
+        self.change.extractions.push(row(extraction, offset));
+        Ok(())
+    }
+
+    /// Takes a unit's claims, and what it adds as a source, out of every atom.
+    fn take_out(&mut self, unit: &str) -> (Vec<(String, AtomClaim)>, BTreeSet<String>) {
+        let (mut before, mut touched) = (Vec::new(), BTreeSet::new());
+        for (id, stored) in &mut self.atoms {
+            let n = (stored.claims.len(), stored.sources.len());
+            let (out, left) = std::mem::take(&mut stored.claims)
+                .into_iter()
+                .partition(|claim: &AtomClaim| claim.unit == unit);
+            stored.claims = left;
+            let out: Vec<AtomClaim> = out;
+            before.extend(out.into_iter().map(|claim| (id.clone(), claim)));
+            stored.sources.retain(|source| source.unit != unit);
+            if n != (stored.claims.len(), stored.sources.len()) {
+                touched.insert(id.clone());
+            }
+        }
+        (before, touched)
+    }
+
+    /// Adds the unit's messages to the sources of what the other unit claims.
+    fn add_source(&mut self, extraction: &Extraction, other: &str) -> Vec<String> {
+        let source = AtomSource {
+            unit: extraction.unit.clone(),
+            same_as: other.to_owned(),
+            messages: extraction.members.iter().map(|m| m.message).collect(),
+        };
+        let atoms = self.atoms.values_mut();
+        let of = atoms.filter(|stored| stored.claims.iter().any(|c| c.unit == other));
+        of.map(|stored| {
+            stored.sources.push(source.clone());
+            stored.atom.id.clone()
+        })
+        .collect()
+    }
+
+    /// The atom each claim belongs to: the one it belonged to before, another unit's that says the same, or one of its own.
+    async fn place(
+        &mut self,
+        extraction: &Extraction,
+        before: &[(String, AtomClaim)],
+    ) -> Result<Vec<String>, StageError> {
+        let drafts = &extraction.atoms;
+        let own = |draft: &DraftAtom| {
+            let first = draft.evidence.first()?;
+            Some(atom_id(&extraction.unit, draft.kind, first))
+        };
+        let mut taken: BTreeSet<usize> = BTreeSet::new();
+        let mut ids: Vec<Option<String>> = vec![None; drafts.len()];
+        // Those that stand on the very same words first, so that none like them takes their atom.
+        for is_exact in [true, false] {
+            for (draft, id) in drafts.iter().zip(&mut ids) {
+                let found = before.iter().enumerate().find(|(i, (_, claim))| {
+                    let then = claim.evidence.first();
+                    let then = then.map(|e| (e.message, e.quote.trim()));
+                    let now = draft.evidence.first();
+                    let now = now.map(|q| (q.message, q.quote.trim()));
+                    let fits = match is_exact {
+                        true => claim.kind == draft.kind && then == now,
+                        false => is_same(draft, claim),
+                    };
+                    fits && !taken.contains(i)
+                });
+                if let (None, Some((i, (atom, _)))) = (&id, found) {
+                    taken.insert(i);
+                    *id = Some(atom.clone());
+                }
+            }
+        }
+        let mut placed = Vec::with_capacity(drafts.len());
+        for (draft, id) in drafts.iter().zip(ids) {
+            let other = match &draft.same_atom {
+                Some(other) if id.is_none() => self.find(other).await?,
+                _ => None,
+            };
+            let other = other.filter(|other| {
+                let stored = self.atoms.get(other);
+                stored.is_some_and(|stored| !stored.claims.is_empty())
+            });
+            let wanted = id.or(other).or_else(|| own(draft)).unwrap_or_default();
+            let found = self.find(&wanted).await?;
+            placed.push(found.unwrap_or(wanted));
+        }
+        Ok(placed)
+    }
+
+    async fn claim(
+        &mut self,
+        extraction: &Extraction,
+        draft: &DraftAtom,
+        id: &str,
+        ids: &[String],
+    ) -> Result<AtomClaim, StageError> {
+        let subject = match &draft.subject {
+            Some(name) => Some(self.subject_named(name).await?),
+            None => None,
+        };
+        let evidence: Vec<Evidence> = draft
+            .evidence
+            .iter()
+            .filter_map(|quote| {
+                let member = member(extraction, &quote.message)?;
+                Some(Evidence {
+                    message: quote.message,
+                    edit: member.edit,
+                    quote: quote.quote.clone(),
+                    start: quote.start,
+                    end: quote.end,
+                    origin: member.origin.clone(),
+                })
+            })
+            .collect();
+        let times = evidence
+            .iter()
+            .filter_map(|e| Some(member(extraction, &e.message)?.event_time));
+        let (first_at, last_at) = (times.clone().min(), times.max());
+        let links = draft.links.iter().filter_map(|link| {
+            let to = ids.get(usize::try_from(link.to).ok()?)?;
+            (to != id).then(|| AtomLink {
+                kind: link.kind,
+                to: to.clone(),
+            })
+        });
+        Ok(AtomClaim {
+            unit: extraction.unit.clone(),
+            kind: draft.kind,
+            title: draft.title.clone(),
+            content: draft.content.clone(),
+            confidence: draft.confidence,
+            subject,
+            links: links.collect(),
+            evidence,
+            extractor: extraction.extractor.clone(),
+            first_at: first_at.unwrap_or(extraction.at),
+            last_at: last_at.unwrap_or(extraction.at),
+        })
+    }
+
+    /// Works out anew how an atom stands; a version more if that is otherwise than before. `true` if it is a new atom.
+    pub(super) async fn settle(&mut self, id: &str, at: Timestamp) -> Result<bool, StageError> {
+        let Some(mut stored) = self.atoms.remove(id) else {
+            return Ok(false);
+        };
+        let before = stored.atom.clone();
+        match (&stored.merged_into, stored.claims.is_empty()) {
+            (None, false) => self.stand(&mut stored).await?,
+            _ => retract(&mut stored),
+        }
+        stored.atom.version = before.version;
+        stored.atom.updated_at = before.updated_at;
+        let is_new = before.version == 0;
+        if is_new || stored.atom != before {
+            stored.atom.version += 1;
+            stored.atom.updated_at = at;
+            self.change.versions.push(stored.atom.clone());
+        }
+        self.changed_atoms.insert(id.to_owned());
+        self.atoms.insert(id.to_owned(), stored);
+        Ok(is_new)
+    }
+
+    /// An atom that stands on something.
+    async fn stand(&mut self, stored: &mut StoredAtom) -> Result<(), StageError> {
+        let claims = &stored.claims;
+        let first = &claims[0];
+        let review = stored.review.as_ref();
+        let frozen = review.and_then(|review| review.frozen.as_ref());
+        let (kind, title, content, confidence, subject) = match frozen {
+            Some(f) => (f.kind, &f.title, &f.content, f.confidence, &f.subject),
+            None => (
+                first.kind,
+                &first.title,
+                &first.content,
+                first.confidence,
+                &first.subject,
+            ),
+        };
+        let subject = subject.clone();
+        let mut evidence: Vec<Evidence> = Vec::new();
+        let mut links: Vec<AtomLink> = Vec::new();
+        for claim in claims {
+            for one in &claim.evidence {
+                if !evidence.contains(one) {
+                    evidence.push(one.clone());
+                }
+            }
+            for link in &claim.links {
+                if !links.contains(link) && link.to != stored.atom.id {
+                    links.push(link.clone());
+                }
+            }
+        }
+        let mut atom = Atom {
+            kind,
+            title: title.clone(),
+            content: content.clone(),
+            confidence,
+            status: AtomStatus::NeedsReview,
+            subject: None,
+            evidence,
+            links,
+            extractor: first.extractor.clone(),
+            unit: first.unit.clone(),
+            ..stored.atom.clone()
+        };
+        stored.first_at = claims.iter().map(|c| c.first_at).min().unwrap_or_default();
+        stored.last_at = claims.iter().map(|c| c.last_at).max().unwrap_or_default();
+        if let Some(id) = subject {
+            atom.subject = self.subject(&id).await?.map(|row| SubjectRef {
+                id: row.id,
+                name: row.name,
+            });
+        }
+        stored.stood_in.clear();
+        stored.evidence_removed = false;
+        if stored.review.as_ref().is_none_or(|r| r.automatic) {
+            stored.review = self.approved_by_rule(&atom, stored.review.take());
+        }
+        atom.status = match stored.review.as_ref().map(|r| r.verdict) {
+            None => AtomStatus::NeedsReview,
+            Some(ReviewVerdict::Rejected) => AtomStatus::Rejected,
+            Some(ReviewVerdict::Approved | ReviewVerdict::Edited) => AtomStatus::Approved,
+        };
+        stored.atom = atom;
+        Ok(())
+    }
+
+    /// What the rules say of an atom nobody has looked at. One that was approved by a rule stays so while it is what it was.
+    fn approved_by_rule(&self, atom: &Atom, before: Option<AtomReview>) -> Option<AtomReview> {
+        let rule = self.rules.rules.iter().find(|rule| rule.matches(atom));
+        let Some(rule) = rule else {
+            return before.filter(|_| self.rules.rules.is_empty());
+        };
+        let by = format!("rule:{}", rule.name);
+        Some(match before {
+            Some(before) if before.by == by => before,
+            _ => AtomReview {
+                verdict: ReviewVerdict::Approved,
+                by,
+                automatic: true,
+                at: self.rules.at.unwrap_or(atom.updated_at),
+                frozen: None,
+            },
+        })
+    }
+}
+
+/// An atom whose evidence is gone, or which was merged.
+fn retract(stored: &mut StoredAtom) {
+    let chats: BTreeSet<ChatId> = stored
+        .atom
+        .evidence
+        .iter()
+        .map(|e| e.message.chat)
+        .collect();
+    if !chats.is_empty() {
+        stored.stood_in = chats.into_iter().collect();
+    }
+    let is_reviewed = stored.review.as_ref().is_some_and(|r| !r.automatic);
+    stored.evidence_removed = is_reviewed && stored.merged_into.is_none();
+    let atom = &mut stored.atom;
+    atom.status = AtomStatus::Retracted;
+    atom.evidence.clear();
+    atom.links.clear();
+}
+
+/// An atom before anything is known of it but its first claim.
+fn blank(id: &str, claim: &AtomClaim, at: Timestamp) -> StoredAtom {
+    StoredAtom {
+        atom: Atom {
+            v: Atom::VERSION,
+            id: id.to_owned(),
+            kind: claim.kind,
+            title: claim.title.clone(),
+            content: claim.content.clone(),
+            confidence: claim.confidence,
+            status: AtomStatus::NeedsReview,
+            subject: None,
+            evidence: Vec::new(),
+            links: Vec::new(),
+            version: 0,
+            extractor: claim.extractor.clone(),
+            unit: claim.unit.clone(),
+            updated_at: at,
+        },
+        claims: Vec::new(),
+        review: None,
+        merged_into: None,
+        sources: Vec::new(),
+        evidence_removed: false,
+        stood_in: Vec::new(),
+        first_at: claim.first_at,
+        last_at: claim.last_at,
+    }
+}
+
+fn member<'a>(extraction: &'a Extraction, message: &MessageKey) -> Option<&'a UnitMember> {
+    extraction.members.iter().find(|m| m.message == *message)
+}
+
+fn row(extraction: &Extraction, offset: Offset) -> ExtractionRow {
+    ExtractionRow {
+        unit: extraction.unit.clone(),
+        members: extraction.members.clone(),
+        extractor: extraction.extractor.clone(),
+        same_as: extraction.same_as.clone(),
+        n_atoms: u32::try_from(extraction.atoms.len()).unwrap_or(u32::MAX),
+        rejected: extraction.rejected.clone(),
+        usage: extraction.usage,
+        at: extraction.at,
+        offset,
+    }
+}

@@ -1,0 +1,139 @@
+//! messages ─► units ─► extractions ─► atoms: what belongs together, what it claims, and what is known then.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Result;
+use telesift_ports::{AtomIndex, Extractor, leases as lease, message_store};
+use telesift_schemas::{Offset, Topic, TopicPartition};
+use telesift_stages::{
+    Crew,
+    atom_index::{self, AtomProjection},
+    extract::{self, Extract, ExtractParts},
+    knowledge::{self, Knowledge},
+    unit_catalog::{self, UnitProjection},
+    units::{self, Units},
+    workers::{DutyError, Held, together},
+};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{Parts, run};
+
+/// Records one round of these stages takes.
+const BATCH: usize = 200;
+
+/// Adds the duties of the role `extract`: one per partition of `messages` that groups, and one for all that is known.
+pub(super) async fn add(
+    crew: &mut Crew,
+    parts: &Parts,
+    extractor: Arc<dyn Extractor>,
+    index: Arc<AtomIndex>,
+) -> Result<()> {
+    let messages = parts.partitions(Topic::MESSAGES).await?;
+    for input in &messages {
+        let (parts, input) = (parts.clone(), input.clone());
+        let lease = lease::of_partition(units::STAGE, &input);
+        crew.add("extract", units::STAGE, lease, move |held| {
+            let config = (&parts.config.units).into();
+            let (log, clock) = (parts.log.clone(), parts.clock.clone());
+            let stage = Units::new(log, clock, input.clone(), config);
+            let consumer = parts.consumer(units::STAGE, vec![input.clone()], 1_000, 200);
+            run(consumer, stage.under(held.fence()), held.stop)
+        });
+    }
+    let of_units = parts.partitions(Topic::UNITS).await?;
+    let owner = (parts.clone(), messages, of_units, extractor, index);
+    crew.add("extract", extract::STAGE, lease::KNOWLEDGE, move |held| {
+        let (parts, messages, of_units, extractor, index) = owner.clone();
+        async move { know(parts, messages, of_units, extractor, index, held).await }
+    });
+    Ok(())
+}
+
+/// Everything that writes what is known, under one lease.
+async fn know(
+    parts: Parts,
+    messages: Vec<TopicPartition>,
+    of_units: Vec<TopicPartition>,
+    extractor: Arc<dyn Extractor>,
+    index: Arc<AtomIndex>,
+    held: Held,
+) -> Result<(), DutyError> {
+    index.begin_term(held.term.clone()).await?;
+    let (log, catalog, clock) = (&parts.log, &parts.catalog, &parts.clock);
+    let news = Arc::new(Notify::new());
+    let waiting = UnitProjection::new(
+        log.clone(),
+        catalog.clone(),
+        clock.clone(),
+        of_units.clone(),
+        news.clone(),
+    );
+    let (tell, applied) = watch::channel(Offset::ZERO);
+    let known = Knowledge::new(log.clone(), catalog.clone(), clock.clone(), tell);
+    let indexed = AtomProjection::new(
+        log.clone(),
+        catalog.clone(),
+        index.clone(),
+        parts.embedder.clone(),
+        clock.clone(),
+    );
+    let asking = Extract::new(
+        ExtractParts {
+            log: log.clone(),
+            store: parts.store.clone(),
+            catalog: catalog.clone(),
+            extractor,
+            embedder: parts.embedder.clone(),
+            clock: clock.clone(),
+        },
+        messages,
+        news,
+        applied,
+        (&parts.config.extract).into(),
+    );
+    let asking = asking.under(held.fence());
+    let stop = held.stop.clone();
+    let every = Duration::from_secs(parts.config.index.maintain_every_s.max(1));
+    together(vec![
+        run(
+            parts.consumer(unit_catalog::STAGE, of_units, BATCH, 0),
+            waiting.under(held.fence()),
+            stop.clone(),
+        ),
+        run(
+            parts.consumer(knowledge::STAGE, Knowledge::inputs().to_vec(), BATCH, 0),
+            known.under(held.fence()),
+            stop.clone(),
+        ),
+        run(
+            parts.consumer(atom_index::STAGE, vec![AtomProjection::input()], BATCH, 500),
+            indexed.under(held.fence()),
+            stop.clone(),
+        ),
+        Box::pin(async move { Ok(asking.run(stop).await?) }),
+        Box::pin(maintain(index, every, held.stop)),
+    ])
+    .await
+}
+
+/// Keeps the index of atoms fast; a failure is logged and tried again next time.
+async fn maintain(
+    index: Arc<AtomIndex>,
+    every: Duration,
+    stop: CancellationToken,
+) -> Result<(), DutyError> {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(every) => {}
+        }
+        match index.maintain().await {
+            Err(lost @ message_store::Error::LeaseLost { .. }) => return Err(lost.into()),
+            Err(error) => {
+                tracing::warn!(%error, "maintenance of the index of atoms failed; it runs again")
+            }
+            Ok(()) => {}
+        }
+    }
+}
