@@ -6,12 +6,15 @@
 
 mod audit;
 mod bots;
+mod chat_settings;
 mod config;
+mod costs;
 mod database;
 mod error;
 mod labels;
 mod leases;
 mod letters;
+mod providers;
 mod queries;
 mod reactions;
 mod records;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use telesift_schemas::{ChatId, Offset, Timestamp};
 
 use crate::{
-    Leases, LetterCatalog, StoryCatalog,
+    ChatSettings, CostLedger, Leases, LetterCatalog, StoryCatalog,
     imports::{ImportRequest, ImportState, ImportStatus},
     leases::Fence,
     ledger::{StageKey, StageState},
@@ -33,6 +33,8 @@ pub trait Catalog:
     + LetterCatalog
     + ReactionCatalog
     + ChatLinks
+    + ChatSettings
+    + CostLedger
     + Send
     + Sync
     + 'static

@@ -4,6 +4,7 @@ pub mod bots;
 pub mod catalog;
 pub mod leases;
 pub mod message_store;
+pub mod providers;
 pub mod state_store;
 mod story_catalog;
 

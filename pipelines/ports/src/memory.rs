@@ -3,6 +3,7 @@
 mod catalog;
 mod leases;
 mod message_store;
+mod providers;
 mod rules;
 mod script;
 mod state_store;
@@ -10,6 +11,7 @@ mod story_catalog;
 
 pub use catalog::MemoryCatalog;
 pub use message_store::MemoryStore;
+pub use providers::{MemoryProviders, ScriptedProvider};
 pub use rules::MemoryRules;
 pub use script::{Fault, Script};
 pub use state_store::MemoryState;

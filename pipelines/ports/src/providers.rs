@@ -105,6 +105,13 @@ pub trait Providers: Send + Sync + 'static {
     /// [`ProviderError`] if there is one, but it cannot be used now.
     async fn get(&self, name: &str) -> Result<Option<Arc<dyn Provider>>, ProviderError>;
 
+    /// The provider that reads chats with this setting; `None`: none does, and the built-in rules do. Chats that allow
+    /// remote models are read by a local one where there is no other.
+    ///
+    /// # Errors
+    /// [`ProviderError`] if there should be one, but it cannot be used now.
+    async fn chosen(&self, enrich: Enrich) -> Result<Option<Arc<dyn Provider>>, ProviderError>;
+
     /// All of them, by name.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 pub mod consumer;
 pub mod dead_letter;
 pub mod decisions;
+pub mod desk;
 pub mod embed;
 pub mod identities;
 pub mod index;

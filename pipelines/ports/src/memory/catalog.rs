@@ -4,6 +4,7 @@ mod audit;
 mod bots;
 mod labels;
 mod letters;
+mod providers;
 mod reactions;
 mod replays;
 mod rules;
@@ -55,6 +56,7 @@ struct Tables {
     bots: BTreeMap<String, BotRow>,
     reactions: BTreeMap<(MessageKey, ReactionsOf), ReactionRow>,
     chat_links: BTreeMap<ChatId, ChatId>,
+    models: providers::ProviderTables,
 }
 
 impl MemoryCatalog {
@@ -239,5 +241,6 @@ mod tests {
     async fn keeps_the_contract_of_a_catalog() {
         crate::contract::catalog::run(|| async { MemoryCatalog::new() }).await;
         crate::contract::bots::run(|| async { MemoryCatalog::new() }).await;
+        crate::contract::providers::run(|| async { MemoryCatalog::new() }).await;
     }
 }
