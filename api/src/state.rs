@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use telesift_ports::{
-    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays, RuleSets,
+    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, Providers, RecordLog, Replays,
+    RuleSets,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ pub struct ApiState {
     pub bots: Arc<dyn Bots>,
     /// Runs replays.
     pub replays: Arc<dyn Replays>,
+    /// Keeps providers of language models.
+    pub providers: Arc<dyn Providers>,
     /// Makes the vector of a query; must be the model of the store's vectors.
     pub embedder: Arc<dyn Embedder>,
     /// Keeps rule sets, and what of the log each screens.
@@ -107,6 +110,7 @@ pub(crate) struct App {
     pub(crate) imports: Arc<dyn Imports>,
     pub(crate) bots: Arc<dyn Bots>,
     pub(crate) replays: Arc<dyn Replays>,
+    pub(crate) providers: Arc<dyn Providers>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) rules: Arc<dyn RuleSets>,
     pub(crate) explainer: Arc<dyn Explainer>,
@@ -149,6 +153,7 @@ impl App {
             imports: state.imports,
             bots: state.bots,
             replays: state.replays,
+            providers: state.providers,
             embedder: state.embedder,
             rules: state.rules,
             explainer: state.explainer,

@@ -25,6 +25,7 @@ mod keys;
 mod limits;
 mod messages;
 mod reactions;
+mod providers;
 mod records;
 mod replays;
 mod rules;

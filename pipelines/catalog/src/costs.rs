@@ -113,7 +113,7 @@ impl CostLedger for SqlCatalog {
         self.corrected(statements).await
     }
 
-    async fn release(&self, reservation: &Reservation) -> Result<()> {
+    async fn give_back(&self, reservation: &Reservation) -> Result<()> {
         let statements = corrections(reservation, Usage::default())?;
         self.corrected(statements).await
     }

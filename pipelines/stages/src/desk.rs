@@ -168,7 +168,7 @@ impl ExtractDesk {
             }
             Err(AskError::Resting { .. }) => {
                 if let Some(reservation) = &reservation {
-                    let released = self.parts.ledger.release(reservation).await;
+                    let released = self.parts.ledger.give_back(reservation).await;
                     warn_of(released, "what was set aside for a call stays counted");
                 }
                 return;

@@ -69,6 +69,7 @@ impl Server {
             imports: flow.imports.clone(),
             bots: flow.bots.clone(),
             replays: flow.replays.clone(),
+            providers: flow.providers.clone(),
             embedder: flow.embedder.clone(),
             rules: flow.rules.clone(),
             explainer: flow.explainer.clone(),
@@ -136,6 +137,7 @@ fn api_config(config: &Config) -> ApiConfig {
         allowed_origins: config.server.allowed_origins.clone(),
         trusted_proxies: config.server.trusted_proxies.clone(),
         limits: config.limits.clone(),
+        budgets: config.enrich.limits(),
         ..ApiConfig::default()
     }
 }

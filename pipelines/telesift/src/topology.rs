@@ -6,6 +6,7 @@ pub(crate) mod embed;
 mod log;
 mod open;
 mod parts;
+mod providers;
 mod replays;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -13,7 +14,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use telesift_engine::{NativeExplainer, NativeRules};
 use telesift_ports::{
-    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays,
+    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, Providers, RecordLog, Replays,
     RuleReader, RuleSets, SystemClock, leases as lease, message_store,
 };
 use telesift_schemas::{Topic, TopicPartition};
@@ -46,6 +47,7 @@ pub(crate) struct Flow {
     pub(crate) imports: Arc<dyn Imports>,
     pub(crate) bots: Arc<dyn Bots>,
     pub(crate) replays: Arc<dyn Replays>,
+    pub(crate) providers: Arc<dyn Providers>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) rules: Arc<dyn RuleSets>,
     pub(crate) explainer: Arc<dyn Explainer>,
@@ -94,6 +96,9 @@ impl Flow {
             chains.clone(),
             clock.clone(),
         ));
+
+        // Language models: nobody is asked before a unit of a chat that allows it comes.
+        let providers = providers::open(config, database.clone(), clock.clone())?;
 
         let parts = Parts {
             config: Arc::new(config.clone()),
@@ -231,6 +236,7 @@ impl Flow {
             imports,
             bots,
             replays,
+            providers,
             embedder,
             rules: keeper,
             explainer: Arc::new(NativeExplainer::default()),

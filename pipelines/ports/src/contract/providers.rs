@@ -229,7 +229,7 @@ async fn a_budget_is_reserved_and_settled(catalog: &impl CostLedger) {
     assert_eq!(spent(catalog, Some(OPS)).await, (20, 3));
     assert_eq!(refusal(catalog, small, limits).await, None);
     // What was not called gives all of it back.
-    catalog.release(&news).await.expect("it is given back");
+    catalog.give_back(&news).await.expect("it is given back");
     assert_eq!(spent(catalog, Some(NEWS)).await, (1, 0));
     assert_eq!(spent(catalog, None).await, (21, 3));
     // Another day has a budget of its own.

@@ -41,7 +41,7 @@ pub trait CostLedger: Send + Sync + 'static {
     async fn settle(&self, call: &CallRow, reservation: Option<&Reservation>) -> Result<()>;
 
     /// Gives back what was set aside for a call that was not made.
-    async fn release(&self, reservation: &Reservation) -> Result<()>;
+    async fn give_back(&self, reservation: &Reservation) -> Result<()>;
 
     /// What counts as spent on a day, reservations included: in all, or by a chat.
     async fn spent(&self, day: i64, chat: Option<ChatId>) -> Result<Spent>;

@@ -18,6 +18,7 @@ mod guests;
 mod imports;
 mod models;
 mod provenance;
+mod providers;
 mod replays;
 mod rules;
 mod server;

@@ -137,7 +137,7 @@ impl CostLedger for MemoryCatalog {
         Ok(())
     }
 
-    async fn release(&self, reservation: &Reservation) -> Result<()> {
+    async fn give_back(&self, reservation: &Reservation) -> Result<()> {
         let mut tables = self.tables();
         tables.models.correct(reservation, Usage::default());
         Ok(())
