@@ -187,12 +187,13 @@ impl ExtractDesk {
     }
 
     async fn keep(&self, input: &str, answer: &str) {
-        let kept = self.parts.answers.keep_answer(&CachedAnswer {
+        let answer = CachedAnswer {
             input: input.to_owned(),
             answer: answer.to_owned(),
             at: self.parts.clock.now(),
-        });
-        warn_of(kept.await, "an answer is not kept for the next time");
+        };
+        let kept = self.parts.answers.keep_answer(&answer).await;
+        warn_of(kept, "an answer is not kept for the next time");
     }
 
     fn call(
