@@ -181,3 +181,11 @@ pub struct Usage {
     /// Money, in millionths of a US dollar.
     pub micro_usd: u64,
 }
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.tokens_in += other.tokens_in;
+        self.tokens_out += other.tokens_out;
+        self.micro_usd += other.micro_usd;
+    }
+}

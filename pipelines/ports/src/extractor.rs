@@ -52,6 +52,8 @@ pub struct UnitMessage {
     pub text: String,
     /// Language of the text, as the screen saw it; empty where it saw none.
     pub lang: String,
+    /// How important the screen found it: [`telesift_schemas::Screen::score`], 0..1.
+    pub score: f64,
 }
 
 /// An answer.
