@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use telesift_ports::{
-    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, Providers, RecordLog, Replays,
-    RuleSets,
+    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, Providers, RecordLog,
+    Replays, RuleSets,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;

@@ -50,11 +50,7 @@ pub(crate) struct ChatView {
 }
 
 impl ChatView {
-    fn new(
-        summary: ChatSummary,
-        links: &[(ChatId, ChatId)],
-        settings: &[ChatSetting],
-    ) -> Self {
+    fn new(summary: ChatSummary, links: &[(ChatId, ChatId)], settings: &[ChatSetting]) -> Self {
         let id = summary.chat.id;
         let setting = settings.iter().find(|s| s.chat == id);
         ChatView {
@@ -100,9 +96,9 @@ pub(crate) async fn list(
     let visible = viewer.visible_chats();
     links.retain(|(from, to)| visible.is_none_or(|v| v.contains(from) && v.contains(to)));
     let settings = app.catalog.chat_settings().await?;
-    Ok(Json(page.map(|summary| {
-        ChatView::new(summary, &links, &settings)
-    })))
+    Ok(Json(
+        page.map(|summary| ChatView::new(summary, &links, &settings)),
+    ))
 }
 
 /// Which models may read a chat.

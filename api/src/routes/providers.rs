@@ -17,9 +17,7 @@ use telesift_ports::{
         Terms, day_of,
     },
 };
-use telesift_schemas::{
-    Chat, ChatId, ChatKind, MessageKey, Offset, Origin, PartitionId, Topic,
-};
+use telesift_schemas::{Chat, ChatId, ChatKind, MessageKey, Offset, Origin, PartitionId, Topic};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
@@ -230,7 +228,9 @@ pub(crate) async fn test(
     let is_counted = !provider.is_local();
     if is_counted {
         // Without limits nothing is refused.
-        app.catalog.reserve(&reservation, &Limits::default()).await?;
+        app.catalog
+            .reserve(&reservation, &Limits::default())
+            .await?;
     }
     let started = Instant::now();
     let asked = timeout(TEST_TIMEOUT, provider.ask(&unit)).await;

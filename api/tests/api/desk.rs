@@ -16,7 +16,9 @@ use telesift_ports::{
     catalog::Scope,
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     explain::{Explanation, Factor, SpamExplanation},
-    memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryProviders, MemoryStore, ScriptedProvider},
+    memory::{
+        ManualClock, MemoryCatalog, MemoryLog, MemoryProviders, MemoryStore, ScriptedProvider,
+    },
     message_store::IndexedMessage,
     record_log::{NewRecord, Outcome, Retention, TopicConfig, Transaction},
     rules::RuleSet,

@@ -28,7 +28,10 @@ const PUT_CHAT_SETTING: &str = "
 #[async_trait]
 impl ChatSettings for SqlCatalog {
     async fn chat_setting(&self, chat: ChatId) -> Result<Option<ChatSetting>> {
-        let rows = self.database.read(CHAT_SETTING, vec![chat.0.into()]).await?;
+        let rows = self
+            .database
+            .read(CHAT_SETTING, vec![chat.0.into()])
+            .await?;
         rows.first().map(setting).transpose()
     }
 

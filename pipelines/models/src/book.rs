@@ -12,7 +12,9 @@ use std::{
 use async_trait::async_trait;
 use telesift_ports::{
     Clock, Provider, ProviderCatalog, Providers, Secret, catalog,
-    providers::{Enrich, NewProvider, ProviderError, ProviderInfo, ProviderKind, ProviderRow, Terms},
+    providers::{
+        Enrich, NewProvider, ProviderError, ProviderInfo, ProviderKind, ProviderRow, Terms,
+    },
 };
 
 use crate::{
@@ -138,7 +140,10 @@ impl ProviderBook {
 
 impl Known {
     fn of(one: ConfiguredProvider) -> Result<Self, ProviderError> {
-        let ConfiguredProvider { provider: new, local } = one;
+        let ConfiguredProvider {
+            provider: new,
+            local,
+        } = one;
         check::fields(&new)?;
         let endpoint = Endpoint::trusted(&new.url).map_err(|e| check::invalid("url", e))?;
         // Ollama passes these on to its makers.

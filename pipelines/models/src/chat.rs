@@ -85,7 +85,11 @@ impl ChatProvider {
             Ok(bytes) => bytes,
             Err(error) => {
                 // Who may have begun to answer may also charge for it.
-                let sent = if error.may_have_been_done() { tokens_in } else { 0 };
+                let sent = if error.may_have_been_done() {
+                    tokens_in
+                } else {
+                    0
+                };
                 return Asked {
                     usage: terms.usage(sent, 0),
                     is_estimated: sent > 0,

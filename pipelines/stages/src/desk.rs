@@ -78,7 +78,11 @@ impl ExtractDesk {
     }
 
     /// The answer of `provider`: of the cache, else bought within the budgets.
-    async fn answered(&self, provider: &dyn Provider, unit: &Unit) -> Result<Extracted, ExtractError> {
+    async fn answered(
+        &self,
+        provider: &dyn Provider,
+        unit: &Unit,
+    ) -> Result<Extracted, ExtractError> {
         let estimate = provider.estimate(unit);
         let turn = self.turn(&estimate.input);
         let _turn = turn.lock().await;

@@ -441,7 +441,10 @@ mod tests {
         let file = "[enrich]\ndaily_usd = 0\ndaily_tokens = 5\nlocal = \"here\"\n[[enrich.providers]]\nname = \"here\"\nkind = \"ollama\"\nurl = \"http://127.0.0.1:11434\"\nmodel = \"small\"";
         let enrich = load(file, &[]).unwrap().enrich;
         let limits = enrich.limits();
-        assert_eq!((limits.daily.tokens, limits.daily.micro_usd), (Some(5), None));
+        assert_eq!(
+            (limits.daily.tokens, limits.daily.micro_usd),
+            (Some(5), None)
+        );
         assert_eq!(enrich.choice().local.as_deref(), Some("here"));
         let provider = &enrich.providers()[0].provider;
         assert!(provider.key.is_none() && provider.terms.max_tokens_out == 2_048);

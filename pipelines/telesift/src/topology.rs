@@ -14,8 +14,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use telesift_engine::{NativeExplainer, NativeRules};
 use telesift_ports::{
-    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, Providers, RecordLog, Replays,
-    RuleReader, RuleSets, SystemClock, leases as lease, message_store,
+    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, Providers, RecordLog,
+    Replays, RuleReader, RuleSets, SystemClock, leases as lease, message_store,
 };
 use telesift_schemas::{Topic, TopicPartition};
 use telesift_stages::{

@@ -30,11 +30,11 @@ pub(super) fn fields(new: &NewProvider) -> Result<(), ProviderError> {
     if !is_model || new.model.contains(char::is_control) {
         return Err(invalid("model", "expected the provider's name of a model"));
     }
-    let is_key = |key: &str| {
-        (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic())
-    };
+    let is_key =
+        |key: &str| (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
     if new.key.as_ref().is_some_and(|k| !is_key(k.expose())) {
-        let reason = "expected 1 to 1000 visible ASCII characters; leave it out where none is needed";
+        let reason =
+            "expected 1 to 1000 visible ASCII characters; leave it out where none is needed";
         return Err(invalid("key", reason));
     }
     match new.terms.fault() {

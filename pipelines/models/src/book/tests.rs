@@ -20,9 +20,17 @@ fn configured(name: &str, kind: ProviderKind, url: &str) -> ConfiguredProvider {
     }
 }
 
-fn book(configured: Vec<ConfiguredProvider>, choice: Choice) -> Result<ProviderBook, ProviderError> {
+fn book(
+    configured: Vec<ConfiguredProvider>,
+    choice: Choice,
+) -> Result<ProviderBook, ProviderError> {
     let catalog = Arc::new(MemoryCatalog::new());
-    ProviderBook::new(configured, choice, catalog, Arc::new(ManualClock::default()))
+    ProviderBook::new(
+        configured,
+        choice,
+        catalog,
+        Arc::new(ManualClock::default()),
+    )
 }
 
 fn choice(local: Option<&str>, remote: Option<&str>) -> Choice {
@@ -62,11 +70,18 @@ async fn only_what_is_sure_to_stay_here_is_local() {
     )
     .unwrap();
     let all = book.list().await.unwrap();
-    let local: Vec<_> = all.iter().filter(|p| p.local).map(|p| p.name.as_str()).collect();
+    let local: Vec<_> = all
+        .iter()
+        .filter(|p| p.local)
+        .map(|p| p.name.as_str())
+        .collect();
     assert_eq!(local, ["here", "ours"]);
     cloud.local = Some(true);
     let refused = self::book(vec![cloud], Choice::default()).err().unwrap();
-    assert!(matches!(refused, ProviderError::Invalid { field: "local", .. }));
+    assert!(matches!(
+        refused,
+        ProviderError::Invalid { field: "local", .. }
+    ));
 }
 
 #[tokio::test]
@@ -88,11 +103,20 @@ async fn chats_are_read_by_whom_the_configuration_names() {
     let alone = book(both()[..1].to_vec(), choice(Some("here"), None)).unwrap();
     assert_eq!(who(&alone, Enrich::Remote).await.as_deref(), Some("here"));
     let absent = book(both(), choice(None, Some("gone"))).unwrap();
-    assert!(absent.chosen(Enrich::Remote).await.is_err(), "and nobody instead");
-    assert!(book(both(), choice(Some("b"), None)).is_err(), "it is not local");
+    assert!(
+        absent.chosen(Enrich::Remote).await.is_err(),
+        "and nobody instead"
+    );
+    assert!(
+        book(both(), choice(Some("b"), None)).is_err(),
+        "it is not local"
+    );
     let mut twice = both();
     twice.push(configured("a", ProviderKind::Ollama, OLLAMA));
-    assert!(matches!(book(twice, Choice::default()).err(), Some(ProviderError::Exists(_))));
+    assert!(matches!(
+        book(twice, Choice::default()).err(),
+        Some(ProviderError::Exists(_))
+    ));
 }
 
 #[tokio::test]
@@ -109,9 +133,15 @@ async fn an_added_one_is_public_named_once_and_never_shows_its_key() {
         ("https://user:topsecret@8.8.8.8/v1", "url"),
         ("ftp://8.8.8.8", "url"),
     ] {
-        let refused = book.add(new("x", ProviderKind::OpenAi, url)).await.unwrap_err();
+        let refused = book
+            .add(new("x", ProviderKind::OpenAi, url))
+            .await
+            .unwrap_err();
         let text = refused.to_string();
-        assert!(matches!(refused, ProviderError::Invalid { field: f, .. } if f == field), "{text}");
+        assert!(
+            matches!(refused, ProviderError::Invalid { field: f, .. } if f == field),
+            "{text}"
+        );
         assert!(!text.contains("topsecret"), "{text}");
     }
     let public = new("x", ProviderKind::OpenAi, "https://8.8.8.8/v1");
@@ -121,34 +151,81 @@ async fn an_added_one_is_public_named_once_and_never_shows_its_key() {
     };
     for (change, field) in [
         (bad_key, "key"),
-        (NewProvider { name: "a/b".to_owned(), ..public.clone() }, "name"),
-        (NewProvider { name: "rules".to_owned(), ..public.clone() }, "name"),
-        (NewProvider { model: " ".to_owned(), ..public.clone() }, "model"),
+        (
+            NewProvider {
+                name: "a/b".to_owned(),
+                ..public.clone()
+            },
+            "name",
+        ),
+        (
+            NewProvider {
+                name: "rules".to_owned(),
+                ..public.clone()
+            },
+            "name",
+        ),
+        (
+            NewProvider {
+                model: " ".to_owned(),
+                ..public.clone()
+            },
+            "model",
+        ),
     ] {
         let refused = book.add(change).await.unwrap_err();
-        assert!(matches!(refused, ProviderError::Invalid { field: f, .. } if f == field), "{refused}");
+        assert!(
+            matches!(refused, ProviderError::Invalid { field: f, .. } if f == field),
+            "{refused}"
+        );
     }
     let terms = Terms {
         usd_per_million_in: f64::NAN,
         ..Terms::default()
     };
-    let refused = book.add(NewProvider { terms, ..public.clone() }).await.unwrap_err();
-    assert!(refused.to_string().contains("usd_per_million_in"), "{refused}");
+    let refused = book
+        .add(NewProvider {
+            terms,
+            ..public.clone()
+        })
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("usd_per_million_in"),
+        "{refused}"
+    );
 
     let added = book.add(public.clone()).await.unwrap();
     assert!(added.has_key && !added.local && added.source == "api");
     for taken in ["x", "here"] {
-        let again = book.add(NewProvider { name: taken.to_owned(), ..public.clone() }).await;
+        let again = book
+            .add(NewProvider {
+                name: taken.to_owned(),
+                ..public.clone()
+            })
+            .await;
         assert!(matches!(again, Err(ProviderError::Exists(_))), "{again:?}");
     }
     let told = serde_json::to_string(&book.list().await.unwrap()).unwrap();
-    assert!(told.contains("\"x\"") && !told.contains("topsecret"), "{told}");
+    assert!(
+        told.contains("\"x\"") && !told.contains("topsecret"),
+        "{told}"
+    );
     assert!(!format!("{public:?}").contains("topsecret"));
     assert_eq!(who(&book, Enrich::Remote).await.as_deref(), Some("x"));
-    let same = (book.get("x").await.unwrap().unwrap(), book.get("x").await.unwrap().unwrap());
-    assert!(Arc::ptr_eq(&same.0, &same.1), "its limits and breaker are shared");
+    let same = (
+        book.get("x").await.unwrap().unwrap(),
+        book.get("x").await.unwrap().unwrap(),
+    );
+    assert!(
+        Arc::ptr_eq(&same.0, &same.1),
+        "its limits and breaker are shared"
+    );
 
-    assert!(matches!(book.remove("here").await, Err(ProviderError::Configured(_))));
+    assert!(matches!(
+        book.remove("here").await,
+        Err(ProviderError::Configured(_))
+    ));
     assert!(book.remove("x").await.unwrap() && !book.remove("x").await.unwrap());
     assert!(book.get("x").await.unwrap().is_none());
 }

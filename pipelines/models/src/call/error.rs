@@ -64,7 +64,9 @@ impl CallError {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            CallError::Timeout { .. } | CallError::Connection { .. } | CallError::Held { .. } => true,
+            CallError::Timeout { .. } | CallError::Connection { .. } | CallError::Held { .. } => {
+                true
+            }
             CallError::Status { status, .. } => matches!(status, 408 | 409 | 425 | 429 | 500..),
             CallError::AnswerTooLarge { .. } | CallError::Answer { .. } | CallError::Setup => false,
         }

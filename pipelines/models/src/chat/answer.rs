@@ -26,7 +26,11 @@ const MAX_CONTENT: usize = 4_000;
 pub(super) fn schema() -> Value {
     let kinds = AtomKind::ALL.map(AtomKind::as_str);
     let object = |properties: Value| {
-        let required: Vec<&String> = properties.as_object().into_iter().flat_map(|p| p.keys()).collect();
+        let required: Vec<&String> = properties
+            .as_object()
+            .into_iter()
+            .flat_map(|p| p.keys())
+            .collect();
         json!({
             "type": "object", "properties": properties, "required": required, "additionalProperties": false,
         })
@@ -97,7 +101,11 @@ impl Answer {
                 serde_json::error::Category::Eof => "cut off",
                 _ => "no JSON",
             };
-            unusable(format!("its answer is {what} (line {}, column {})", e.line(), e.column()))
+            unusable(format!(
+                "its answer is {what} (line {}, column {})",
+                e.line(),
+                e.column()
+            ))
         })?;
         match answer.fault() {
             Some(fault) => Err(unusable(format!("its answer has {fault}"))),
@@ -113,7 +121,10 @@ impl Answer {
         self.claims.iter().find_map(|claim| {
             let is_overlong = is_long(&claim.title, MAX_TITLE)
                 || is_long(&claim.content, MAX_CONTENT)
-                || claim.subject.as_ref().is_some_and(|s| is_long(s, MAX_TITLE))
+                || claim
+                    .subject
+                    .as_ref()
+                    .is_some_and(|s| is_long(s, MAX_TITLE))
                 || claim.quotes.iter().any(|q| is_long(&q.quote, MAX_CONTENT));
             let is_blank = claim.title.trim().is_empty() || claim.content.trim().is_empty();
             if claim.confidence.is_some_and(|c| !(0.0..=1.0).contains(&c)) {
@@ -161,7 +172,9 @@ impl Answer {
 }
 
 fn found(said: SaidQuote, unit: &Unit, prompt: &Prompt) -> ClaimedQuote {
-    let place = usize::try_from(said.message).ok().and_then(|n| n.checked_sub(1));
+    let place = usize::try_from(said.message)
+        .ok()
+        .and_then(|n| n.checked_sub(1));
     let message = place.and_then(|i| Some((unit.messages.get(i)?, prompt.messages.get(i)?)));
     match message {
         Some((message, clean)) => ClaimedQuote {
@@ -205,7 +218,10 @@ mod tests {
             let mut without = claim();
             without.as_object_mut().unwrap().remove(member);
             let refused = read(json!({"claims": [without]})).unwrap_err();
-            assert!(refused.to_string().contains("another shape"), "{member}: {refused}");
+            assert!(
+                refused.to_string().contains("another shape"),
+                "{member}: {refused}"
+            );
         }
         for (member, value) in [
             ("kind", json!("rumour")),
@@ -229,7 +245,12 @@ mod tests {
         assert!(read(json!({"claims": [], "note": "x"})).is_err());
         assert!(read(json!([])).is_err());
         assert!(read(json!({"claims": vec![claim(); 65]})).is_err());
-        for text in ["", "{", "```json\n{\"claims\": []}\n```", "{\"claims\": []} Done!"] {
+        for text in [
+            "",
+            "{",
+            "```json\n{\"claims\": []}\n```",
+            "{\"claims\": []} Done!",
+        ] {
             assert!(Answer::read(text).is_err(), "{text}");
         }
     }
@@ -253,7 +274,12 @@ mod tests {
             .map(|v| v.as_str().unwrap())
             .collect();
         let claim = claim();
-        let mut have: Vec<&str> = claim.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut have: Vec<&str> = claim
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
         said.sort_unstable();
         have.sort_unstable();
         assert_eq!(said, have);

@@ -143,7 +143,9 @@ fn shown(c: char) -> Option<char> {
         OPEN | CLOSE => None,
         c if c.is_control() => None,
         // Soft hyphen, combining grapheme joiner, Arabic letter mark, Hangul fillers, Mongolian separators.
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' => None,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' => {
+            None
+        }
         '\u{180b}'..='\u{180f}' | '\u{3164}' | '\u{ffa0}' => None,
         // Zero width, bidi marks, embeddings, isolates, invisible operators.
         '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => None,
@@ -208,7 +210,10 @@ fn squeezed(chars: impl Iterator<Item = (usize, char)>) -> Vec<(usize, char)> {
 
 fn trimmed(chars: &[char]) -> &[char] {
     let from = chars.iter().position(|c| *c != ' ').unwrap_or(chars.len());
-    let to = chars.iter().rposition(|c| *c != ' ').map_or(from, |i| i + 1);
+    let to = chars
+        .iter()
+        .rposition(|c| *c != ' ')
+        .map_or(from, |i| i + 1);
     &chars[from..to]
 }
 
@@ -257,10 +262,21 @@ mod tests {
         let text = "Диск\u{200b} пов<|x|>ний\u{202e},\n\nчистимо. Диск повний.";
         let seen = Clean::of(text, 1_000);
         let literal = |quote: &str| seen.literal(text, quote);
-        assert_eq!(literal("Диск повний,"), Some("Диск\u{200b} пов<|x|>ний\u{202e},"));
-        assert_eq!(literal(" повний, чистимо"), Some("пов<|x|>ний\u{202e},\n\nчистимо"));
+        assert_eq!(
+            literal("Диск повний,"),
+            Some("Диск\u{200b} пов<|x|>ний\u{202e},")
+        );
+        assert_eq!(
+            literal(" повний, чистимо"),
+            Some("пов<|x|>ний\u{202e},\n\nчистимо")
+        );
         assert_eq!(literal("чистимо. Диск"), Some("чистимо. Диск"));
-        for absent in ["Диск порожній", "", "  ", "Диск повний, чистимо. Диск повний. І ще"] {
+        for absent in [
+            "Диск порожній",
+            "",
+            "  ",
+            "Диск повний, чистимо. Диск повний. І ще",
+        ] {
             assert_eq!(literal(absent), None, "{absent}");
         }
         for quote in ["Диск повний", "чистимо"] {

@@ -270,8 +270,8 @@ impl Anthropic {
             (_, None, _) => Err(unusable("it did not use the tool it was given")),
         };
         let tokens = self.usage.map(|u| {
-            let cached = u.cache_creation_input_tokens.unwrap_or(0)
-                + u.cache_read_input_tokens.unwrap_or(0);
+            let cached =
+                u.cache_creation_input_tokens.unwrap_or(0) + u.cache_read_input_tokens.unwrap_or(0);
             (u.input_tokens + cached, u.output_tokens)
         });
         Reply { text, tokens }

@@ -110,7 +110,11 @@ async fn an_openai_compatible_endpoint_is_asked_as_it_wants() {
     let provider = provider(&url, ProviderKind::OpenAi, hasty());
     let unit = unit(&["Диск\u{200b} повний на db-2", "чищу"]);
     let asked = provider.ask(&unit).await;
-    assert_eq!(asked.usage, usage(1_000, 50, 2_500), "2 and 10 dollars a million");
+    assert_eq!(
+        asked.usage,
+        usage(1_000, 50, 2_500),
+        "2 and 10 dollars a million"
+    );
     assert!(!asked.is_estimated);
     let claims = provider.claims(&unit, &asked.answer.unwrap()).unwrap();
     assert_eq!(claims.len(), 1);
@@ -120,27 +124,45 @@ async fn an_openai_compatible_endpoint_is_asked_as_it_wants() {
         (AtomKind::Problem, Some(0.9), Some("disks"))
     );
     assert_eq!(claim.quotes[0].message_id, 100);
-    assert_eq!(claim.quotes[0].quote, "Диск\u{200b} повний", "as it stands there");
+    assert_eq!(
+        claim.quotes[0].quote, "Диск\u{200b} повний",
+        "as it stands there"
+    );
     assert_eq!(claim.links, [(LinkKind::Relates, 0)]);
     stub.last(|seen| {
         assert_eq!(seen.path, "/base/chat/completions");
-        assert_eq!(seen.authorization.as_deref(), Some("Bearer sk-a-secret-key"));
+        assert_eq!(
+            seen.authorization.as_deref(),
+            Some("Bearer sk-a-secret-key")
+        );
         let body = &seen.body;
-        assert_eq!((&body["model"], &body["max_tokens"]), (&json!("small"), &json!(500)));
+        assert_eq!(
+            (&body["model"], &body["max_tokens"]),
+            (&json!("small"), &json!(500))
+        );
         assert_eq!(body["response_format"]["json_schema"]["strict"], true);
         let schema = &body["response_format"]["json_schema"]["schema"];
         assert_eq!(schema["additionalProperties"], false);
         assert_eq!(body["messages"].as_array().unwrap().len(), 2);
         let user = body["messages"][1]["content"].as_str().unwrap();
-        assert!(user.contains("⟦message 1 | from Olena⟧\nДиск повний на db-2\n⟦/message 1⟧"), "{user}");
-        assert!(user.contains("⟦message 2 | from Olena | answers 1⟧\nчищу\n"), "{user}");
+        assert!(
+            user.contains("⟦message 1 | from Olena⟧\nДиск повний на db-2\n⟦/message 1⟧"),
+            "{user}"
+        );
+        assert!(
+            user.contains("⟦message 2 | from Olena | answers 1⟧\nчищу\n"),
+            "{user}"
+        );
         assert!(user.contains("disks"), "{user}");
         for unsaid in ["-1001234567890", "100", "u1"] {
             assert!(!user.contains(unsaid), "no id leaves: {user}");
         }
     });
     assert_eq!(provider.by().version, "extract@1");
-    assert_eq!((provider.by().name.as_str(), provider.by().model.as_deref()), ("stub", Some("small")));
+    assert_eq!(
+        (provider.by().name.as_str(), provider.by().model.as_deref()),
+        ("stub", Some("small"))
+    );
 }
 
 #[tokio::test]
@@ -166,12 +188,16 @@ async fn ollama_is_asked_as_it_wants() {
     });
     let asked = provider.ask(&unit(&["Диск повний"])).await;
     assert!(matches!(asked.answer, Err(AskError::Unusable { .. })));
-    assert!(asked.is_estimated && asked.usage.tokens_in > 0, "it was paid for all the same");
+    assert!(
+        asked.is_estimated && asked.usage.tokens_in > 0,
+        "it was paid for all the same"
+    );
 }
 
 #[tokio::test]
 async fn anthropic_is_asked_as_it_wants() {
-    let used = |input: Value| json!({"type": "tool_use", "id": "t", "name": "claims", "input": input});
+    let used =
+        |input: Value| json!({"type": "tool_use", "id": "t", "name": "claims", "input": input});
     let reply = |content: Value, reason: &str| {
         Answer::Json(json!({
             "type": "message", "role": "assistant", "content": content, "stop_reason": reason,
@@ -183,7 +209,10 @@ async fn anthropic_is_asked_as_it_wants() {
     let (stub, url) = Provider::start(vec![
         reply(json!([words, used(claims(quotes))]), "tool_use"),
         reply(json!([words]), "end_turn"),
-        reply(json!([used(json!({"claims": []})), used(json!({"claims": []}))]), "tool_use"),
+        reply(
+            json!([used(json!({"claims": []})), used(json!({"claims": []}))]),
+            "tool_use",
+        ),
         reply(json!([used(json!({"claims": []}))]), "max_tokens"),
         reply(json!([]), "refusal"),
     ])
@@ -196,11 +225,25 @@ async fn anthropic_is_asked_as_it_wants() {
     assert_eq!(claims[0].quotes[0].quote, "Диск повний");
     stub.last(|seen| {
         assert_eq!(seen.path, "/base/v1/messages");
-        assert_eq!((&seen.headers["x-api-key"], seen.authorization.as_ref()), (&KEY.parse().unwrap(), None));
+        assert_eq!(
+            (&seen.headers["x-api-key"], seen.authorization.as_ref()),
+            (&KEY.parse().unwrap(), None)
+        );
         assert_eq!(seen.headers["anthropic-version"], "2023-06-01");
-        assert_eq!(seen.body["tool_choice"], json!({"type": "tool", "name": "claims"}));
-        assert_eq!(seen.body["tools"][0]["input_schema"]["additionalProperties"], false);
-        assert!(seen.body["system"].as_str().unwrap().contains("⟦message N⟧"));
+        assert_eq!(
+            seen.body["tool_choice"],
+            json!({"type": "tool", "name": "claims"})
+        );
+        assert_eq!(
+            seen.body["tools"][0]["input_schema"]["additionalProperties"],
+            false
+        );
+        assert!(
+            seen.body["system"]
+                .as_str()
+                .unwrap()
+                .contains("⟦message N⟧")
+        );
     });
     for is_refused in [false, false, false, true] {
         let asked = provider.ask(&unit).await;
@@ -235,7 +278,10 @@ async fn answers_that_do_not_keep_to_the_schema_are_unusable_and_tell_nothing_of
     }
     for response in ["<html>", "", "{\"choices\": []}", "{\"choices\": 3}", "[]"] {
         let (_, asked) = ask(vec![Answer::Text(response.to_owned())]).await;
-        assert!(matches!(asked.answer, Err(AskError::Unusable { .. })), "{response}");
+        assert!(
+            matches!(asked.answer, Err(AskError::Unusable { .. })),
+            "{response}"
+        );
     }
 }
 
@@ -249,16 +295,25 @@ async fn cut_answers_are_unusable_and_refusals_are_refusals() {
     assert!(matches!(asked.answer, Err(AskError::Unusable { .. })));
     for (message, reason) in [
         (part, "content_filter"),
-        (json!({"content": null, "refusal": "I can not help with that"}), "stop"),
+        (
+            json!({"content": null, "refusal": "I can not help with that"}),
+            "stop",
+        ),
     ] {
         let (_, asked) = ask(vec![finished(message, reason)]).await;
-        assert!(matches!(asked.answer, Err(AskError::Refused { .. })), "{reason}");
+        assert!(
+            matches!(asked.answer, Err(AskError::Refused { .. })),
+            "{reason}"
+        );
     }
     let body = "{\"error\": {\"code\": \"context_length_exceeded\", \"message\": \"Диск\"}}";
     let (stub, asked) = ask(vec![Answer::Status(400, body, None)]).await;
     let error = asked.answer.unwrap_err();
     assert!(matches!(error, AskError::Refused { .. }));
-    assert!(error.to_string().contains("context_length_exceeded"), "{error}");
+    assert!(
+        error.to_string().contains("context_length_exceeded"),
+        "{error}"
+    );
     assert!(!error.to_string().contains("Диск"), "{error}");
     assert_eq!((asked.usage, stub.n_seen()), (Usage::default(), 1));
 }
@@ -277,7 +332,11 @@ async fn invented_quotes_and_foreign_numbers_come_through_as_what_they_are() {
     let unit = unit(&["Диск повний"]);
     let answer = provider.ask(&unit).await.answer.unwrap();
     let claims = provider.claims(&unit, &answer).unwrap();
-    let found: Vec<_> = claims[0].quotes.iter().map(|q| (q.message_id, q.quote.as_str())).collect();
+    let found: Vec<_> = claims[0]
+        .quotes
+        .iter()
+        .map(|q| (q.message_id, q.quote.as_str()))
+        .collect();
     assert_eq!(
         found,
         [
@@ -311,13 +370,21 @@ async fn a_wait_longer_than_allowed_is_left_to_whoever_asks() {
         panic!("{asked:?}");
     };
     assert_eq!(retry_after, Some(Duration::from_secs(60)));
-    assert_eq!((asked.usage, stub.n_seen()), (Usage::default(), 1), "it cost nothing");
+    assert_eq!(
+        (asked.usage, stub.n_seen()),
+        (Usage::default(), 1),
+        "it cost nothing"
+    );
 }
 
 #[tokio::test]
 async fn hangs_slow_streams_and_cut_bodies_end_and_may_have_cost() {
     type Make = fn() -> Answer;
-    for make in [(|| Answer::Hang) as Make, || Answer::Drip, || Answer::CutOff] {
+    for make in [
+        (|| Answer::Hang) as Make,
+        || Answer::Drip,
+        || Answer::CutOff,
+    ] {
         let (stub, url) = Provider::start((0..2).map(|_| make()).collect()).await;
         let policy = CallPolicy {
             timeout: Duration::from_millis(200),
@@ -326,7 +393,10 @@ async fn hangs_slow_streams_and_cut_bodies_end_and_may_have_cost() {
         };
         let provider = provider(&url, ProviderKind::OpenAi, policy);
         let asked = provider.ask(&unit(&["Диск повний"])).await;
-        assert!(matches!(asked.answer, Err(AskError::Unavailable { .. })), "{asked:?}");
+        assert!(
+            matches!(asked.answer, Err(AskError::Unavailable { .. })),
+            "{asked:?}"
+        );
         assert!(asked.is_estimated && asked.usage.micro_usd > 0);
         assert_eq!(stub.n_seen(), 2);
     }
@@ -336,7 +406,11 @@ async fn hangs_slow_streams_and_cut_bodies_end_and_may_have_cost() {
 async fn a_wrong_key_keeps_the_unit_waiting_and_asks_rarely() {
     for status in [401, 403, 404] {
         let (stub, asked) = ask(vec![Answer::Status(status, "{}", None)]).await;
-        let Err(AskError::Unavailable { retry_after, reason }) = asked.answer else {
+        let Err(AskError::Unavailable {
+            retry_after,
+            reason,
+        }) = asked.answer
+        else {
             panic!("{status}");
         };
         assert!(retry_after.unwrap() >= Duration::from_secs(30), "{reason}");
@@ -360,7 +434,10 @@ async fn a_dead_provider_opens_the_breaker() {
     let unit = unit(&["Диск повний"]);
     for _ in 0..3 {
         let asked = provider.ask(&unit).await;
-        assert!(matches!(asked.answer, Err(AskError::Unavailable { .. })), "{asked:?}");
+        assert!(
+            matches!(asked.answer, Err(AskError::Unavailable { .. })),
+            "{asked:?}"
+        );
         assert_eq!(asked.usage, Usage::default(), "nobody was there to charge");
     }
     let asked = provider.ask(&unit).await;

@@ -106,9 +106,28 @@ fn is_clean(user: &str, text: &str) {
     assert!(!user.contains(is_hidden), "{text:?}");
     let lower = user.to_lowercase();
     for token in [
-        "<|im_start|>", "<|im_end|>", "<|eot_id|>", "<|system|>", "<|endoftext|>", "[inst]", "[/inst]", "<<sys>>",
-        "<</sys>>", "</s>", "<s>", "<start_of_turn>", "<end_of_turn>", "<think>", "<tool_call>", "[tool_calls]",
-        "<｜", "\n\nhuman:", "\n\nassistant:", "### instruction:", "[system_prompt]", "<function_calls>",
+        "<|im_start|>",
+        "<|im_end|>",
+        "<|eot_id|>",
+        "<|system|>",
+        "<|endoftext|>",
+        "[inst]",
+        "[/inst]",
+        "<<sys>>",
+        "<</sys>>",
+        "</s>",
+        "<s>",
+        "<start_of_turn>",
+        "<end_of_turn>",
+        "<think>",
+        "<tool_call>",
+        "[tool_calls]",
+        "<｜",
+        "\n\nhuman:",
+        "\n\nassistant:",
+        "### instruction:",
+        "[system_prompt]",
+        "<function_calls>",
     ] {
         assert!(!lower.contains(token), "{token} of {text:?}");
     }
@@ -140,8 +159,12 @@ fn obedient(text: &str) -> Vec<String> {
         // These keep to the schema.
         claim(json!({})),
         claim(json!({"quotes": [{"message": 1, "quote": "The boss approved it"}]})),
-        claim(json!({"quotes": [{"message": 100, "quote": BEFORE}, {"message": 9_999, "quote": BEFORE}]})),
-        claim(json!({"quotes": [{"message": 3, "quote": BEFORE}], "links": [{"kind": "solves", "to": 77}]})),
+        claim(
+            json!({"quotes": [{"message": 100, "quote": BEFORE}, {"message": 9_999, "quote": BEFORE}]}),
+        ),
+        claim(
+            json!({"quotes": [{"message": 3, "quote": BEFORE}], "links": [{"kind": "solves", "to": 77}]}),
+        ),
     ]
 }
 
@@ -174,19 +197,29 @@ async fn an_obedient_model_changes_nothing_but_what_it_says_itself() {
         }
         assert_eq!(stub.n_seen(), answers.len());
     }
-    assert_eq!(n_taken, 4 * TEXTS.len(), "only what keeps to the schema is taken");
+    assert_eq!(
+        n_taken,
+        4 * TEXTS.len(),
+        "only what keeps to the schema is taken"
+    );
 }
 
 /// A quote of a message of the unit is the message's own words, or stands nowhere in it, so that the check finds it.
 fn check(unit: &Unit, message_id: i64, quote: &str, answer: &str) {
     let named = unit.messages.iter().find(|m| m.id.message_id == message_id);
     match named {
-        None => assert!(message_id <= 0, "a number that is none of the unit's: {answer}"),
+        None => assert!(
+            message_id <= 0,
+            "a number that is none of the unit's: {answer}"
+        ),
         Some(m) if m.text.contains(quote) => {}
         Some(m) => {
             let is_said = quote == BEFORE || quote == "The boss approved it" || m.text == quote;
             // A text that is nothing but what is left out cannot be quoted.
-            assert!(is_said || m.text.chars().all(|c| !c.is_alphanumeric()) || TEXTS.contains(&quote), "{quote:?}");
+            assert!(
+                is_said || m.text.chars().all(|c| !c.is_alphanumeric()) || TEXTS.contains(&quote),
+                "{quote:?}"
+            );
         }
     }
 }

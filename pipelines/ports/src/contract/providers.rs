@@ -198,10 +198,7 @@ async fn refusal(
 }
 
 async fn spent(catalog: &impl CostLedger, chat: Option<ChatId>) -> (u64, u64) {
-    let Spent { tokens, micro_usd } = catalog
-        .spent(day_of(at(0)), chat)
-        .await
-        .expect("an answer");
+    let Spent { tokens, micro_usd } = catalog.spent(day_of(at(0)), chat).await.expect("an answer");
     (tokens, micro_usd)
 }
 
@@ -214,7 +211,11 @@ async fn a_budget_is_reserved_and_settled(catalog: &impl CostLedger) {
         Some(BudgetScope::Chat),
         "of 60 only 10 are left"
     );
-    assert_eq!(spent(catalog, None).await, (50, 7), "a refusal sets nothing aside");
+    assert_eq!(
+        spent(catalog, None).await,
+        (50, 7),
+        "a refusal sets nothing aside"
+    );
     assert_eq!(refusal(catalog, news, limits).await, None);
     let small = reservation(NEWS, 1, 0);
     assert_eq!(
@@ -224,7 +225,10 @@ async fn a_budget_is_reserved_and_settled(catalog: &impl CostLedger) {
 
     // It cost less than was set aside, and room is made.
     let row = call("c1", OPS, 1, CallOutcome::Ok, usage(15, 5, 3));
-    catalog.settle(&row, Some(&ops)).await.expect("it is stored");
+    catalog
+        .settle(&row, Some(&ops))
+        .await
+        .expect("it is stored");
     assert_eq!(spent(catalog, None).await, (70, 10));
     assert_eq!(spent(catalog, Some(OPS)).await, (20, 3));
     assert_eq!(refusal(catalog, small, limits).await, None);
@@ -247,7 +251,11 @@ async fn the_first_call_of_a_day_may_pass_alone(catalog: &impl CostLedger) {
     assert_eq!(refusal(catalog, large, limits).await, None);
     for more in [reservation(NEWS, 1, 0), large] {
         let refused = refusal(catalog, more, limits).await;
-        assert_eq!(refused, Some(BudgetScope::Daily), "one call beyond, no more");
+        assert_eq!(
+            refused,
+            Some(BudgetScope::Daily),
+            "one call beyond, no more"
+        );
     }
 }
 
@@ -259,19 +267,32 @@ async fn money_is_a_limit_of_its_own(catalog: &impl CostLedger) {
         },
         chat_daily: Budget::default(),
     };
-    assert_eq!(refusal(catalog, reservation(OPS, 9, 90), limits).await, None);
+    assert_eq!(
+        refusal(catalog, reservation(OPS, 9, 90), limits).await,
+        None
+    );
     let refused = refusal(catalog, reservation(OPS, 9, 11), limits).await;
     assert_eq!(refused, Some(BudgetScope::Daily));
-    assert_eq!(refusal(catalog, reservation(OPS, 9, 10), limits).await, None);
+    assert_eq!(
+        refusal(catalog, reservation(OPS, 9, 10), limits).await,
+        None
+    );
     let free = reservation(OPS, 9_000, 0);
-    assert_eq!(refusal(catalog, free, limits).await, None, "it costs nothing");
+    assert_eq!(
+        refusal(catalog, free, limits).await,
+        None,
+        "it costs nothing"
+    );
 }
 
 async fn a_call_is_written_down_once(catalog: &impl CostLedger) {
     let reserved = reservation(OPS, 10, 1);
     assert_eq!(refusal(catalog, reserved, Limits::default()).await, None);
     let row = call("c1", OPS, 1, CallOutcome::Ok, usage(5, 0, 1));
-    catalog.settle(&row, Some(&reserved)).await.expect("it is stored");
+    catalog
+        .settle(&row, Some(&reserved))
+        .await
+        .expect("it is stored");
     let again = catalog.settle(&row, Some(&reserved)).await;
     assert!(matches!(again, Err(Error::Conflict { .. })), "{again:?}");
     assert_eq!(spent(catalog, None).await, (5, 1), "and counts once");
@@ -300,7 +321,10 @@ async fn calls_are_summed_up(catalog: &impl CostLedger) {
     assert_eq!(sums(&all, CostBy::Total).await, [row("", 3, 1, 1, 150, 7)]);
     assert_eq!(
         sums(&all, CostBy::Day).await,
-        [row("2026-01-05", 1, 0, 0, 100, 5), row("2026-01-06", 2, 1, 1, 50, 2)]
+        [
+            row("2026-01-05", 1, 0, 0, 100, 5),
+            row("2026-01-06", 2, 1, 1, 50, 2)
+        ]
     );
     assert_eq!(
         sums(&all, CostBy::Chat).await,
@@ -350,5 +374,8 @@ async fn a_budget_holds_under_eight_workers<C: CostLedger>(catalog: C) {
     let used: u64 = workers.join_all().await.into_iter().sum();
     assert_eq!(spent(&*catalog, None).await, (used, 0));
     assert!(used <= BUDGET, "{used} of {BUDGET}");
-    assert!(used > BUDGET - 8 * 30, "{used} of {BUDGET}: nothing is kept back");
+    assert!(
+        used > BUDGET - 8 * 30,
+        "{used} of {BUDGET}: nothing is kept back"
+    );
 }

@@ -166,7 +166,10 @@ impl Providers for MemoryProviders {
     }
 
     async fn list(&self) -> Result<Vec<ProviderInfo>, ProviderError> {
-        Ok(locked(&self.kept).values().map(|(i, _)| i.clone()).collect())
+        Ok(locked(&self.kept)
+            .values()
+            .map(|(i, _)| i.clone())
+            .collect())
     }
 
     async fn add(&self, new: NewProvider) -> Result<ProviderInfo, ProviderError> {

@@ -8,7 +8,8 @@ use telesift_ports::{
     extractor::{ExtractError, Extracted, Unit, UnitMessage},
     memory::{ManualClock, MemoryCatalog, MemoryProviders, ScriptedProvider},
     providers::{
-        AskError, Budget, ChatSetting, Consent, CostBy, CostFilter, Enrich, Limits, day_of, next_day,
+        AskError, Budget, ChatSetting, Consent, CostBy, CostFilter, Enrich, Limits, day_of,
+        next_day,
     },
 };
 use telesift_schemas::{
@@ -114,7 +115,12 @@ impl Table {
     /// Outcomes with how often each stands in the ledger.
     async fn outcomes(&self) -> Vec<(String, u64)> {
         let rows = self.catalog.costs(&CostFilter::default(), CostBy::Outcome);
-        let mut rows: Vec<_> = rows.await.unwrap().into_iter().map(|r| (r.key, r.calls)).collect();
+        let mut rows: Vec<_> = rows
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|r| (r.key, r.calls))
+            .collect();
         rows.sort();
         rows
     }
@@ -183,7 +189,11 @@ async fn no_chat_goes_to_a_remote_model_without_consent() {
         let unit = unit(n as i64 + 1, kind, "u", "text");
         assert_eq!(table.reader(&unit).await, "rules", "{kind:?} by default");
         table.allow(n as i64 + 1, Enrich::Remote, false).await;
-        assert_eq!(table.reader(&unit).await, "rules", "{kind:?} without consent");
+        assert_eq!(
+            table.reader(&unit).await,
+            "rules",
+            "{kind:?} without consent"
+        );
         assert_eq!(table.remote.asked().len(), n, "{kind:?}");
         table.allow(n as i64 + 1, Enrich::Remote, true).await;
         let unit = Unit {
@@ -197,7 +207,11 @@ async fn no_chat_goes_to_a_remote_model_without_consent() {
     }
     table.allow(1, Enrich::Local, true).await;
     let unit = unit(1, ChatKind::Private, "u", "text");
-    assert_eq!(table.reader(&unit).await, "rules", "consent alone is no wish");
+    assert_eq!(
+        table.reader(&unit).await,
+        "rules",
+        "consent alone is no wish"
+    );
     table.allow(1, Enrich::Off, true).await;
     let refused = table.desk.extract(&unit).await.unwrap_err();
     assert!(matches!(refused, ExtractError::Off) && !refused.is_retryable());
@@ -212,7 +226,11 @@ async fn a_local_model_reads_what_rules_would_and_has_no_budget() {
     }
     assert_eq!(table.local.as_ref().unwrap().asked().len(), 3);
     assert_eq!(table.spent(None).await, 0);
-    assert_eq!(table.outcomes().await, [("ok".to_owned(), 3)], "but a ledger");
+    assert_eq!(
+        table.outcomes().await,
+        [("ok".to_owned(), 3)],
+        "but a ledger"
+    );
 }
 
 #[tokio::test]
@@ -233,7 +251,11 @@ async fn the_same_is_asked_once_also_by_many_at_once() {
     let paid: Vec<_> = all.iter().filter(|e| e.usage != Usage::default()).collect();
     assert_eq!((paid.len(), paid[0].usage), (1, USED));
     assert_eq!(table.remote.asked().len(), 1);
-    assert_eq!(table.spent(None).await, 70, "what was used, not what was set aside");
+    assert_eq!(
+        table.spent(None).await,
+        70,
+        "what was used, not what was set aside"
+    );
     assert_eq!(
         table.outcomes().await,
         [("cached".to_owned(), 7), ("ok".to_owned(), 1)]
@@ -279,7 +301,10 @@ async fn a_budget_holds_under_eight_workers_and_the_rest_waits_for_the_next_day(
     let n_asked = table.remote.asked().len();
     let spent = table.spent(None).await;
     assert_eq!(spent, 70 * n_asked as u64);
-    assert!(spent <= BUDGET && spent > BUDGET - 100, "{spent} of {BUDGET}");
+    assert!(
+        spent <= BUDGET && spent > BUDGET - 100,
+        "{spent} of {BUDGET}"
+    );
     assert_eq!(n_asked + held.len(), 40, "nothing is lost");
     let tomorrow = next_day(table.clock.now());
     assert!(held.iter().all(|(_, until)| *until == tomorrow));
@@ -302,11 +327,17 @@ async fn calls_under_way_count_before_they_are_over() {
     }
     let second = table.desk.extract(&ops("u2", "two")).await.unwrap_err();
     assert!(matches!(second, ExtractError::Held { .. }), "{second}");
-    assert!(second.to_string().contains("the budget of the day"), "{second}");
+    assert!(
+        second.to_string().contains("the budget of the day"),
+        "{second}"
+    );
     drop(gate);
     first.await.unwrap().unwrap();
     assert_eq!(table.spent(None).await, 70);
-    assert!(table.desk.extract(&ops("u3", "three")).await.is_err(), "70 + 100 is too much");
+    assert!(
+        table.desk.extract(&ops("u3", "three")).await.is_err(),
+        "70 + 100 is too much"
+    );
 }
 
 #[tokio::test]
@@ -345,7 +376,11 @@ async fn failures_are_told_apart_and_what_they_cost_counts() {
     };
     let rest = until.as_second() - table.clock.now().as_second();
     assert!((30..=31).contains(&rest), "{rest}");
-    assert_eq!(table.spent(None).await, 0, "what was set aside is given back");
+    assert_eq!(
+        table.spent(None).await,
+        0,
+        "what was set aside is given back"
+    );
 
     let away = table.desk.extract(&unit).await.unwrap_err();
     assert!(
@@ -368,5 +403,9 @@ async fn failures_are_told_apart_and_what_they_cost_counts() {
         "a call that was not made is none"
     );
     table.desk.extract(&unit).await.unwrap();
-    assert_eq!(table.remote.asked().len(), 5, "failures are not kept as answers");
+    assert_eq!(
+        table.remote.asked().len(),
+        5,
+        "failures are not kept as answers"
+    );
 }

@@ -63,10 +63,15 @@ fn spent(answer: &Value) -> Vec<String> {
     let budgets = &answer["budgets"];
     for (name, words) in [("daily", "today"), ("chat_daily", "each chat today")] {
         let budget = &budgets[name];
-        let side = |side: &str, show: &dyn Fn(&Value) -> String| match budget[side]["limit"].is_null() {
-            true => format!("{} of no limit", show(&budget[side]["spent"])),
-            false => format!("{} of {}", show(&budget[side]["spent"]), show(&budget[side]["limit"])),
-        };
+        let side =
+            |side: &str, show: &dyn Fn(&Value) -> String| match budget[side]["limit"].is_null() {
+                true => format!("{} of no limit", show(&budget[side]["spent"])),
+                false => format!(
+                    "{} of {}",
+                    show(&budget[side]["spent"]),
+                    show(&budget[side]["limit"])
+                ),
+            };
         lines.push(format!(
             "budget, {words}: {} tokens, {}",
             side("tokens", &|v| v.to_string()),
@@ -118,8 +123,17 @@ mod tests {
             },
         });
         let lines = spent(&answer);
-        assert!(lines[0].starts_with("2026-01-05") && lines[0].ends_with("$0.0123"), "{lines:?}");
-        assert_eq!(lines[2], "budget, today: 950 of no limit tokens, $0.0123 of $1.0000");
-        assert_eq!(lines[3], "budget, each chat today: 0 of 500 tokens, $0.0000 of no limit");
+        assert!(
+            lines[0].starts_with("2026-01-05") && lines[0].ends_with("$0.0123"),
+            "{lines:?}"
+        );
+        assert_eq!(
+            lines[2],
+            "budget, today: 950 of no limit tokens, $0.0123 of $1.0000"
+        );
+        assert_eq!(
+            lines[3],
+            "budget, each chat today: 0 of 500 tokens, $0.0000 of no limit"
+        );
     }
 }

@@ -47,7 +47,10 @@ fn add(connection: &Connection, client: &Client, new: &NewProvider) -> Result<()
         ("max_tokens_out", new.max_tokens_out.map(Value::from)),
         ("timeout_s", new.timeout_s.map(Value::from)),
         ("max_concurrent", new.max_concurrent.map(Value::from)),
-        ("requests_per_minute", new.requests_per_minute.map(Value::from)),
+        (
+            "requests_per_minute",
+            new.requests_per_minute.map(Value::from),
+        ),
         ("tokens_per_minute", new.tokens_per_minute.map(Value::from)),
     ] {
         if let Some(value) = value {

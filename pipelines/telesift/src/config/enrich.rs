@@ -64,7 +64,10 @@ enum Kind {
 impl Provider {
     fn configured(&self) -> ConfiguredProvider {
         let usual = Terms::default();
-        let variable = format!("{KEY_PREFIX}{}", self.name.to_uppercase().replace(['-', '.'], "_"));
+        let variable = format!(
+            "{KEY_PREFIX}{}",
+            self.name.to_uppercase().replace(['-', '.'], "_")
+        );
         let of_environment = std::env::var(variable).ok().map(Secret::new);
         let key = of_environment.unwrap_or_else(|| self.key.clone());
         ConfiguredProvider {

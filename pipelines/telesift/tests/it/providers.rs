@@ -18,7 +18,9 @@ async fn provider() -> (String, Seen) {
         headers: HeaderMap,
         Json(body): Json<Value>,
     ) -> Json<Value> {
-        let key = headers.get("authorization").map(|v| v.to_str().unwrap().to_owned());
+        let key = headers
+            .get("authorization")
+            .map(|v| v.to_str().unwrap().to_owned());
         seen.lock().unwrap().push((key, body));
         Json(json!({
             "choices": [{"message": {"content": "{\"claims\": []}"}, "finish_reason": "stop"}],
@@ -59,7 +61,11 @@ async fn run(home: &Home, args: &[&str], key: Option<&str>) -> (i32, String, Str
     let run = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = run.await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    (
+        output.status.code().unwrap(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
 }
 
 async fn json_of(home: &Home, args: &[&str]) -> Value {
@@ -76,25 +82,45 @@ async fn a_provider_is_tried_from_the_command_line_and_its_cost_is_told() {
     let _server = serve(&home, &url);
     let listed = json_of(&home, &["providers", "list"]).await;
     let one = &listed["items"][0];
-    assert_eq!((&one["name"], &one["source"]), (&json!("far.one"), &json!("config")));
-    assert_eq!((&one["has_key"], &one["local"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&one["name"], &one["source"]),
+        (&json!("far.one"), &json!("config"))
+    );
+    assert_eq!(
+        (&one["has_key"], &one["local"]),
+        (&json!(true), &json!(false))
+    );
 
     let tried = json_of(&home, &["providers", "test", "far.one"]).await;
-    assert_eq!((&tried["ok"], &tried["micro_usd"]), (&json!(true), &json!(1_000)));
+    assert_eq!(
+        (&tried["ok"], &tried["micro_usd"]),
+        (&json!(true), &json!(1_000))
+    );
     {
         let seen = seen.lock().unwrap();
         assert_eq!(seen[0].0.as_deref(), Some("Bearer sk-of-the-environment"));
-        assert!(seen[0].1["messages"][1]["content"].as_str().unwrap().contains("db-2"));
+        assert!(
+            seen[0].1["messages"][1]["content"]
+                .as_str()
+                .unwrap()
+                .contains("db-2")
+        );
     }
     let (_, out, _) = run(&home, &["providers", "test", "far.one"], None).await;
     assert!(out.contains("$0.0010"), "{out}");
     let cost = json_of(&home, &["cost", "--by", "provider"]).await;
     let item = &cost["items"][0];
-    assert_eq!((&item["key"], &item["calls"], &item["micro_usd"]), (&json!("far.one"), &json!(2), &json!(2_000)));
+    assert_eq!(
+        (&item["key"], &item["calls"], &item["micro_usd"]),
+        (&json!("far.one"), &json!(2), &json!(2_000))
+    );
     let daily = &cost["budgets"]["daily"]["micro_usd"];
     assert_eq!(*daily, json!({"limit": 1_000_000, "spent": 2_000}));
     let (_, out, _) = run(&home, &["cost"], None).await;
-    assert!(out.contains("budget, today") && out.contains("$0.0020 of $1.0000"), "{out}");
+    assert!(
+        out.contains("budget, today") && out.contains("$0.0020 of $1.0000"),
+        "{out}"
+    );
     let estimate = json_of(&home, &["cost", "--estimate"]).await;
     assert_eq!(estimate["messages"], 0);
 
@@ -108,24 +134,58 @@ async fn what_comes_through_the_api_must_be_public_and_what_leaves_needs_consent
     let (url, seen) = provider().await;
     let home = Home::new();
     let _server = serve(&home, &url);
-    for private in [url.as_str(), "https://127.0.0.1/v1", "https://169.254.169.254/v1"] {
-        let args = ["providers", "add", "x", "--kind", "openai", "--model", "m", "--base-url", private];
+    for private in [
+        url.as_str(),
+        "https://127.0.0.1/v1",
+        "https://169.254.169.254/v1",
+    ] {
+        let args = [
+            "providers",
+            "add",
+            "x",
+            "--kind",
+            "openai",
+            "--model",
+            "m",
+            "--base-url",
+            private,
+        ];
         let (code, _, err) = run(&home, &args, Some("topsecret")).await;
         assert_eq!(code, 2, "{err}");
-        assert!(err.contains("configuration file") && !err.contains("topsecret"), "{err}");
+        assert!(
+            err.contains("configuration file") && !err.contains("topsecret"),
+            "{err}"
+        );
     }
-    let args = ["providers", "add", "x", "--kind", "openai", "--model", "m", "--base-url", "https://8.8.8.8/v1"];
+    let args = [
+        "providers",
+        "add",
+        "x",
+        "--kind",
+        "openai",
+        "--model",
+        "m",
+        "--base-url",
+        "https://8.8.8.8/v1",
+    ];
     let (code, _, err) = run(&home, &args, None).await;
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("TELESIFT_PROVIDER_KEY"), "{err}");
     let (code, out, err) = run(&home, &args, Some("topsecret")).await;
     assert_eq!(code, 0, "{err}");
-    assert!(out.contains("with key") && !format!("{out}{err}").contains("topsecret"), "{out}");
+    assert!(
+        out.contains("with key") && !format!("{out}{err}").contains("topsecret"),
+        "{out}"
+    );
     for entry in std::fs::read_dir(home.path()).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {
             let bytes = std::fs::read(&path).unwrap();
-            assert!(!bytes.windows(9).any(|w| w == b"topsecret"), "{}", path.display());
+            assert!(
+                !bytes.windows(9).any(|w| w == b"topsecret"),
+                "{}",
+                path.display()
+            );
         }
     }
     assert_eq!(run(&home, &["providers", "remove", "x"], None).await.0, 0);
@@ -134,8 +194,15 @@ async fn what_comes_through_the_api_must_be_public_and_what_leaves_needs_consent
     let (code, _, err) = run(&home, &["chats", "set", chat, "--enrich", "remote"], None).await;
     assert_eq!(code, 2);
     assert!(err.contains("consent"), "{err}");
-    let set = json_of(&home, &["chats", "set", chat, "--enrich", "remote", "--consent"]).await;
-    assert_eq!((&set["id"], &set["enrich"]), (&json!(chat), &json!("remote")));
+    let set = json_of(
+        &home,
+        &["chats", "set", chat, "--enrich", "remote", "--consent"],
+    )
+    .await;
+    assert_eq!(
+        (&set["id"], &set["enrich"]),
+        (&json!(chat), &json!("remote"))
+    );
     let (code, out, _) = run(&home, &["chats", "set", chat, "--enrich", "local"], None).await;
     assert_eq!((code, out.trim()), (0, "-1001234567890 local"));
     assert_eq!(run(&home, &["chats", "list"], None).await.0, 0);

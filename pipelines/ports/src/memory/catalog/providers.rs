@@ -172,9 +172,7 @@ fn fits(so_far: Spent, most: Usage, limit: Budget) -> bool {
         .tokens
         .is_none_or(|limit| so_far.tokens == 0 || so_far.tokens + tokens(most) <= limit);
     let money_fits = limit.micro_usd.is_none_or(|limit| {
-        so_far.micro_usd == 0
-            || most.micro_usd == 0
-            || so_far.micro_usd + most.micro_usd <= limit
+        so_far.micro_usd == 0 || most.micro_usd == 0 || so_far.micro_usd + most.micro_usd <= limit
     });
     tokens_fit && money_fits
 }
