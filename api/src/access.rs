@@ -79,6 +79,7 @@ const ROUTES: &[Route] = &[
     route("GET", "/v1/messages/{id}/explain", Read, Plain),
     route("GET", "/v1/stories/{id}", Read, Plain),
     route("GET", "/v1/chats", Read, Plain),
+    route("PATCH", "/v1/chats/{id}", Admin, Audited("chats.set")),
     route("GET", "/v1/chats/{id}/gaps", Read, Plain),
     route("POST", "/v1/search", Read, Plain),
 
@@ -105,6 +106,8 @@ const ROUTES: &[Route] = &[
 
     route("GET", "/v1/stats/pipeline", ReadAll, Plain),
     route("GET", "/v1/stats/screen", ReadAll, Plain),
+    route("GET", "/v1/stats/cost", ReadAll, Plain),
+    route("GET", "/v1/stats/cost/estimate", ReadAll, Plain),
     route("GET", "/v1/dead-letters", ReadAll, Plain),
     route("GET", "/v1/dead-letters/{id}", ReadAll, Plain),
     route("POST", "/v1/dead-letters/{id}/retry", Admin, Audited("dead_letters.retry")),
@@ -115,6 +118,11 @@ const ROUTES: &[Route] = &[
     route("GET", "/v1/bots/{name}", Admin, Plain),
     route("DELETE", "/v1/bots/{name}", Admin, Audited("bots.remove")),
     route("POST", "/v1/telegram/webhook/{bot}", Webhook, Plain),
+
+    route("GET", "/v1/providers", Admin, Plain),
+    route("POST", "/v1/providers", Admin, Audited("providers.add")),
+    route("DELETE", "/v1/providers/{name}", Admin, Audited("providers.remove")),
+    route("POST", "/v1/providers/{name}/test", Admin, Audited("providers.test")),
 
     route("GET", "/v1/imports", Ingest, Plain),
     route("POST", "/v1/imports", Ingest, Audited("imports.create")),

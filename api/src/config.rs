@@ -43,6 +43,9 @@ pub struct ApiConfig {
     pub embed_timeout_ms: u64,
     /// A label given is answered once lists and searches go by it, or after this long, in milliseconds.
     pub label_wait_ms: u64,
+    /// What models of others may cost on one day, to be shown.
+    #[serde(skip)]
+    pub budgets: telesift_ports::providers::Limits,
     /// The live tail.
     pub tail: TailConfig,
 }
@@ -66,6 +69,7 @@ impl Default for ApiConfig {
             max_pinned_hits: 300_000,
             embed_timeout_ms: 2_000,
             label_wait_ms: 2_000,
+            budgets: telesift_ports::providers::Limits::default(),
             tail: TailConfig::default(),
         }
     }

@@ -32,6 +32,7 @@ pub(crate) use knowledge::AtomBody;
         (name = "log", description = "Topics and records, byte for byte"),
         (name = "imports", description = "Telegram Desktop exports"),
         (name = "bots", description = "Bots, and the door Telegram calls at"),
+        (name = "providers", description = "Language models: who they are, what they cost"),
         (name = "replays", description = "A stretch of history under other rules"),
         (name = "stats", description = "The ledger and the classes"),
         (name = "dead letters", description = "What stages could not process"),

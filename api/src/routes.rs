@@ -12,6 +12,7 @@ mod audit;
 mod bots;
 mod chats;
 mod console;
+mod costs;
 mod dead_letters;
 mod explain;
 mod feedback;
@@ -20,6 +21,7 @@ mod imports;
 mod keys;
 mod messages;
 mod operations;
+mod providers;
 mod records;
 mod replays;
 mod rules;
@@ -74,6 +76,12 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(keys::revoke))
         .routes(routes!(audit::list))
         .routes(routes!(chats::list))
+        .routes(routes!(chats::set))
+        .routes(routes!(providers::list, providers::add))
+        .routes(routes!(providers::remove))
+        .routes(routes!(providers::test))
+        .routes(routes!(costs::costs))
+        .routes(routes!(costs::estimate))
         .routes(routes!(gaps::list))
         .routes(routes!(bots::list, bots::add))
         .routes(routes!(bots::one, bots::remove))

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use telesift_ports::{
-    AtomIndex, Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog,
-    Replays, RuleSets,
+    AtomIndex, Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, Providers,
+    RecordLog, Replays, RuleSets,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,8 @@ pub struct ApiState {
     pub replays: Arc<dyn Replays>,
     /// Finds atoms by what they say; its vectors are of the embedder's model.
     pub atom_index: Arc<AtomIndex>,
+    /// Keeps providers of language models.
+    pub providers: Arc<dyn Providers>,
     /// Makes the vector of a query; must be the model of the store's vectors.
     pub embedder: Arc<dyn Embedder>,
     /// Keeps rule sets, and what of the log each screens.
@@ -111,6 +113,7 @@ pub(crate) struct App {
     pub(crate) bots: Arc<dyn Bots>,
     pub(crate) replays: Arc<dyn Replays>,
     pub(crate) atom_index: Arc<AtomIndex>,
+    pub(crate) providers: Arc<dyn Providers>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) rules: Arc<dyn RuleSets>,
     pub(crate) explainer: Arc<dyn Explainer>,
@@ -154,6 +157,7 @@ impl App {
             bots: state.bots,
             replays: state.replays,
             atom_index: state.atom_index,
+            providers: state.providers,
             embedder: state.embedder,
             rules: state.rules,
             explainer: state.explainer,

@@ -1,7 +1,11 @@
 //! Closed lists of names: unknown ones are refused with the nearest valid one.
 
 use serde_json::{Map, Value};
-use telesift_ports::{catalog::Scope, message_store::SearchMode};
+use telesift_ports::{
+    catalog::Scope,
+    message_store::SearchMode,
+    providers::{CostBy, Enrich, ProviderKind},
+};
 use telesift_schemas::{AtomKind, AtomStatus, Class, DeadLetterCode, LetterState, MessageKind};
 
 use crate::problem::{Code, Problem, Result};
@@ -69,6 +73,27 @@ impl Closed for AtomStatus {
 
 impl Closed for LetterState {
     const VALUES: &'static [Self] = &LetterState::ALL;
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Closed for Enrich {
+    const VALUES: &'static [Self] = &Enrich::ALL;
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Closed for ProviderKind {
+    const VALUES: &'static [Self] = &ProviderKind::ALL;
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Closed for CostBy {
+    const VALUES: &'static [Self] = &CostBy::ALL;
     fn name(self) -> &'static str {
         self.as_str()
     }

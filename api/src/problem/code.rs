@@ -89,6 +89,8 @@ codes! {
     NotSupportedYet = "not_supported_yet", NOT_IMPLEMENTED, "Not supported yet";
     /// Telegram does not answer, or asks to wait.
     TelegramUnavailable = "telegram_unavailable", BAD_GATEWAY, "Telegram cannot be reached";
+    /// A provider of models cannot be used: its key cannot be read, its address not be resolved.
+    ProviderUnusable = "provider_unusable", CONFLICT, "The provider cannot be used";
     /// Secrets cannot be sealed or opened with the key that is there.
     SecretKey = "secret_key", SERVICE_UNAVAILABLE, "The secret key does not fit";
     /// The server has as much to do as it may.

@@ -1,8 +1,8 @@
 //! The one place where errors of the ports become problems.
 
 use telesift_ports::{
-    bots::BotError, catalog, embedder::EmbedError, imports::ImportError, message_store, record_log,
-    replays::ReplayError,
+    bots::BotError, catalog, embedder::EmbedError, imports::ImportError, message_store,
+    providers::ProviderError, record_log, replays::ReplayError,
 };
 
 use super::{Code, Problem};
@@ -73,6 +73,20 @@ impl From<BotError> for Problem {
             } => Problem::new(Code::TelegramUnavailable, words).retry_after(10),
             BotError::Telegram { .. } => Problem::new(Code::TelegramRefused, words),
             BotError::Catalog(error) => error.into(),
+        }
+    }
+}
+
+impl From<ProviderError> for Problem {
+    fn from(error: ProviderError) -> Self {
+        let words = error.to_string();
+        match error {
+            ProviderError::Invalid { field, .. } => Problem::invalid(field, words),
+            ProviderError::Exists(_) | ProviderError::Configured(_) => {
+                Problem::new(Code::Conflict, words)
+            }
+            ProviderError::Unusable { .. } => Problem::new(Code::ProviderUnusable, words),
+            ProviderError::Catalog(error) => error.into(),
         }
     }
 }

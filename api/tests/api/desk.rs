@@ -16,7 +16,9 @@ use telesift_ports::{
     catalog::Scope,
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     explain::{Explanation, Factor, SpamExplanation},
-    memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryStore},
+    memory::{
+        ManualClock, MemoryCatalog, MemoryLog, MemoryProviders, MemoryStore, ScriptedProvider,
+    },
     message_store::IndexedMessage,
     record_log::{NewRecord, Outcome, Retention, TopicConfig, Transaction},
     rules::RuleSet,
@@ -168,6 +170,7 @@ impl Desk {
             bots,
             replays: Arc::new(FakeReplays::default()),
             atom_index: atoms.clone(),
+            providers: Arc::new(MemoryProviders::with([near()])),
             embedder: Arc::new(CountingEmbedder),
             rules: Arc::new(rules),
             explainer: Arc::new(LengthExplainer),
@@ -353,6 +356,12 @@ fn vector(text: &str) -> Vec<f32> {
     v.iter()
         .map(|x| if norm > 0.0 { x / norm } else { 0.0 })
         .collect()
+}
+
+/// A provider of the configuration.
+fn near() -> Arc<ScriptedProvider> {
+    let cost = telesift_schemas::Usage::default();
+    Arc::new(ScriptedProvider::new("near", true, cost, cost))
 }
 
 /// Embeds by counting letters.

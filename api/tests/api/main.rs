@@ -25,6 +25,7 @@ mod imports;
 mod keys;
 mod limits;
 mod messages;
+mod providers;
 mod reactions;
 mod records;
 mod replays;

@@ -6,13 +6,16 @@
 
 mod audit;
 mod bots;
+mod chat_settings;
 mod config;
+mod costs;
 mod database;
 mod error;
 mod knowledge;
 mod labels;
 mod leases;
 mod letters;
+mod providers;
 mod queries;
 mod reactions;
 mod records;

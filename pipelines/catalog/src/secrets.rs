@@ -23,7 +23,11 @@ const NONCE_BYTES: usize = 12;
 const HEAD_BYTES: usize = 1 + KEY_ID_BYTES + NONCE_BYTES;
 
 /// One sealed value of each kind, to see which key seals this catalog.
-const SAMPLES: &str = "SELECT token FROM bots LIMIT 1";
+const SAMPLES: &str = "
+    SELECT sealed FROM (
+        SELECT token AS sealed FROM bots
+        UNION ALL SELECT api_key AS sealed FROM providers WHERE api_key IS NOT NULL) AS samples
+    LIMIT 1";
 
 /// Where a sealed value stands. It is authenticated with the value, which therefore opens nowhere else.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,10 @@ mod wire;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::Deserialize;
-use telesift_ports::embedder::{EmbedError, Embedder, EmbeddingCost, EmbeddingModel, Purpose};
+use telesift_ports::{
+    Secret,
+    embedder::{EmbedError, Embedder, EmbeddingCost, EmbeddingModel, Purpose},
+};
 
 use crate::{
     Prefixes,
@@ -43,17 +45,6 @@ pub struct RemoteModel {
     pub key: Option<Secret>,
 }
 
-/// A key that neither logs nor errors show.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(pub String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
 /// An embedder behind HTTP.
 #[derive(Clone, Debug)]
 pub struct RemoteEmbedder {
@@ -88,7 +79,7 @@ impl RemoteEmbedder {
         let answer = self
             .caller
             .post(path, &body, n_tokens, |request| match &self.remote.key {
-                Some(key) => request.bearer_auth(&key.0),
+                Some(key) => request.bearer_auth(key.expose()),
                 None => request,
             });
         let vectors = wire::answer(self.remote.kind, &answer.await?)?;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use telesift_schemas::{ChatId, Offset, Timestamp};
 
 use crate::{
-    KnowledgeCatalog, Leases, LetterCatalog, StoryCatalog,
+    ChatSettings, CostLedger, KnowledgeCatalog, Leases, LetterCatalog, StoryCatalog,
     imports::{ImportRequest, ImportState, ImportStatus},
     leases::Fence,
     ledger::{StageKey, StageState},
@@ -34,6 +34,8 @@ pub trait Catalog:
     + ReactionCatalog
     + ChatLinks
     + KnowledgeCatalog
+    + ChatSettings
+    + CostLedger
     + Send
     + Sync
     + 'static

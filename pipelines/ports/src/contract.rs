@@ -5,6 +5,7 @@ pub mod catalog;
 mod knowledge;
 pub mod leases;
 pub mod message_store;
+pub mod providers;
 pub mod state_store;
 mod story_catalog;
 

@@ -8,6 +8,7 @@ pub mod atom_index;
 pub mod consumer;
 pub mod dead_letter;
 pub mod decisions;
+pub mod desk;
 pub mod embed;
 pub mod extract;
 pub mod identities;

@@ -43,6 +43,23 @@ pub(crate) fn backlog(stage: &str, class: &'static str, n: u64) {
     metrics::gauge!(BACKLOG, "stage" => stage.to_owned(), "class" => class).set(n as f64);
 }
 
+/// Units that were given to a provider, or answered from the cache; labels `provider` and `outcome`.
+pub(crate) const ASKED: &str = "telesift_extract_calls_total";
+/// What they cost, in millionths of a US dollar; label `provider`.
+pub(crate) const SPENT: &str = "telesift_extract_micro_usd_total";
+/// Units that wait; label `reason` (`budget`, `provider`).
+pub(crate) const HELD: &str = "telesift_extract_held_total";
+
+pub(crate) fn asked(provider: &str, outcome: &'static str, micro_usd: u64) {
+    let provider = provider.to_owned();
+    metrics::counter!(ASKED, "provider" => provider.clone(), "outcome" => outcome).increment(1);
+    metrics::counter!(SPENT, "provider" => provider).increment(micro_usd);
+}
+
+pub(crate) fn held(reason: &'static str) {
+    metrics::counter!(HELD, "reason" => reason).increment(1);
+}
+
 pub(crate) fn batch(stage: &str, n_records: usize, took: Duration) {
     metrics::counter!(RECORDS, "stage" => stage.to_owned()).increment(n_records as u64);
     metrics::histogram!(BATCH_SECONDS, "stage" => stage.to_owned()).record(took.as_secs_f64());

@@ -6,6 +6,7 @@ mod dead_letters;
 mod eval;
 mod knowledge;
 mod models;
+mod providers;
 mod replays;
 mod rules;
 
@@ -25,6 +26,9 @@ pub(crate) use knowledge::{
     ApprovalRules, AtomsAction, AtomsArgs, EditAtom, ListAtoms, SubjectsAction, SubjectsArgs,
 };
 pub(crate) use models::{ModelsAction, ModelsArgs, PullArgs};
+pub(crate) use providers::{
+    ChatsAction, ChatsArgs, CostArgs, NewProvider, ProvidersAction, ProvidersArgs,
+};
 pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs};
 pub(crate) use rules::{LearnArgs, RulesAction, RulesArgs};
 
@@ -71,6 +75,12 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Add, list, check and remove bots whose messages are sifted.
     Bots(BotsArgs),
+    /// Add, list, try and remove language models that may be asked.
+    Providers(ProvidersArgs),
+    /// List chats, and set which models may read them.
+    Chats(ChatsArgs),
+    /// Show what language models cost, what is left of the budgets, and what a stretch would cost.
+    Cost(CostArgs),
     /// Show the holes in the message ids of chats.
     Gaps(GapsArgs),
     /// Search messages.

@@ -3,7 +3,9 @@
 pub(crate) mod atoms;
 pub(crate) mod audit;
 pub(crate) mod bots;
+pub(crate) mod chats;
 mod cluster_log;
+pub(crate) mod costs;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -15,6 +17,7 @@ pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod models;
 mod print;
+pub(crate) mod providers;
 pub(crate) mod replay;
 pub(crate) mod rules;
 pub(crate) mod search;

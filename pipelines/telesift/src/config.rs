@@ -1,6 +1,7 @@
 //! Configuration: the embedded default, then a file, then the environment; unknown keys are refused with the nearest name.
 
 mod embed;
+mod enrich;
 mod knowledge;
 mod merge;
 mod secret;
@@ -14,6 +15,7 @@ use telesift_api::{LimitsConfig, Network};
 use telesift_ports::record_log::Retention;
 
 pub(crate) use embed::{Embed, EmbedKind};
+pub(crate) use enrich::Enrich;
 use knowledge::{Extract, Units};
 use secret::Secret;
 
@@ -36,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) embed: Embed,
     pub(crate) units: Units,
     pub(crate) extract: Extract,
+    pub(crate) enrich: Enrich,
     pub(crate) import: Import,
     pub(crate) telegram: Telegram,
     pub(crate) workers: Workers,
@@ -339,6 +342,7 @@ impl Config {
         self.embed.check()?;
         self.units.check()?;
         self.extract.check()?;
+        self.enrich.check()?;
         Ok(())
     }
 
@@ -442,6 +446,25 @@ mod tests {
         assert!(load(&format!("{verified}\n{files}"), &[]).is_ok());
         let wide = "[log]\nkind = \"fluvio\"\n[screen]\nbatch_records = 100000";
         assert!(load(wide, &[]).is_err());
+    }
+
+    #[test]
+    fn providers_and_budgets_come_from_the_file() {
+        let usual = load("", &[]).unwrap().enrich;
+        assert!(usual.providers().is_empty());
+        assert_eq!(usual.limits().daily.micro_usd, Some(1_000_000));
+        let file = "[enrich]\ndaily_usd = 0\ndaily_tokens = 5\nlocal = \"here\"\n[[enrich.providers]]\nname = \"here\"\nkind = \"ollama\"\nurl = \"http://127.0.0.1:11434\"\nmodel = \"small\"";
+        let enrich = load(file, &[]).unwrap().enrich;
+        let limits = enrich.limits();
+        assert_eq!(
+            (limits.daily.tokens, limits.daily.micro_usd),
+            (Some(5), None)
+        );
+        assert_eq!(enrich.choice().local.as_deref(), Some("here"));
+        let provider = &enrich.providers()[0].provider;
+        assert!(provider.key.is_none() && provider.terms.max_tokens_out == 2_048);
+        assert!(load(&format!("{file}\nprice = 3"), &[]).is_err());
+        assert!(load("[enrich]\ndaily_usd = -1", &[]).is_err());
     }
 
     #[test]

@@ -70,6 +70,7 @@ impl Server {
             bots: flow.bots.clone(),
             replays: flow.replays.clone(),
             atom_index: flow.atom_index.clone(),
+            providers: flow.providers.clone(),
             embedder: flow.embedder.clone(),
             rules: flow.rules.clone(),
             explainer: flow.explainer.clone(),
@@ -144,6 +145,7 @@ fn api_config(config: &Config) -> ApiConfig {
         allowed_origins: config.server.allowed_origins.clone(),
         trusted_proxies: config.server.trusted_proxies.clone(),
         limits: config.limits.clone(),
+        budgets: config.enrich.limits(),
         ..ApiConfig::default()
     }
 }

@@ -7,15 +7,15 @@ mod knowledge;
 mod log;
 mod open;
 mod parts;
+mod providers;
 mod replays;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use telesift_engine::{NativeExplainer, NativeRules};
-use telesift_extract::RulesExtractor;
 use telesift_ports::{
-    AtomIndex, Bots, Catalog, Clock, Embedder, Explainer, Extractor, Imports, MessageStore,
+    AtomIndex, Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, Providers,
     RecordLog, Replays, RuleReader, RuleSets, SystemClock, leases as lease, message_store,
 };
 use telesift_schemas::{Topic, TopicPartition};
@@ -48,6 +48,7 @@ pub(crate) struct Flow {
     pub(crate) imports: Arc<dyn Imports>,
     pub(crate) bots: Arc<dyn Bots>,
     pub(crate) replays: Arc<dyn Replays>,
+    pub(crate) providers: Arc<dyn Providers>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) atom_index: Arc<AtomIndex>,
     pub(crate) rules: Arc<dyn RuleSets>,
@@ -99,6 +100,9 @@ impl Flow {
             chains.clone(),
             clock.clone(),
         ));
+
+        // Language models: nobody is asked before a unit of a chat that allows it comes.
+        let providers = providers::open(config, database.clone(), clock.clone())?;
 
         let parts = Parts {
             config: Arc::new(config.clone()),
@@ -191,7 +195,7 @@ impl Flow {
             });
         }
         // messages ─► units ─► extractions ─► atoms.
-        let extractor: Arc<dyn Extractor> = Arc::new(RulesExtractor::new());
+        let extractor = providers::desk(config, database.clone(), providers.clone(), clock.clone());
         knowledge::add(&mut crew, &parts, extractor, atom_index.clone()).await?;
 
         // Reactions, and what no stage could process ─► the catalog.
@@ -240,6 +244,7 @@ impl Flow {
             imports,
             bots,
             replays,
+            providers,
             embedder,
             atom_index,
             rules: keeper,

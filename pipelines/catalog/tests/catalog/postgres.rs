@@ -46,6 +46,14 @@ async fn keeps_the_contract_of_a_catalog() {
     })
     .await;
 
+    contract::providers::run(async || {
+        n_opened.set(n_opened.get() + 1);
+        let mut config = server.config(&format!("contract-{}", n_opened.get())).await;
+        config.secret_key = KeySource::Given(key.clone());
+        SqlCatalog::open(config).await.unwrap()
+    })
+    .await;
+
     contract::leases::a_stale_owner_changes_no_state(&server.open("fenced").await).await;
 
     let catalog = server.open("more").await;

@@ -3,7 +3,9 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use telesift_catalog::{CatalogConfig, KeySource, Location, SqlCatalog};
-use telesift_ports::{BotCatalog, Catalog, StateStore, catalog::Error, contract, leases::Fence};
+use telesift_ports::{
+    BotCatalog, Catalog, ProviderCatalog, StateStore, catalog::Error, contract, leases::Fence,
+};
 use telesift_schemas::Offset;
 
 use crate::common::{self, at, key, request, stage, state};
@@ -48,6 +50,39 @@ async fn keeps_the_contract_of_bots() {
         open_with_key(&dir.path().join(format!("{}.db", n_opened.get()))).await
     })
     .await;
+}
+
+#[tokio::test]
+async fn keeps_the_contract_of_providers() {
+    let dir = tempfile::tempdir().unwrap();
+    let n_opened = std::cell::Cell::new(0);
+    contract::providers::run(async || {
+        n_opened.set(n_opened.get() + 1);
+        open_with_key(&dir.path().join(format!("{}.db", n_opened.get()))).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keys_of_providers_lie_sealed_and_are_bound_to_the_key_of_the_catalog() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, key) = (dir.path().join("catalog.db"), dir.path().join("secret.key"));
+    let catalog = open_with_key(&file).await;
+    let one = contract::providers::provider("one");
+    catalog.add_provider(&one).await.unwrap();
+    catalog.close().await;
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        assert!(!bytes.windows(10).any(|w| w == b"key-of-one"));
+    }
+    fs::write(&key, [7; 32]).unwrap();
+    let other = open_with_key(&file).await;
+    let rows = other.providers().await.unwrap();
+    let reason = rows[0].key.as_ref().unwrap_err();
+    assert!(reason.contains("holds another"), "{reason}");
+    // Bots and providers are sealed with one key.
+    let refused = other.add_bot(&contract::bots::bot("ops", 1)).await;
+    assert!(matches!(&refused, Err(Error::SecretKey(_))), "{refused:?}");
 }
 
 #[tokio::test]

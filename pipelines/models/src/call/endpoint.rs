@@ -75,6 +75,14 @@ impl Endpoint {
         })
     }
 
+    /// Whether it is this machine, by its address or as `localhost`.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.base.host_str().unwrap_or_default();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let address = bare.parse::<IpAddr>();
+        address.map_or(bare == "localhost", |ip| ip.is_loopback())
+    }
+
     pub(super) fn pin(&self, builder: ClientBuilder) -> ClientBuilder {
         match (&self.pinned, self.base.host_str()) {
             (Some(addresses), Some(host)) => builder.no_proxy().resolve_to_addrs(host, addresses),

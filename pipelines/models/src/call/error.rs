@@ -15,12 +15,17 @@ const MAX_REFUSAL_BYTES: usize = 16 << 10;
 pub enum CallError {
     /// It took too long.
     #[error("no answer in time")]
-    Timeout,
+    Timeout {
+        /// Whether the call had been sent by then.
+        was_sent: bool,
+    },
     /// There is no connection, or it broke.
     #[error("{reason}")]
     Connection {
         /// What happened.
         reason: &'static str,
+        /// Whether the call had been sent by then.
+        was_sent: bool,
     },
     /// It answered with an error.
     #[error("status {status}{}", code.as_ref().map(|c| format!(" ({c})")).unwrap_or_default())]
@@ -59,7 +64,9 @@ impl CallError {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            CallError::Timeout | CallError::Connection { .. } | CallError::Held { .. } => true,
+            CallError::Timeout { .. } | CallError::Connection { .. } | CallError::Held { .. } => {
+                true
+            }
             CallError::Status { status, .. } => matches!(status, 408 | 409 | 425 | 429 | 500..),
             CallError::AnswerTooLarge { .. } | CallError::Answer { .. } | CallError::Setup => false,
         }
@@ -68,7 +75,7 @@ impl CallError {
     /// A label for metrics.
     pub fn label(&self) -> &'static str {
         match self {
-            CallError::Timeout => "timeout",
+            CallError::Timeout { .. } => "timeout",
             CallError::Connection { .. } => "connection",
             CallError::Status { status: 429, .. } => "rate_limited",
             CallError::Status { status: 500.., .. } => "server_error",
@@ -82,9 +89,18 @@ impl CallError {
     /// Whether the provider failed; a limit or a refusal is an answer.
     pub(super) fn counts_against_provider(&self) -> bool {
         match self {
-            CallError::Timeout | CallError::Connection { .. } => true,
+            CallError::Timeout { .. } | CallError::Connection { .. } => true,
             CallError::Status { status, .. } => *status >= 500,
             _ => false,
+        }
+    }
+
+    /// Whether the provider may have done, and may charge for, what was asked.
+    pub(crate) fn may_have_been_done(&self) -> bool {
+        match self {
+            CallError::Timeout { was_sent } | CallError::Connection { was_sent, .. } => *was_sent,
+            CallError::AnswerTooLarge { .. } | CallError::Answer { .. } => true,
+            CallError::Status { .. } | CallError::Held { .. } | CallError::Setup => false,
         }
     }
 
@@ -102,16 +118,14 @@ impl CallError {
     }
 
     pub(super) fn of(error: reqwest::Error) -> Self {
-        if error.is_timeout() {
-            CallError::Timeout
-        } else if error.is_connect() {
-            CallError::Connection {
-                reason: "cannot connect",
-            }
-        } else {
-            CallError::Connection {
-                reason: "the connection broke",
-            }
+        let was_sent = !error.is_connect();
+        let reason = match was_sent {
+            true => "the connection broke",
+            false => "cannot connect",
+        };
+        match error.is_timeout() {
+            true => CallError::Timeout { was_sent },
+            false => CallError::Connection { reason, was_sent },
         }
     }
 

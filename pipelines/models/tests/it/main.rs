@@ -5,6 +5,8 @@
     reason = "a test that fails should stop where it fails, in its helpers too"
 )]
 
+mod chat;
+mod injections;
 mod local;
 mod provider;
 mod remote;

@@ -15,6 +15,9 @@ use axum::{
 };
 use serde_json::Value;
 
+/// Between two bytes of a slow answer: well within any timeout, so that only the whole time can end it.
+const DRIP: Duration = Duration::from_millis(20);
+
 /// What the provider does with the next request.
 pub(crate) enum Answer {
     Json(Value),
@@ -22,6 +25,8 @@ pub(crate) enum Answer {
     Text(String),
     /// Says how long its body is, and ends before.
     CutOff,
+    /// Sends a byte now and then, for ever.
+    Drip,
     Hang,
 }
 
@@ -29,6 +34,7 @@ pub(crate) enum Answer {
 pub(crate) struct Seen {
     pub(crate) path: String,
     pub(crate) authorization: Option<String>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
 }
 
@@ -67,11 +73,12 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let authorization = headers.get("authorization");
+    let authorization = headers.get("authorization").cloned();
     provider.seen.lock().unwrap().push(Seen {
         path: uri.path().to_owned(),
         authorization: authorization.map(|v| v.to_str().unwrap().to_owned()),
         body: serde_json::from_slice(&body).unwrap(),
+        headers,
     });
     let next = provider.answers.lock().unwrap().pop_front();
     match next {
@@ -85,6 +92,13 @@ async fn answer(
                 Some(after) => (status, [("retry-after", after)], body).into_response(),
                 None => (status, body).into_response(),
             }
+        }
+        Some(Answer::Drip) => {
+            let bytes = futures::stream::unfold(tokio::time::interval(DRIP), |mut clock| async {
+                clock.tick().await;
+                Some((Ok::<_, std::io::Error>(Bytes::from_static(b" ")), clock))
+            });
+            Response::new(axum::body::Body::from_stream(bytes))
         }
         Some(Answer::CutOff) => {
             let parts = futures::stream::iter([

@@ -4,9 +4,12 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use serde_json::json;
 use telesift_models::{
-    CallPolicy, Caller, Endpoint, Prefixes, RemoteEmbedder, RemoteKind, RemoteModel, Secret,
+    CallPolicy, Caller, Endpoint, Prefixes, RemoteEmbedder, RemoteKind, RemoteModel,
 };
-use telesift_ports::embedder::{EmbedError, Embedder, Purpose};
+use telesift_ports::{
+    Secret,
+    embedder::{EmbedError, Embedder, Purpose},
+};
 
 use crate::provider::{Answer, Provider, hasty};
 
@@ -23,7 +26,7 @@ fn embedder(url: &str, kind: RemoteKind, policy: CallPolicy) -> RemoteEmbedder {
             query: "q: ".to_owned(),
             passage: "p: ".to_owned(),
         },
-        key: (kind == RemoteKind::OpenAi).then(|| Secret(KEY.to_owned())),
+        key: (kind == RemoteKind::OpenAi).then(|| Secret::new(KEY)),
     };
     RemoteEmbedder::new(remote, caller)
 }

@@ -5,6 +5,7 @@ mod bots;
 mod knowledge;
 mod labels;
 mod letters;
+mod providers;
 mod reactions;
 mod replays;
 mod rules;
@@ -57,6 +58,7 @@ struct Tables {
     reactions: BTreeMap<(MessageKey, ReactionsOf), ReactionRow>,
     chat_links: BTreeMap<ChatId, ChatId>,
     knowledge: knowledge::KnowledgeTables,
+    models: providers::ProviderTables,
 }
 
 impl MemoryCatalog {
@@ -241,5 +243,6 @@ mod tests {
     async fn keeps_the_contract_of_a_catalog() {
         crate::contract::catalog::run(|| async { MemoryCatalog::new() }).await;
         crate::contract::bots::run(|| async { MemoryCatalog::new() }).await;
+        crate::contract::providers::run(|| async { MemoryCatalog::new() }).await;
     }
 }

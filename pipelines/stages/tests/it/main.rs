@@ -6,6 +6,7 @@
 )]
 
 mod dead_letters;
+mod desk;
 mod embed;
 mod flow;
 mod imports;

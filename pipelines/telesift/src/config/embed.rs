@@ -4,7 +4,8 @@ use std::num::NonZeroU32;
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;
-use telesift_models::{CallPolicy, Prefixes, RemoteKind, Secret};
+use telesift_models::{CallPolicy, Prefixes, RemoteKind};
+use telesift_ports::Secret;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

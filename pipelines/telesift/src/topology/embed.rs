@@ -70,7 +70,7 @@ fn remote(embed: &Embed, kind: RemoteKind) -> Result<Arc<dyn Embedder>> {
         name: embed.model.clone(),
         dimensions: embed.dimensions,
         prefixes: embed.prefixes().unwrap_or_default(),
-        key: (!embed.key.0.is_empty()).then(|| embed.key.clone()),
+        key: (!embed.key.expose().is_empty()).then(|| embed.key.clone()),
     };
     Ok(Arc::new(RemoteEmbedder::new(model, Arc::new(caller))))
 }

@@ -211,6 +211,9 @@ fn help_names_every_command() {
         "feedback",
         "keys",
         "audit",
+        "providers",
+        "chats",
+        "cost",
         "rules",
         "doctor",
     ] {

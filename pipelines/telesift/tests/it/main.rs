@@ -19,6 +19,7 @@ mod imports;
 mod knowledge;
 mod models;
 mod provenance;
+mod providers;
 mod replays;
 mod rules;
 mod server;

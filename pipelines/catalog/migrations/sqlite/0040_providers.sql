@@ -1,0 +1,11 @@
+-- Providers of language models. Their keys are credentials: no log can bring them back.
+
+CREATE TABLE providers (
+    name       TEXT NOT NULL PRIMARY KEY,
+    kind       TEXT NOT NULL,
+    url        TEXT NOT NULL,
+    model      TEXT NOT NULL,
+    api_key    BLOB, -- sealed
+    terms      TEXT NOT NULL, -- JSON
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,7 @@
+-- Answers of language models, so that the same is never asked twice.
+
+CREATE TABLE answers (
+    input  TEXT NOT NULL PRIMARY KEY,
+    answer TEXT NOT NULL,
+    at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,296 @@
+//! Units on their way to an extractor: which one a chat allows, what was answered before, what the budgets allow.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use telesift_ports::{
+    AnswerCache, ChatSettings, Clock, CostLedger, Extractor, Provider, Providers,
+    catalog::Result as CatalogResult,
+    extractor::{Claim, ExtractError, Extracted, Unit},
+    providers::{
+        AskError, Asked, CachedAnswer, CallOutcome, CallRow, Enrich, Limits, Reservation, day_of,
+        next_day,
+    },
+};
+use telesift_schemas::{ChatId, Timestamp, Usage};
+use uuid::Uuid;
+
+use crate::telemetry;
+
+/// What an [`ExtractDesk`] stands on.
+#[derive(Clone)]
+pub struct DeskParts {
+    /// Reads what no provider is asked about.
+    pub rules: Arc<dyn Extractor>,
+    /// The providers.
+    pub providers: Arc<dyn Providers>,
+    /// Which models may read a chat.
+    pub settings: Arc<dyn ChatSettings>,
+    /// Where calls are written down, and budgets kept.
+    pub ledger: Arc<dyn CostLedger>,
+    /// Answers that were paid for.
+    pub answers: Arc<dyn AnswerCache>,
+    /// For days, and what is stamped here.
+    pub clock: Arc<dyn Clock>,
+    /// What may be spent on one day. Counts for providers that are not local.
+    pub limits: Limits,
+}
+
+/// The one extractor the flow knows: it gives each unit to whom its chat allows.
+///
+/// Invariant: no text leaves for a provider that is not local unless the chat's setting says `remote` with consent; that is
+/// read anew for every unit.
+pub struct ExtractDesk {
+    parts: DeskParts,
+    /// One turn per input that is asked about now: who asks the same meanwhile finds the answer in the cache.
+    turns: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+impl ExtractDesk {
+    /// A desk over these parts.
+    pub fn new(parts: DeskParts) -> Self {
+        ExtractDesk {
+            parts,
+            turns: Mutex::default(),
+        }
+    }
+
+    async fn enrich(&self, chat: ChatId) -> Result<Enrich, ExtractError> {
+        let setting = stored(self.parts.settings.chat_setting(chat).await)?;
+        Ok(setting.map(|s| s.effective()).unwrap_or_default())
+    }
+
+    async fn chosen(&self, enrich: Enrich) -> Result<Option<Arc<dyn Provider>>, ExtractError> {
+        let chosen = self.parts.providers.chosen(enrich).await;
+        let chosen = chosen.map_err(|e| unavailable("providers", e, None))?;
+        // Whoever chooses knows this too; a text that left cannot be called back.
+        match chosen {
+            Some(provider) if enrich != Enrich::Remote && !provider.is_local() => {
+                let reason = "it is not local, and the chat allows no other";
+                Err(unavailable(&provider.by().name, reason, None))
+            }
+            chosen => Ok(chosen),
+        }
+    }
+
+    /// The answer of `provider`: of the cache, else bought within the budgets.
+    async fn answered(
+        &self,
+        provider: &dyn Provider,
+        unit: &Unit,
+    ) -> Result<Extracted, ExtractError> {
+        let estimate = provider.estimate(unit);
+        let turn = self.turn(&estimate.input);
+        let _turn = turn.lock().await;
+        let extracted = |claims: Vec<Claim>, usage: Usage| Extracted {
+            by: provider.by().clone(),
+            input: estimate.input.clone(),
+            claims,
+            usage,
+        };
+        let cached = stored(self.parts.answers.answer(&estimate.input).await)?;
+        if let Some(cached) = cached {
+            // What an earlier version kept and this one cannot read is asked anew.
+            if let Ok(claims) = provider.claims(unit, &cached.answer) {
+                let call = self.call(provider, unit, &estimate.input, CallOutcome::Cached);
+                self.settle(call, None).await;
+                return Ok(extracted(claims, Usage::default()));
+            }
+        }
+        let reservation = self.reserve(provider, unit, estimate.most).await?;
+        let started = Instant::now();
+        let asked = provider.ask(unit).await;
+        let took = started.elapsed();
+        self.book(provider, unit, &estimate.input, &asked, took, reservation)
+            .await;
+        let usage = asked.usage;
+        let answer = asked.answer.map_err(|e| self.sorted(provider, e, usage))?;
+        let claims = provider.claims(unit, &answer);
+        let claims = claims.map_err(|e| self.sorted(provider, e, usage))?;
+        Ok(extracted(claims, usage))
+    }
+
+    fn turn(&self, input: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        if let Some(turn) = turns.get(input).and_then(Weak::upgrade) {
+            return turn;
+        }
+        let turn = Arc::default();
+        turns.insert(input.to_owned(), Arc::downgrade(&turn));
+        turn
+    }
+
+    /// Sets aside what a call may cost. `None`: it costs nobody anything.
+    async fn reserve(
+        &self,
+        provider: &dyn Provider,
+        unit: &Unit,
+        most: Usage,
+    ) -> Result<Option<Reservation>, ExtractError> {
+        if provider.is_local() {
+            return Ok(None);
+        }
+        let now = self.parts.clock.now();
+        let reservation = Reservation {
+            day: day_of(now),
+            chat: unit.chat.id,
+            most,
+        };
+        let reserved = self.parts.ledger.reserve(&reservation, &self.parts.limits);
+        match stored(reserved.await)? {
+            None => Ok(Some(reservation)),
+            Some(refused) => {
+                telemetry::held("budget");
+                Err(ExtractError::Held {
+                    until: next_day(now),
+                    reason: format!("{} is used up", refused.scope.as_str()),
+                })
+            }
+        }
+    }
+
+    /// Keeps the answer, then writes the call down. What was paid for is not given up because a table cannot be written:
+    /// what is set aside then stays counted.
+    async fn book(
+        &self,
+        provider: &dyn Provider,
+        unit: &Unit,
+        input: &str,
+        asked: &Asked,
+        took: Duration,
+        reservation: Option<Reservation>,
+    ) {
+        let outcome = match &asked.answer {
+            Ok(answer) => {
+                self.keep(input, answer).await;
+                CallOutcome::Ok
+            }
+            Err(AskError::Resting { .. }) => {
+                if let Some(reservation) = &reservation {
+                    let released = self.parts.ledger.give_back(reservation).await;
+                    warn_of(released, "what was set aside for a call stays counted");
+                }
+                return;
+            }
+            Err(AskError::Unavailable { .. }) => CallOutcome::Unavailable,
+            Err(AskError::Unusable { .. }) => CallOutcome::Unusable,
+            Err(AskError::Refused { .. }) => CallOutcome::Refused,
+        };
+        let call = CallRow {
+            usage: asked.usage,
+            is_estimated: asked.is_estimated,
+            latency_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            ..self.call(provider, unit, input, outcome)
+        };
+        self.settle(call, reservation.as_ref()).await;
+    }
+
+    async fn keep(&self, input: &str, answer: &str) {
+        let answer = CachedAnswer {
+            input: input.to_owned(),
+            answer: answer.to_owned(),
+            at: self.parts.clock.now(),
+        };
+        let kept = self.parts.answers.keep_answer(&answer).await;
+        warn_of(kept, "an answer is not kept for the next time");
+    }
+
+    fn call(
+        &self,
+        provider: &dyn Provider,
+        unit: &Unit,
+        input: &str,
+        outcome: CallOutcome,
+    ) -> CallRow {
+        CallRow {
+            id: Uuid::now_v7().simple().to_string(),
+            at: self.parts.clock.now(),
+            chat: unit.chat.id,
+            unit: unit.id.clone(),
+            by: provider.by().clone(),
+            input: input.to_owned(),
+            outcome,
+            usage: Usage::default(),
+            is_estimated: false,
+            latency_ms: 0,
+        }
+    }
+
+    async fn settle(&self, call: CallRow, reservation: Option<&Reservation>) {
+        telemetry::asked(&call.by.name, call.outcome.as_str(), call.usage.micro_usd);
+        let settled = self.parts.ledger.settle(&call, reservation).await;
+        warn_of(settled, "a call is not written down");
+    }
+
+    fn sorted(&self, provider: &dyn Provider, error: AskError, usage: Usage) -> ExtractError {
+        let extractor = provider.by().name.clone();
+        match error {
+            AskError::Resting { wait } => {
+                telemetry::held("provider");
+                ExtractError::Held {
+                    until: later(self.parts.clock.now(), wait),
+                    reason: format!("`{extractor}` rests after repeated failures"),
+                }
+            }
+            AskError::Unavailable {
+                reason,
+                retry_after,
+            } => unavailable(&extractor, reason, retry_after),
+            AskError::Unusable { reason } => ExtractError::Unusable {
+                extractor,
+                reason,
+                usage,
+            },
+            AskError::Refused { reason } => ExtractError::Refused { extractor, reason },
+        }
+    }
+}
+
+#[async_trait]
+impl Extractor for ExtractDesk {
+    async fn extract(&self, unit: &Unit) -> Result<Extracted, ExtractError> {
+        let enrich = self.enrich(unit.chat.id).await?;
+        if enrich == Enrich::Off {
+            return Err(ExtractError::Off);
+        }
+        match self.chosen(enrich).await? {
+            Some(provider) => self.answered(&*provider, unit).await,
+            None => self.parts.rules.extract(unit).await,
+        }
+    }
+}
+
+fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    // A second more: an early question is one more refusal.
+    let wait_s = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
+    let second = now.as_second().saturating_add(wait_s).saturating_add(1);
+    Timestamp::from_second(second).unwrap_or(Timestamp::MAX)
+}
+
+/// Without the catalog nobody knows what is allowed: the unit waits.
+fn stored<T>(result: CatalogResult<T>) -> Result<T, ExtractError> {
+    result.map_err(|e| unavailable("catalog", e, None))
+}
+
+fn unavailable(
+    extractor: &str,
+    reason: impl ToString,
+    retry_after: Option<Duration>,
+) -> ExtractError {
+    ExtractError::Unavailable {
+        extractor: extractor.to_owned(),
+        reason: reason.to_string(),
+        retry_after,
+    }
+}
+
+fn warn_of(result: CatalogResult<()>, consequence: &str) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "{consequence}");
+    }
+}
