@@ -15,6 +15,7 @@ mod reactions;
 mod story;
 mod topics;
 pub mod update_kinds;
+mod windows;
 
 pub use dead_letter::{DeadLetter, DeadLetterCode, LetterState, Payload};
 pub use decision::{Decision, DecisionKind};
@@ -31,6 +32,7 @@ pub use raw::{AssumedTimes, ExportChat, RawRecord, Source, edit_from_export};
 pub use reactions::{Reactions, ReactionsOf};
 pub use story::{StoryAssigned, StoryLink};
 pub use topics::{DEFAULT_PARTITIONS, Topic, partition_for_chat};
+pub use windows::{Burst, BurstKind, ScreenStats, StorySpread, Trend, TrendKind};
 
 /// A moment in UTC; in JSON RFC 3339 with `Z`.
 pub use jiff::Timestamp;

@@ -24,6 +24,15 @@ impl Topic {
     pub const REACTIONS: Topic = Topic(Cow::Borrowed("reactions"));
     /// Which message belongs to which story: [`crate::StoryAssigned`], keyed by chat.
     pub const STORIES: Topic = Topic(Cow::Borrowed("stories"));
+    /// What screening made of each chat's messages per minute: [`crate::ScreenStats`]. This and the next three are written
+    /// by the pipelines of Arroyo, where it runs.
+    pub const SCREEN_STATS: Topic = Topic(Cow::Borrowed("screen-stats"));
+    /// Terms and links by window, with their growth: [`crate::Trend`].
+    pub const TRENDS: Topic = Topic(Cow::Borrowed("trends"));
+    /// What became loud, and which chats fell silent: [`crate::Burst`].
+    pub const BURSTS: Topic = Topic(Cow::Borrowed("bursts"));
+    /// How stories spread over chats: [`crate::StorySpread`].
+    pub const STORY_SPREAD: Topic = Topic(Cow::Borrowed("story-spread"));
     /// What a stage could not process: [`crate::DeadLetter`], keyed by stage.
     pub const DEAD_LETTERS: Topic = Topic(Cow::Borrowed("dead-letters"));
     /// Human decisions: [`crate::Decision`].
@@ -31,11 +40,15 @@ impl Topic {
 
     /// All topics a fresh deployment creates, in flow order, with the partition count of each
     /// (`None`: the configured count).
-    pub const ALL: [(Topic, Option<u32>); 6] = [
+    pub const ALL: [(Topic, Option<u32>); 10] = [
         (Topic::TELEGRAM_RAW, None),
         (Topic::MESSAGES, None),
         (Topic::REACTIONS, None),
         (Topic::STORIES, Some(1)),
+        (Topic::SCREEN_STATS, Some(1)),
+        (Topic::TRENDS, Some(1)),
+        (Topic::BURSTS, Some(1)),
+        (Topic::STORY_SPREAD, Some(1)),
         (Topic::DEAD_LETTERS, Some(1)),
         (Topic::DECISIONS, Some(1)),
     ];

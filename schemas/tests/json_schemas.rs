@@ -4,7 +4,8 @@ use std::{env, fs, path::PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
 use telesift_schemas::{
-    DeadLetter, Decision, Marker, Message, RawRecord, Reactions, StoryAssigned,
+    Burst, DeadLetter, Decision, Marker, Message, RawRecord, Reactions, ScreenStats, StoryAssigned,
+    StorySpread, Trend,
 };
 
 fn path(relative: &str) -> PathBuf {
@@ -19,6 +20,10 @@ fn checked_in_schemas_are_those_of_the_types() {
         ("messages-marker", schemars::schema_for!(Marker)),
         ("reactions", schemars::schema_for!(Reactions)),
         ("stories", schemars::schema_for!(StoryAssigned)),
+        ("screen-stats", schemars::schema_for!(ScreenStats)),
+        ("trends", schemars::schema_for!(Trend)),
+        ("bursts", schemars::schema_for!(Burst)),
+        ("story-spread", schemars::schema_for!(StorySpread)),
         ("dead-letters", schemars::schema_for!(DeadLetter)),
         ("decisions", schemars::schema_for!(Decision)),
     ];
@@ -52,6 +57,12 @@ fn examples_of_version_1_read_and_write_unchanged() {
     assert_kept::<Marker>("messages-marker");
     assert_kept::<Reactions>("reactions");
     assert_kept::<StoryAssigned>("stories");
+    assert_kept::<StoryAssigned>("stories-times");
+    assert_kept::<ScreenStats>("screen-stats");
+    assert_kept::<Trend>("trends");
+    assert_kept::<Burst>("bursts");
+    assert_kept::<Burst>("bursts-silence");
+    assert_kept::<StorySpread>("story-spread");
     assert_kept::<DeadLetter>("dead-letters");
     assert_kept::<DeadLetter>("dead-letters-solved");
     assert_kept::<Decision>("decisions");
