@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use telesift_ports::{catalog::Scope, message_store::SearchMode};
-use telesift_schemas::{Class, DeadLetterCode, LetterState, MessageKind};
+use telesift_schemas::{BurstKind, Class, DeadLetterCode, LetterState, MessageKind, TrendKind};
 
 use crate::problem::{Code, Problem, Result};
 
@@ -55,6 +55,20 @@ impl Closed for DeadLetterCode {
 
 impl Closed for LetterState {
     const VALUES: &'static [Self] = &LetterState::ALL;
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Closed for TrendKind {
+    const VALUES: &'static [Self] = &TrendKind::ALL;
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Closed for BurstKind {
+    const VALUES: &'static [Self] = &BurstKind::ALL;
     fn name(self) -> &'static str {
         self.as_str()
     }

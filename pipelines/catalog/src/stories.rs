@@ -118,7 +118,7 @@ fn key(row: &Row, index: usize) -> Result<MessageKey> {
 }
 
 /// The arguments that narrow to `chats`: `NULL` and 0 for all of them.
-fn allowed(chats: Option<&[ChatId]>) -> [Arg; 2] {
+pub(crate) fn allowed(chats: Option<&[ChatId]>) -> [Arg; 2] {
     match chats {
         None => [Arg::Text(None), count(0)],
         Some(chats) => list(chats.iter().map(|chat| chat.0)),
@@ -126,7 +126,7 @@ fn allowed(chats: Option<&[ChatId]>) -> [Arg; 2] {
 }
 
 /// Any number of integers as one text of fixed-width fields, which both databases can cut, and their number.
-fn list(numbers: impl Iterator<Item = i64>) -> [Arg; 2] {
+pub(crate) fn list(numbers: impl Iterator<Item = i64>) -> [Arg; 2] {
     let mut text = String::new();
     let mut n = 0;
     for number in numbers {
@@ -136,6 +136,6 @@ fn list(numbers: impl Iterator<Item = i64>) -> [Arg; 2] {
     [text.into(), count(n)]
 }
 
-fn count(n: usize) -> Arg {
+pub(crate) fn count(n: usize) -> Arg {
     i64::try_from(n).unwrap_or(i64::MAX).into()
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use telesift_schemas::{ChatId, Offset, Timestamp};
 
 use crate::{
-    Leases, LetterCatalog, StoryCatalog,
+    Leases, LetterCatalog, StoryCatalog, WindowCatalog,
     imports::{ImportRequest, ImportState, ImportStatus},
     leases::Fence,
     ledger::{StageKey, StageState},
@@ -33,6 +33,7 @@ pub trait Catalog:
     + LetterCatalog
     + ReactionCatalog
     + ChatLinks
+    + WindowCatalog
     + Send
     + Sync
     + 'static

@@ -1,5 +1,5 @@
 //! The stages of the flow, one file each, in flow order: `ingest -> screen -> index -> embed`, `screen -> stories
-//! -> story_catalog`, `screen -> reactions`, and `labels` beside them. No IO except through ports.
+//! -> story_catalog`, `screen -> windows`, `screen -> reactions`, and `labels` beside them. No IO except through ports.
 //!
 //! A stage says what becomes of a batch ([`consumer::Process`]); [`consumer::Consumer`] is the read-process-commit loop,
 //! written once. [`workers::Crew`] decides which of it runs in this process. `dead_letter` is where every stage puts what it cannot process.
@@ -20,6 +20,7 @@ mod state;
 pub mod stories;
 pub mod story_catalog;
 mod telemetry;
+pub mod windows;
 pub mod workers;
 
 pub use consumer::{Consumer, StageError};

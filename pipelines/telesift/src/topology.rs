@@ -30,6 +30,7 @@ use telesift_stages::{
     screen::{self, Screen},
     stories::{self, Stories},
     story_catalog::{self, StoryCatalog},
+    windows::{self, Windows},
     workers::{DutyError, Held, Work, together},
 };
 use tokio_util::sync::CancellationToken;
@@ -59,7 +60,8 @@ impl Flow {
     /// ```text
     /// imports ─┬─► telegram-raw ─► screen (SmartModules) ─► messages ─┬─► index ─► message store ◄── labels ◄── decisions
     /// bots    ─┘                     ▲            │                   │              ▲ embed
-    ///                                │            │                   └─► stories ─► stories ─► story-catalog ─► catalog
+    ///                                │            │                   ├─► stories ─► stories ─► story-catalog ─► catalog
+    ///                                │            │                   └─► windows ─► catalog
     ///           rules ─► decisions ──┘            └─► reactions ─► catalog
     ///           (from which offset on)
     /// ```
@@ -182,6 +184,20 @@ impl Flow {
                 let (log, catalog) = (parts.log.clone(), parts.catalog.clone());
                 let stage = StoryCatalog::new(log, catalog, parts.clock.clone(), input.clone());
                 let consumer = parts.stories_consumer(story_catalog::STAGE, vec![input.clone()]);
+                run(consumer, stage.under(held.fence()), held.stop)
+            });
+        }
+        // messages ─► windows ─► catalog: what questions over time are answered from.
+        for input in parts.partitions(Topic::MESSAGES).await? {
+            let parts = parts.clone();
+            let lease = lease::of_partition(windows::STAGE, &input);
+            crew.add("windows", windows::STAGE, lease, move |held| {
+                let (log, catalog) = (parts.log.clone(), parts.catalog.clone());
+                let stage = Windows::new(log, catalog, parts.clock.clone(), input.clone());
+                let limits = &parts.config.windows;
+                let (batch, interval) = (limits.batch_records, limits.min_interval_ms);
+                let inputs = vec![input.clone()];
+                let consumer = parts.consumer(windows::STAGE, inputs, batch, interval);
                 run(consumer, stage.under(held.fence()), held.stop)
             });
         }

@@ -161,9 +161,7 @@ pub fn changes(mut known: HashMap<MessageKey, Told>, arrived: Vec<Told>) -> Chan
         known.insert(told.key, told);
     }
     let told = replaced.iter().filter_map(|key| known.remove(key));
-    let minutes = minutes
-        .into_iter()
-        .filter(|(_, change)| !change.is_zero());
+    let minutes = minutes.into_iter().filter(|(_, change)| !change.is_zero());
     Changes {
         told: told.collect(),
         minutes: minutes
@@ -225,7 +223,11 @@ mod tests {
     #[test]
     fn an_edit_takes_back_what_it_replaces() {
         let first = told(1, 0, 61, Class::Noise);
-        let Changes { told: rows, minutes, n_stale } = changes(HashMap::new(), vec![first.clone(), first.clone()]);
+        let Changes {
+            told: rows,
+            minutes,
+            n_stale,
+        } = changes(HashMap::new(), vec![first.clone(), first.clone()]);
         assert_eq!(n_stale, 1);
         assert_eq!(rows, [first.clone()]);
         assert_eq!((minutes.len(), minutes[0].minute), (1, 1));
@@ -233,13 +235,21 @@ mod tests {
 
         let edit = told(1, 9, 61, Class::Signal);
         let known = HashMap::from([(first.key, first.clone())]);
-        let Changes { told: rows, minutes, .. } = changes(known, vec![edit.clone(), first]);
+        let Changes {
+            told: rows,
+            minutes,
+            ..
+        } = changes(known, vec![edit.clone(), first]);
         assert_eq!(rows, [edit.clone()]);
         assert_eq!(minutes[0].change.classes, [-1, 0, 1]);
         assert_eq!(minutes[0].change.score_millionths, 0);
 
         let known = HashMap::from([(edit.key, edit.clone())]);
-        let Changes { told: rows, minutes, .. } = changes(known, vec![edit.clone()]);
+        let Changes {
+            told: rows,
+            minutes,
+            ..
+        } = changes(known, vec![edit.clone()]);
         assert_eq!((rows.len(), minutes.len()), (0, 0));
 
         let gone = Told {
@@ -248,7 +258,11 @@ mod tests {
             said: None,
             ..edit.clone()
         };
-        let Changes { told: rows, minutes, .. } = changes(HashMap::from([(edit.key, edit)]), vec![gone]);
+        let Changes {
+            told: rows,
+            minutes,
+            ..
+        } = changes(HashMap::from([(edit.key, edit)]), vec![gone]);
         assert_eq!((rows.len(), minutes.len()), (1, 1));
         assert_eq!(
             minutes[0].minute, 1,

@@ -8,6 +8,7 @@ mod reactions;
 mod replays;
 mod rules;
 mod stream_tickets;
+mod windows;
 
 use std::{
     collections::BTreeMap,
@@ -55,6 +56,7 @@ struct Tables {
     bots: BTreeMap<String, BotRow>,
     reactions: BTreeMap<(MessageKey, ReactionsOf), ReactionRow>,
     chat_links: BTreeMap<ChatId, ChatId>,
+    windows: windows::WindowTables,
 }
 
 impl MemoryCatalog {
