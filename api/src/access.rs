@@ -108,6 +108,8 @@ const ROUTES: &[Route] = &[
     route("GET", "/v1/stats/screen", ReadAll, Plain),
     route("GET", "/v1/stats/cost", ReadAll, Plain),
     route("GET", "/v1/stats/cost/estimate", ReadAll, Plain),
+    route("GET", "/v1/trends", Read, Plain),
+    route("GET", "/v1/bursts", Read, Plain),
     route("GET", "/v1/dead-letters", ReadAll, Plain),
     route("GET", "/v1/dead-letters/{id}", ReadAll, Plain),
     route("POST", "/v1/dead-letters/{id}/retry", Admin, Audited("dead_letters.retry")),

@@ -32,6 +32,7 @@ mod subjects;
 mod tickets;
 mod topics;
 mod webhook;
+mod windows;
 
 pub(crate) use console::static_files;
 
@@ -61,6 +62,8 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tickets::issue))
         .routes(routes!(stats::pipeline))
         .routes(routes!(stats::screen))
+        .routes(routes!(windows::trends))
+        .routes(routes!(windows::bursts))
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::one))
         .routes(routes!(dead_letters::retry))

@@ -7,10 +7,7 @@ use std::sync::Arc;
 
 use telesift_ports::{
     MessageStore, RecordLog,
-    message_store::{
-        ChatSummary, ClassCounts, ClassCountsQuery, Hit, ListPosition, MessageFilter, Result,
-        SearchRequest,
-    },
+    message_store::{ChatSummary, Hit, ListPosition, MessageFilter, Result, SearchRequest},
     record_log::{self, Batch, Bounds, PartitionBounds, ReadLimits, StoredRecord, TopicInfo},
 };
 use telesift_schemas::{ChatId, Epoch, Message, MessageKey, Offset, PartitionId, TopicPartition};
@@ -25,8 +22,10 @@ mod labels;
 mod letters;
 mod stories;
 mod trace;
+mod windows;
 
 pub(crate) use labels::{Change, decisions};
+pub(crate) use windows::{Ends, Screened, Span};
 
 /// The message store, closed until someone says who looks.
 pub(crate) struct Store(Arc<dyn MessageStore>);
@@ -112,16 +111,6 @@ impl VisibleStore<'_> {
             .copied()
             .collect();
         self.store.get_many(&shown).await
-    }
-
-    pub(crate) async fn class_counts(&self, query: ClassCountsQuery) -> Result<ClassCounts> {
-        let visible_chats = self.chats.map(<[ChatId]>::to_vec);
-        self.store
-            .class_counts(&ClassCountsQuery {
-                visible_chats,
-                ..query
-            })
-            .await
     }
 
     pub(crate) async fn message_ids(&self, chat: ChatId) -> Result<Vec<i64>> {

@@ -17,6 +17,7 @@ mod story;
 mod topics;
 mod unit;
 pub mod update_kinds;
+mod windows;
 
 pub use atom::{
     ApprovalRule, Atom, AtomKind, AtomLink, AtomStatus, AtomVerdict, Evidence, LinkKind,
@@ -41,6 +42,7 @@ pub use unit::{
     DraftAtom, DraftLink, Extraction, ExtractorRef, Quote, UnitClosed, UnitEvent, UnitMember,
     UnitRecord, Usage,
 };
+pub use windows::{Burst, BurstKind, ScreenStats, StorySpread, Trend, TrendKind};
 
 /// A moment in UTC; in JSON RFC 3339 with `Z`.
 pub use jiff::Timestamp;

@@ -25,6 +25,13 @@ pub struct StoryAssigned {
     pub similarity: f64,
     /// When the message was sent, by Telegram.
     pub event_time: Timestamp,
+    /// When the message the story began with was sent. Records of older versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_time: Option<Timestamp>,
+    /// When the message was sent that made this one part of a story: itself, but of the first message the second. The
+    /// records follow each other by it as messages do by their time. Records of older versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined_time: Option<Timestamp>,
     /// The raw record of the message.
     pub origin: Origin,
 }

@@ -30,6 +30,15 @@ impl Topic {
     pub const EXTRACTIONS: Topic = Topic(Cow::Borrowed("extractions"));
     /// Claims with their evidence, as they stand: [`crate::Atom`], keyed by chat.
     pub const ATOMS: Topic = Topic(Cow::Borrowed("atoms"));
+    /// What screening made of each chat's messages per minute: [`crate::ScreenStats`]. This and the next three are written
+    /// by the pipelines of Arroyo, where it runs.
+    pub const SCREEN_STATS: Topic = Topic(Cow::Borrowed("screen-stats"));
+    /// Terms and links by window, with their growth: [`crate::Trend`].
+    pub const TRENDS: Topic = Topic(Cow::Borrowed("trends"));
+    /// What became loud, and which chats fell silent: [`crate::Burst`].
+    pub const BURSTS: Topic = Topic(Cow::Borrowed("bursts"));
+    /// How stories spread over chats: [`crate::StorySpread`].
+    pub const STORY_SPREAD: Topic = Topic(Cow::Borrowed("story-spread"));
     /// What a stage could not process: [`crate::DeadLetter`], keyed by stage.
     pub const DEAD_LETTERS: Topic = Topic(Cow::Borrowed("dead-letters"));
     /// Human decisions: [`crate::Decision`].
@@ -37,7 +46,7 @@ impl Topic {
 
     /// All topics a fresh deployment creates, in flow order, with the partition count of each
     /// (`None`: the configured count).
-    pub const ALL: [(Topic, Option<u32>); 9] = [
+    pub const ALL: [(Topic, Option<u32>); 13] = [
         (Topic::TELEGRAM_RAW, None),
         (Topic::MESSAGES, None),
         (Topic::REACTIONS, None),
@@ -45,6 +54,10 @@ impl Topic {
         (Topic::UNITS, None),
         (Topic::EXTRACTIONS, Some(1)),
         (Topic::ATOMS, Some(1)),
+        (Topic::SCREEN_STATS, Some(1)),
+        (Topic::TRENDS, Some(1)),
+        (Topic::BURSTS, Some(1)),
+        (Topic::STORY_SPREAD, Some(1)),
         (Topic::DEAD_LETTERS, Some(1)),
         (Topic::DECISIONS, Some(1)),
     ];

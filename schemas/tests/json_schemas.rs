@@ -4,8 +4,8 @@ use std::{env, fs, path::PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
 use telesift_schemas::{
-    Atom, DeadLetter, Decision, Extraction, Marker, Message, RawRecord, Reactions, StoryAssigned,
-    UnitRecord,
+    Atom, Burst, DeadLetter, Decision, Extraction, Marker, Message, RawRecord, Reactions,
+    ScreenStats, StoryAssigned, StorySpread, Trend, UnitRecord,
 };
 
 fn path(relative: &str) -> PathBuf {
@@ -23,6 +23,10 @@ fn checked_in_schemas_are_those_of_the_types() {
         ("units", schemars::schema_for!(UnitRecord)),
         ("extractions", schemars::schema_for!(Extraction)),
         ("atoms", schemars::schema_for!(Atom)),
+        ("screen-stats", schemars::schema_for!(ScreenStats)),
+        ("trends", schemars::schema_for!(Trend)),
+        ("bursts", schemars::schema_for!(Burst)),
+        ("story-spread", schemars::schema_for!(StorySpread)),
         ("dead-letters", schemars::schema_for!(DeadLetter)),
         ("decisions", schemars::schema_for!(Decision)),
     ];
@@ -60,6 +64,12 @@ fn examples_of_version_1_read_and_write_unchanged() {
     assert_kept::<UnitRecord>("units-touched");
     assert_kept::<Extraction>("extractions");
     assert_kept::<Atom>("atoms");
+    assert_kept::<StoryAssigned>("stories-times");
+    assert_kept::<ScreenStats>("screen-stats");
+    assert_kept::<Trend>("trends");
+    assert_kept::<Burst>("bursts");
+    assert_kept::<Burst>("bursts-silence");
+    assert_kept::<StorySpread>("story-spread");
     assert_kept::<DeadLetter>("dead-letters");
     assert_kept::<DeadLetter>("dead-letters-solved");
     assert_kept::<Decision>("decisions");

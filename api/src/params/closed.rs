@@ -6,7 +6,9 @@ use telesift_ports::{
     message_store::SearchMode,
     providers::{CostBy, Enrich, ProviderKind},
 };
-use telesift_schemas::{AtomKind, AtomStatus, Class, DeadLetterCode, LetterState, MessageKind};
+use telesift_schemas::{
+    AtomKind, AtomStatus, BurstKind, Class, DeadLetterCode, LetterState, MessageKind, TrendKind,
+};
 
 use crate::problem::{Code, Problem, Result};
 
@@ -94,6 +96,20 @@ impl Closed for ProviderKind {
 
 impl Closed for CostBy {
     const VALUES: &'static [Self] = &CostBy::ALL;
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Closed for TrendKind {
+    const VALUES: &'static [Self] = &TrendKind::ALL;
+    fn name(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Closed for BurstKind {
+    const VALUES: &'static [Self] = &BurstKind::ALL;
     fn name(self) -> &'static str {
         self.as_str()
     }

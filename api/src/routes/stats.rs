@@ -7,17 +7,18 @@ use serde::Serialize;
 use telesift_ports::{
     leases,
     ledger::{StageKey, StageState},
-    message_store::{ChatNoise, ClassBucket, ClassCountsQuery},
     record_log,
 };
-use telesift_schemas::{ChatId, Timestamp};
+use telesift_schemas::{ChatId, Class, Timestamp};
+use telesift_windows::{Flag, Sums};
 
 use crate::{
-    auth::Auditor,
+    auth::{Auditor, Viewer},
     cursor::Page,
     params::Params,
     problem::{Problem, Result},
     state::App,
+    visible::{Screened, Span},
 };
 
 /// How many of the noisiest chats are named.
@@ -137,27 +138,35 @@ pub(crate) async fn pipeline(
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct ScreenStats {
     /// Over all buckets.
-    total: ClassesView,
+    total: SumsView,
     /// Ascending; those without messages are left out. One bucket unless `bucket` is given.
     buckets: Vec<BucketView>,
     /// Most noise first, ten at most.
     noisiest: Vec<NoiseView>,
 }
 
-/// Messages by class.
-#[derive(Default, Serialize, utoipa::ToSchema)]
-pub(crate) struct ClassesView {
+/// Messages by class, and what else screening found.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct SumsView {
     noise: u64,
     weak_signal: u64,
     signal: u64,
+    /// The mean of the scores, 0..1, as screened; `null` without messages.
+    mean_score: Option<f64>,
+    /// Messages by flag: `spam`, `service`, `edited`, `forwarded`, `auto_forward`, `time_uncertain`; those without are left
+    /// out.
+    flags: BTreeMap<&'static str, u64>,
 }
 
-impl From<[u64; 3]> for ClassesView {
-    fn from([noise, weak_signal, signal]: [u64; 3]) -> Self {
-        ClassesView {
-            noise,
-            weak_signal,
-            signal,
+impl From<&Sums> for SumsView {
+    fn from(sums: &Sums) -> Self {
+        let flags = Flag::ALL.map(|flag| (flag.as_str(), sums.with_flag(flag)));
+        SumsView {
+            noise: sums.of_class(Class::Noise),
+            weak_signal: sums.of_class(Class::WeakSignal),
+            signal: sums.of_class(Class::Signal),
+            mean_score: sums.mean_score(),
+            flags: flags.into_iter().filter(|(_, n)| *n > 0).collect(),
         }
     }
 }
@@ -169,7 +178,7 @@ pub(crate) struct BucketView {
     #[schema(value_type = Option<String>)]
     start: Option<Timestamp>,
     #[serde(flatten)]
-    classes: ClassesView,
+    sums: SumsView,
 }
 
 /// How noisy a chat is.
@@ -186,38 +195,21 @@ pub(crate) struct NoiseView {
     messages: u64,
 }
 
-impl From<ClassBucket> for BucketView {
-    fn from(bucket: ClassBucket) -> Self {
-        BucketView {
-            start: bucket.start,
-            classes: bucket.counts.into(),
-        }
-    }
-}
-
-impl From<ChatNoise> for NoiseView {
-    fn from(noise: ChatNoise) -> Self {
-        NoiseView {
-            chat: noise.chat,
-            title: noise.title,
-            noise: noise.n_noise,
-            messages: noise.n_messages,
-        }
-    }
-}
-
 /// Count messages by class
+///
+/// Exact, from stored rows: an import of old history counts where it belongs, an edit replaces, and where an analyst gave
+/// another class, that counts.
 #[utoipa::path(
     get, path = "/v1/stats/screen", tag = "stats",
     params(
         ("since" = Option<String>, Query, description = "Sent at or after (RFC 3339)"),
         ("until" = Option<String>, Query, description = "Sent before (RFC 3339)"),
-        ("bucket" = Option<String>, Query, description = "Width of a bucket: seconds, or a number with `s`, `m`, `h`, `d`, `w`", example = "1h"),
+        ("bucket" = Option<String>, Query, description = "Width of a bucket: seconds, or a number with `s`, `m`, `h`, `d`, `w`; whole minutes are quick", example = "1h"),
     ),
-    responses((status = 200, description = "Counts of current, undeleted messages", body = ScreenStats, example = json!({"total": {"noise": 80, "weak_signal": 14, "signal": 6}, "buckets": [{"start": "2026-01-05T10:00:00Z", "noise": 80, "weak_signal": 14, "signal": 6}], "noisiest": [{"chat": "-1001234567890", "title": "Ops", "noise": 80, "messages": 100}]})))
+    responses((status = 200, description = "Counts of current, undeleted messages", body = ScreenStats, example = json!({"total": {"noise": 80, "weak_signal": 14, "signal": 6, "mean_score": 0.21, "flags": {"spam": 9}}, "buckets": [{"start": "2026-01-05T10:00:00Z", "noise": 80, "weak_signal": 14, "signal": 6, "mean_score": 0.21, "flags": {"spam": 9}}], "noisiest": [{"chat": "-1001234567890", "title": "Ops", "noise": 80, "messages": 100}]})))
 )]
 pub(crate) async fn screen(
-    Auditor(viewer): Auditor,
+    auditor: Auditor,
     State(app): State<Arc<App>>,
     mut params: Params,
 ) -> Result<Json<ScreenStats>> {
@@ -231,28 +223,57 @@ pub(crate) async fn screen(
             return Err(Problem::invalid("bucket", detail));
         }
     }
-    let counts = app
-        .store
-        .seen_by(&viewer)
-        .class_counts(ClassCountsQuery {
-            since,
-            until,
-            bucket_s,
-            top: TOP,
-            visible_chats: None,
-        })
-        .await?;
-    let mut total = [0; 3];
-    for bucket in &counts.buckets {
-        for (sum, n) in total.iter_mut().zip(bucket.counts) {
-            *sum += n;
-        }
+    let width_s = bucket_s.and_then(|s| i64::try_from(s).ok());
+    let span = Span { since, until };
+    let screened = app.screened(&auditor, span, width_s).await?;
+    let mut total = Sums::default();
+    for sums in screened.buckets.values() {
+        total += sums;
     }
+    let Auditor(viewer) = auditor;
+    let noisiest = noisiest(&app, &viewer, &screened).await?;
+    let buckets = screened
+        .buckets
+        .iter()
+        .filter(|(_, sums)| sums.messages() > 0);
+    let start = |start: Option<i64>| start.and_then(|s| Timestamp::from_second(s).ok());
     Ok(Json(ScreenStats {
-        total: total.into(),
-        buckets: counts.buckets.into_iter().map(Into::into).collect(),
-        noisiest: counts.noisiest.into_iter().map(Into::into).collect(),
+        total: (&total).into(),
+        buckets: buckets
+            .map(|(at, sums)| BucketView {
+                start: start(*at).or(screened.first),
+                sums: sums.into(),
+            })
+            .collect(),
+        noisiest,
     }))
+}
+
+/// The chats with most noise, by their newest titles.
+async fn noisiest(app: &App, viewer: &Viewer, screened: &Screened) -> Result<Vec<NoiseView>> {
+    let noise = |sums: &Sums| sums.of_class(Class::Noise);
+    let mut noisy: Vec<(&ChatId, &Sums)> = screened
+        .chats
+        .iter()
+        .filter(|(_, s)| noise(s) > 0)
+        .collect();
+    noisy.sort_by_key(|(chat, sums)| (std::cmp::Reverse(noise(sums)), **chat));
+    noisy.truncate(TOP);
+    if noisy.is_empty() {
+        return Ok(Vec::new());
+    }
+    let chats = app.store.seen_by(viewer).chats().await?;
+    let titles: BTreeMap<ChatId, Option<String>> = chats
+        .into_iter()
+        .map(|c| (c.chat.id, c.chat.title))
+        .collect();
+    let shown = noisy.into_iter().map(|(chat, sums)| NoiseView {
+        chat: *chat,
+        title: titles.get(chat).cloned().flatten(),
+        noise: noise(sums),
+        messages: u64::try_from(sums.messages()).unwrap_or(0),
+    });
+    Ok(shown.collect())
 }
 
 /// `90`, `90s`, `15m`, `1h`, `1d`, `1w` in seconds.

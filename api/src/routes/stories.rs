@@ -6,7 +6,10 @@ use axum::{
     Json,
     extract::{Path, State},
 };
+use serde::Serialize;
 use telesift_ports::story_catalog::MemberPosition;
+use telesift_schemas::{ChatId, Timestamp};
+use telesift_windows::spread::Spread;
 
 use crate::{
     auth::Reader,
@@ -20,7 +23,68 @@ use crate::{
 /// The list's tag in cursors.
 const LIST: &str = "story";
 
-/// List the messages of a story, oldest first
+/// A story: how it spread, and who tells it.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct StoryView {
+    /// Over all its messages, whatever page is shown.
+    spread: SpreadView,
+    /// Its messages, oldest first.
+    #[serde(flatten)]
+    page: Page<MessageView>,
+}
+
+/// How a story spread over chats.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct SpreadView {
+    /// When its oldest message was sent.
+    #[schema(value_type = String, format = DateTime)]
+    first_seen: Timestamp,
+    /// When its newest was.
+    #[schema(value_type = String, format = DateTime)]
+    last_seen: Timestamp,
+    /// How many messages tell it.
+    messages: u64,
+    /// In how many chats.
+    chats: u64,
+    /// Chats per hour from the oldest message to the first one of the chat reached last; `null` where it stands in one chat
+    /// only.
+    chats_per_hour: Option<f64>,
+    /// The most chats that told it again within an hour.
+    peak_chats_per_hour: f64,
+    /// The chats in the order it came to them, a hundred at most.
+    path: Vec<ReachedView>,
+}
+
+/// A chat a story came to.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct ReachedView {
+    /// The chat.
+    #[schema(value_type = String)]
+    chat: ChatId,
+    /// When it was first told there.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+}
+
+/// Chats of a path that are named.
+const MAX_PATH: usize = 100;
+
+impl From<Spread> for SpreadView {
+    fn from(spread: Spread) -> Self {
+        let reached = spread.path.into_iter().take(MAX_PATH);
+        SpreadView {
+            first_seen: spread.first_seen,
+            last_seen: spread.last_seen,
+            messages: spread.messages,
+            chats: spread.chats,
+            chats_per_hour: spread.chats_per_hour,
+            peak_chats_per_hour: spread.peak_chats_per_hour,
+            path: reached.map(|(chat, at)| ReachedView { chat, at }).collect(),
+        }
+    }
+}
+
+/// Show how a story spread, and list its messages, oldest first
 ///
 /// By (event time, chat, message id): reposts, forwards and near duplicates of one text, noise too. To a key limited to
 /// chats only those count; where fewer than two are left, there is no story. A message that was just assigned may come a
@@ -32,14 +96,14 @@ const LIST: &str = "story";
         ("limit" = Option<usize>, Query, description = "1..=500, 50 unless given"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the last page"),
     ),
-    responses((status = 200, description = "A page of messages", body = Page<MessageView>, example = json!({"items": [crate::openapi::message_example()], "next_cursor": null})))
+    responses((status = 200, description = "A page of messages", body = StoryView, example = json!({"spread": {"first_seen": "2026-01-05T10:00:00Z", "last_seen": "2026-01-05T11:30:00Z", "messages": 3, "chats": 2, "chats_per_hour": 2.0, "peak_chats_per_hour": 1.0, "path": [{"chat": "-1001234567890", "at": "2026-01-05T10:00:00Z"}, {"chat": "-1009876543210", "at": "2026-01-05T11:00:00Z"}]}, "items": [crate::openapi::message_example()], "next_cursor": null})))
 )]
 pub(crate) async fn members(
     Reader(viewer): Reader,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     mut params: Params,
-) -> Result<Json<Page<MessageView>>> {
+) -> Result<Json<StoryView>> {
     let limit = params.limit()?;
     let after: Option<MemberPosition> = params.after(LIST)?;
     params.finish()?;
@@ -59,5 +123,11 @@ pub(crate) async fn members(
         items: in_order,
         next_cursor: page.next_cursor,
     };
-    Ok(Json(app.show_page(&viewer, page).await?))
+    let spread = app.story_spread(&viewer, &id).await?;
+    Ok(Json(StoryView {
+        spread: spread
+            .ok_or_else(|| Problem::not_found("story", &id))?
+            .into(),
+        page: app.show_page(&viewer, page).await?,
+    }))
 }

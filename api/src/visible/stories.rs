@@ -4,11 +4,15 @@ use std::collections::HashMap;
 
 use telesift_ports::story_catalog::{MemberPosition, StoryMember};
 use telesift_schemas::{Message, MessageKey};
+use telesift_windows::spread::{Spread, Tellings};
 
 use crate::{
     auth::Viewer, cursor::Page, knowledge, labels, problem::Result, reactions, state::App,
     view::MessageView,
 };
+
+/// Messages of a story read at once.
+const MEMBERS: usize = 1_000;
 
 impl App {
     /// Messages as `viewer` sees them: one question to the catalog for all stories, one for all labels.
@@ -69,5 +73,24 @@ impl App {
         let chats = viewer.visible_chats();
         let members = self.catalog.story_members(story, chats, after, limit);
         Ok(members.await?)
+    }
+
+    /// How a story spread over the chats `viewer` may see; `None` if nobody tells it there.
+    pub(crate) async fn story_spread(
+        &self,
+        viewer: &Viewer,
+        story: &str,
+    ) -> Result<Option<Spread>> {
+        let (mut tellings, mut after) = (Vec::new(), None);
+        loop {
+            let page = self
+                .story_members(viewer, story, after.as_ref(), MEMBERS)
+                .await?;
+            tellings.extend(page.iter().map(|m| (m.event_time, m.message.chat)));
+            after = page.last().map(MemberPosition::from);
+            if page.len() < MEMBERS {
+                return Ok(Tellings::new(tellings).spread());
+            }
+        }
     }
 }

@@ -284,7 +284,10 @@ impl Desk {
             offset: Offset(offset),
         });
         let record = serde_json::to_vec(&message).unwrap();
-        self.append(Topic::MESSAGES, partition, &chat, record).await;
+        self.append(Topic::MESSAGES, partition, &chat, record.clone())
+            .await;
+        let told = telesift_windows::Told::read(&record, Offset(offset)).unwrap();
+        self.catalog.tell(told);
         let vector = vector(&message.text);
         self.store
             .apply(vec![IndexedMessage {

@@ -25,6 +25,8 @@ async fn told() -> Desk {
             how: StoryLink::Near,
             similarity: 0.9,
             event_time: taken.event_time,
+            first_time: None,
+            joined_time: None,
             origin: taken.origin.unwrap(),
         };
         desk.catalog.add_story_members(&[assigned]).await.unwrap();

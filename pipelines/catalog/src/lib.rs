@@ -26,6 +26,7 @@ mod secrets;
 mod state;
 mod stories;
 mod stream_tickets;
+mod windows;
 
 use async_trait::async_trait;
 use telesift_ports::{

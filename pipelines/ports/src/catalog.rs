@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use telesift_schemas::{ChatId, Offset, Timestamp};
 
 use crate::{
-    ChatSettings, CostLedger, KnowledgeCatalog, Leases, LetterCatalog, StoryCatalog,
+    ChatSettings, CostLedger, KnowledgeCatalog, Leases, LetterCatalog, StoryCatalog, WindowCatalog,
     imports::{ImportRequest, ImportState, ImportStatus},
     leases::Fence,
     ledger::{StageKey, StageState},
@@ -36,6 +36,7 @@ pub trait Catalog:
     + KnowledgeCatalog
     + ChatSettings
     + CostLedger
+    + WindowCatalog
     + Send
     + Sync
     + 'static

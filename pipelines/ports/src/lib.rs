@@ -24,6 +24,7 @@ pub mod secret;
 pub mod source;
 pub mod state_store;
 pub mod story_catalog;
+pub mod windows;
 
 #[cfg(feature = "memory")]
 pub mod memory;
@@ -51,3 +52,4 @@ pub use secret::Secret;
 pub use source::ExportReader;
 pub use state_store::StateStore;
 pub use story_catalog::StoryCatalog;
+pub use windows::WindowCatalog;

@@ -1,8 +1,10 @@
-//! The stages of the flow, one file each, in flow order: `ingest -> screen -> index -> embed`, `screen -> stories
-//! -> story_catalog`, `screen -> units -> unit_catalog -> extract -> knowledge`, `screen -> reactions`, and `labels` beside them. No IO except through ports.
+//! The stages of the flow, one file each, in flow order: `ingest -> screen -> index -> embed`, `screen -> stories ->
+//! story_catalog`, `screen -> units -> unit_catalog -> extract -> knowledge`, `screen -> windows`, `screen -> reactions`, and
+//! `labels` beside them. No IO except through ports.
 //!
 //! A stage says what becomes of a batch ([`consumer::Process`]); [`consumer::Consumer`] is the read-process-commit loop,
-//! written once. [`workers::Crew`] decides which of it runs in this process. `dead_letter` is where every stage puts what it cannot process.
+//! written once. [`workers::Crew`] decides which of it runs in this process. `dead_letter` is where every stage puts what it
+//! cannot process.
 
 pub mod atom_index;
 pub mod consumer;
@@ -27,6 +29,7 @@ pub mod story_catalog;
 mod telemetry;
 pub mod unit_catalog;
 pub mod units;
+pub mod windows;
 pub mod workers;
 
 pub use consumer::{Consumer, StageError};

@@ -6,8 +6,10 @@ use telesift_ports::{
     Catalog,
     leases::Fence,
     ledger::{Fate, StageKey, StageState},
+    windows::WindowCommit,
 };
 use telesift_schemas::{Offset, TopicPartition};
+use telesift_windows::Changes;
 
 use crate::consumer::StageError;
 
@@ -79,6 +81,27 @@ impl CatalogState {
         self.catalog
             .put_stage_state(&self.key, expected, &state, &self.fence)
             .await?;
+        self.stored = Some(state);
+        self.is_stale = false;
+        Ok(())
+    }
+
+    /// As [`CatalogState::commit`], with what it changes in the rows of windows.
+    pub(crate) async fn commit_windows(
+        &mut self,
+        state: StageState,
+        changed: &Changes,
+    ) -> Result<(), StageError> {
+        let commit = WindowCommit {
+            key: &self.key,
+            expected: self.stored.as_ref().map(|s| s.next),
+            state: &state,
+            fence: &self.fence,
+            told: &changed.told,
+            minutes: &changed.minutes,
+        };
+        self.is_stale = true;
+        self.catalog.put_windows(commit).await?;
         self.stored = Some(state);
         self.is_stale = false;
         Ok(())

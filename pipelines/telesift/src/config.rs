@@ -32,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     pub(crate) screen: Screen,
     pub(crate) stories: Stories,
+    pub(crate) windows: Windows,
     pub(crate) store: Store,
     pub(crate) catalog: Catalog,
     pub(crate) index: Index,
@@ -168,6 +169,13 @@ pub(crate) struct Stories {
     pub(crate) window_h: u32,
     pub(crate) repeat_min: u32,
     pub(crate) window_messages: usize,
+    pub(crate) batch_records: usize,
+    pub(crate) min_interval_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Windows {
     pub(crate) batch_records: usize,
     pub(crate) min_interval_ms: u64,
 }

@@ -32,6 +32,7 @@ use telesift_stages::{
     screen::{self, Screen},
     stories::{self, Stories},
     story_catalog::{self, StoryCatalog},
+    windows::{self, Windows},
     workers::{DutyError, Held, Work, together},
 };
 use tokio_util::sync::CancellationToken;
@@ -64,7 +65,8 @@ impl Flow {
     /// imports ─┬─► telegram-raw ─► screen (SmartModules) ─► messages ─┬─► index ─► message store ◄── labels ◄── decisions
     /// bots    ─┘                     ▲            │                   │              ▲ embed
     ///                                │            │                   ├─► stories ─► stories ─► story-catalog ─► catalog
-    ///                                │            │                   └─► units ─► extract ─► extractions ─► knowledge ─► atoms
+    ///                                │            │                   ├─► units ─► extract ─► extractions ─► knowledge ─► atoms
+    ///                                │            │                   └─► windows ─► catalog
     ///           rules ─► decisions ──┘            └─► reactions ─► catalog
     ///           (from which offset on)
     /// ```
@@ -198,6 +200,20 @@ impl Flow {
         let extractor = providers::desk(config, database.clone(), providers.clone(), clock.clone());
         knowledge::add(&mut crew, &parts, extractor, atom_index.clone()).await?;
 
+        // messages ─► windows ─► catalog: what questions over time are answered from.
+        for input in parts.partitions(Topic::MESSAGES).await? {
+            let parts = parts.clone();
+            let lease = lease::of_partition(windows::STAGE, &input);
+            crew.add("windows", windows::STAGE, lease, move |held| {
+                let (log, catalog) = (parts.log.clone(), parts.catalog.clone());
+                let stage = Windows::new(log, catalog, parts.clock.clone(), input.clone());
+                let limits = &parts.config.windows;
+                let (batch, interval) = (limits.batch_records, limits.min_interval_ms);
+                let inputs = vec![input.clone()];
+                let consumer = parts.consumer(windows::STAGE, inputs, batch, interval);
+                run(consumer, stage.under(held.fence()), held.stop)
+            });
+        }
         // Reactions, and what no stage could process ─► the catalog.
         for input in parts.partitions(Topic::REACTIONS).await? {
             let parts = parts.clone();

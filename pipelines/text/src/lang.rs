@@ -224,12 +224,11 @@ impl Count {
             Script::Han => self.han += 1,
             Script::Kana => self.kana += 1,
             _ => {
-                if let Some(code) = letters::only_language(c, script)
-                    && let Some(slot) = self
-                        .other
-                        .iter_mut()
-                        .find(|(n, known)| *n == 0 || *known == code)
-                {
+                let Some(code) = letters::only_language(c, script) else {
+                    return;
+                };
+                let mut slots = self.other.iter_mut();
+                if let Some(slot) = slots.find(|(n, known)| *n == 0 || *known == code) {
                     *slot = (slot.0 + 1, code);
                 }
             }

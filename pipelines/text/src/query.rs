@@ -72,12 +72,10 @@ impl Query {
             if own.iter().any(|t| ranked.contains(t.as_str())) {
                 ranges.push(word.range.clone());
             }
-            if let Some(next) = words.get(i + 1)
-                && let Some(pair) = pair(word, next)
-                && ranked.contains(pair.as_str())
-            {
-                ranges.push(word.range.start..next.range.end);
-            }
+            let next = words.get(i + 1);
+            let next = next
+                .filter(|next| pair(word, next).is_some_and(|pair| ranked.contains(pair.as_str())));
+            ranges.extend(next.map(|next| word.range.start..next.range.end));
         }
         for unit in self.required.iter().flatten() {
             if let Unit::Phrase(phrase) = unit {

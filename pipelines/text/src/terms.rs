@@ -24,11 +24,8 @@ pub fn terms(text: &str) -> Vec<String> {
     for token in tokens(text) {
         words_of(&token, &mut |word| {
             if token.kind == TokenKind::Character {
-                if let Some((end, before)) = &last
-                    && *end == word.range.start
-                {
-                    terms.push(format!("{before}{}", word.folded));
-                }
+                let neighbour = last.as_ref().filter(|(end, _)| *end == word.range.start);
+                terms.extend(neighbour.map(|(_, before)| format!("{before}{}", word.folded)));
                 last = Some((word.range.end, word.folded.clone()));
                 terms.push(word.folded);
             } else {
@@ -153,7 +150,7 @@ fn parts(token: &Token<'_>, from: usize, whole: Option<String>, push: &mut impl 
     }
 }
 
-fn cut(mut term: String) -> String {
+pub(crate) fn cut(mut term: String) -> String {
     if term.len() > MAX_TERM_BYTES {
         let mut end = MAX_TERM_BYTES;
         while !term.is_char_boundary(end) {

@@ -5,6 +5,7 @@ mod labels;
 mod letters;
 mod reactions;
 mod stream_tickets;
+mod windows;
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf};
 
@@ -45,6 +46,7 @@ where
     letters::run(&fresh().await).await;
     labels::run(&fresh).await;
     reactions::run(&fresh).await;
+    windows::run(&fresh).await;
 }
 
 fn at(second: i64) -> Timestamp {

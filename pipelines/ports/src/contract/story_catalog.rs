@@ -43,6 +43,8 @@ fn assigned(message: (ChatId, i64), second: i64, story: &str) -> StoryAssigned {
         how: StoryLink::Near,
         similarity: 0.875,
         event_time: Timestamp::from_second(1_767_600_000 + second).expect("a time in range"),
+        first_time: None,
+        joined_time: None,
         origin: Origin {
             topic: Topic::TELEGRAM_RAW,
             partition: PartitionId(0),

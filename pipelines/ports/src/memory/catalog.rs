@@ -10,6 +10,7 @@ mod reactions;
 mod replays;
 mod rules;
 mod stream_tickets;
+mod windows;
 
 use std::{
     collections::BTreeMap,
@@ -59,6 +60,7 @@ struct Tables {
     chat_links: BTreeMap<ChatId, ChatId>,
     knowledge: knowledge::KnowledgeTables,
     models: providers::ProviderTables,
+    windows: windows::WindowTables,
 }
 
 impl MemoryCatalog {

@@ -7,7 +7,7 @@ use telesift_ports::{
     record_log::{Error, ReadLimits, StoredRecord},
 };
 use telesift_schemas::{
-    MessageKey, Offset, PartitionId, StoryAssigned, Timestamp, Topic, TopicPartition,
+    MessageKey, Offset, PartitionId, StoryAssigned, StoryLink, Timestamp, Topic, TopicPartition,
 };
 
 use super::{
@@ -110,6 +110,10 @@ async fn stories_since(
                 let story = StoryOf {
                     id: assigned.story.as_str().into(),
                     first: assigned.first,
+                    first_time: match assigned.how {
+                        StoryLink::First => Some(assigned.event_time),
+                        _ => assigned.first_time,
+                    },
                 };
                 stories.insert(assigned.message, story);
             }

@@ -36,6 +36,8 @@ pub(super) enum Verdict {
 pub(super) struct StoryOf {
     pub(super) id: Arc<str>,
     pub(super) first: MessageKey,
+    /// When that was sent, where it is known.
+    pub(super) first_time: Option<Timestamp>,
 }
 
 /// The last [`StoriesConfig::max_records`] records. A function of these records and of the stories of their messages.
@@ -105,12 +107,12 @@ impl Window {
         let found = (can_match || is_forwarded)
             .then(|| self.best(&arrival))
             .flatten();
-        let key = arrival.key;
+        let (key, sent) = (arrival.key, arrival.event_time);
         self.remember(arrival, None);
         let Some(found) = found else {
             return Verdict::Alone(if can_match { "unique" } else { "no_text" });
         };
-        let Some((story, first)) = self.story_of(&found.with) else {
+        let Some((story, first)) = self.story_of(&found.with, sent) else {
             return Verdict::Alone("unique");
         };
         match self.assign(key, story, found.link, found.similarity) {
@@ -163,12 +165,18 @@ impl Window {
         });
     }
 
-    /// The story of a message, begun with it if it has none; then also its own assignment.
-    fn story_of(&mut self, key: &MessageKey) -> Option<(StoryOf, Option<StoryAssigned>)> {
+    /// The story of a message, begun with it if it has none; then also its own assignment. `joined_time` is when the
+    /// message was sent for which it is asked.
+    fn story_of(
+        &mut self,
+        key: &MessageKey,
+        joined_time: Timestamp,
+    ) -> Option<(StoryOf, Option<StoryAssigned>)> {
         let known = self.messages.get(key)?;
         if let Some(story) = &known.story {
             return Some((story.clone(), None));
         }
+        let first_time = Some(known.event_time);
         let name = identities::of_story(key);
         let id = name
             .0
@@ -178,8 +186,12 @@ impl Window {
         let story = StoryOf {
             id: id.into(),
             first: *key,
+            first_time,
         };
-        let first = self.assign(*key, story.clone(), StoryLink::First, 1_000);
+        let mut first = self.assign(*key, story.clone(), StoryLink::First, 1_000);
+        if let Some(first) = &mut first {
+            first.joined_time = Some(joined_time);
+        }
         Some((story, first))
     }
 
@@ -200,6 +212,8 @@ impl Window {
             how,
             similarity: f64::from(similarity) / 1_000.0,
             event_time: known.event_time,
+            first_time: story.first_time,
+            joined_time: Some(known.event_time),
             origin: known.origin.clone(),
         };
         self.enter(key, story);

@@ -101,16 +101,11 @@ fn parts(text: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next() {
-        let mut inner = rest;
-        let mut is_excluded = false;
-        if first == '-'
-            && let Some(after) = rest[1..].chars().next()
-            && !after.is_whitespace()
-            && after != '-'
-        {
-            inner = &rest[1..];
-            is_excluded = true;
-        }
+        let is_excluded = first == '-' && {
+            let after = rest[1..].chars().next();
+            after.is_some_and(|c| !c.is_whitespace() && c != '-')
+        };
+        let inner = if is_excluded { &rest[1..] } else { rest };
         let (part, after) = quoted(inner, is_excluded).unwrap_or_else(|| bare(inner, is_excluded));
         parts.push(part);
         rest = after.trim_start();

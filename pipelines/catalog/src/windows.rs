@@ -1,0 +1,245 @@
+//! The rows of windows, in two tables: a row per message, and the sums of each chat and minute.
+
+mod queries;
+
+use async_trait::async_trait;
+use telesift_ports::{
+    catalog::{Error, Result},
+    windows::{SumsFilter, SumsRow, ToldFilter, ToldPosition, WindowCatalog, WindowCommit},
+};
+use telesift_schemas::{ChatId, Class, MessageKey};
+use telesift_windows::{MinuteChange, Said, Sums, Told};
+
+use crate::{
+    SqlCatalog,
+    database::Statement,
+    leases, queries as shared,
+    records::{timestamp, to_int, to_json, unsigned},
+    row::{Arg, Row},
+    stage_args,
+    stories::{allowed, count, list},
+};
+
+/// The class of a deleted message.
+const GONE: i64 = -1;
+/// As many minutes as there will ever be, in one sum.
+const ALL_MINUTES: i64 = 1 << 40;
+
+#[async_trait]
+impl WindowCatalog for SqlCatalog {
+    async fn told(&self, messages: &[MessageKey]) -> Result<Vec<Told>> {
+        let mut found = Vec::new();
+        for chunk in messages.chunks(1_000) {
+            let asked = chunk.iter().flat_map(|key| [key.chat.0, key.message_id]);
+            let [keys, _] = list(asked);
+            let args = vec![keys, count(chunk.len())];
+            let rows = self.database.read(queries::MESSAGES_OF, args).await?;
+            for row in &rows {
+                found.push(told(row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn put_windows(&self, commit: WindowCommit<'_>) -> Result<()> {
+        let mut statements = vec![stage_state(&commit)?];
+        push(
+            &mut statements,
+            commit.told,
+            &queries::PUT_MESSAGES,
+            |told| message_args(told),
+        )?;
+        push(
+            &mut statements,
+            commit.minutes,
+            &queries::ADD_MINUTES,
+            |m| Ok(minute_args(m)),
+        )?;
+        match self.database.change(statements).await? {
+            None => Ok(()),
+            Some(_) => Err(leases::refusal(self, commit.fence, commit.key.state_key()).await),
+        }
+    }
+
+    async fn told_between(
+        &self,
+        filter: &ToldFilter,
+        after: Option<&ToldPosition>,
+        limit: usize,
+    ) -> Result<Vec<Told>> {
+        if filter.chats.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(Vec::new());
+        }
+        let mut args = Vec::from(allowed(filter.chats.as_deref()));
+        let least = if filter.without_noise {
+            Class::WeakSignal
+        } else {
+            Class::Noise
+        };
+        // What comes after a place is not sent before it: the index begins there.
+        let since = filter.since.max(after.map(|a| a.event_time));
+        args.extend([since.into(), filter.until.into(), (least as i64).into()]);
+        args.extend([
+            after.map(|a| a.event_time).into(),
+            Arg::Int(after.map(|a| a.message.chat.0)),
+            Arg::Int(after.map(|a| a.message.message_id)),
+            count(limit),
+        ]);
+        let rows = self.database.read(queries::MESSAGES_BETWEEN, args).await?;
+        rows.iter().map(told).collect()
+    }
+
+    async fn minute_sums(&self, filter: &SumsFilter) -> Result<Vec<SumsRow>> {
+        if filter.chats.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(Vec::new());
+        }
+        let mut args = Vec::from(allowed(filter.chats.as_deref()));
+        let width = filter.width.unwrap_or(ALL_MINUTES).max(1);
+        args.extend([Arg::Int(filter.from), Arg::Int(filter.to), width.into()]);
+        let sql = match filter.per_chat {
+            true => &queries::SUMS_PER_CHAT,
+            false => &queries::SUMS_OF_ALL,
+        };
+        let rows = self.database.read(sql, args).await?;
+        rows.iter().map(sums_row).collect()
+    }
+}
+
+/// Moves the stage; the first statement, so that nothing is written for one who is not where he thinks.
+fn stage_state(commit: &WindowCommit<'_>) -> Result<Statement> {
+    let mut args = stage_args(commit.key);
+    args.extend([
+        to_int(commit.state.next.0)?,
+        to_json(&commit.state.counters)?,
+        commit.state.last_retry.as_deref().into(),
+    ]);
+    args.extend(leases::fence_args(commit.fence)?);
+    let sql = match commit.expected {
+        None => shared::INSERT_STAGE_STATE,
+        Some(offset) => {
+            args.push(to_int(offset.0)?);
+            shared::UPDATE_STAGE_STATE
+        }
+    };
+    Ok(Statement {
+        sql,
+        args,
+        must_change: true,
+    })
+}
+
+/// The statements that write `rows`, as few as the sizes allow.
+fn push<T, const N: usize>(
+    statements: &mut Vec<Statement>,
+    mut rows: &[T],
+    sql: &'static [String; 3],
+    args: impl Fn(&T) -> Result<[Arg; N]>,
+) -> Result<()> {
+    for (size, sql) in queries::CHUNKS.into_iter().zip(sql) {
+        while rows.len() >= size {
+            let (chunk, rest) = rows.split_at(size);
+            let mut bound = Vec::with_capacity(size * N);
+            for row in chunk {
+                bound.extend(args(row)?);
+            }
+            statements.push(Statement {
+                sql,
+                args: bound,
+                must_change: false,
+            });
+            rows = rest;
+        }
+    }
+    Ok(())
+}
+
+fn message_args(told: &Told) -> Result<[Arg; 10]> {
+    let said = told.said.as_ref();
+    Ok([
+        told.key.chat.0.into(),
+        told.key.message_id.into(),
+        told.version.0.into(),
+        to_int(told.version.1)?,
+        told.event_time.into(),
+        said.map_or(GONE, |s| s.class as i64).into(),
+        said.map_or(0, |s| i64::from(s.score_millionths)).into(),
+        said.map_or(0, |s| i64::from(s.flags)).into(),
+        said.map_or("", |s| s.terms.as_str()).into(),
+        said.map_or("", |s| s.links.as_str()).into(),
+    ])
+}
+
+fn minute_args(changed: &MinuteChange) -> [Arg; 12] {
+    let sums = &changed.change;
+    let [noise, weak_signal, signal] = sums.classes;
+    let [
+        spam,
+        service,
+        edited,
+        forwarded,
+        auto_forward,
+        time_uncertain,
+    ] = sums.flags;
+    [
+        changed.minute,
+        changed.chat.0,
+        noise,
+        weak_signal,
+        signal,
+        sums.score_millionths,
+        spam,
+        service,
+        edited,
+        forwarded,
+        auto_forward,
+        time_uncertain,
+    ]
+    .map(Arg::from)
+}
+
+/// Columns as in `window_messages`.
+fn told(row: &Row) -> Result<Told> {
+    let class: i64 = row.get(5)?;
+    let class = usize::try_from(class).ok().map(|i| {
+        let unknown = || Error::Damaged(format!("{class} is no class"));
+        Class::ALL.get(i).copied().ok_or_else(unknown)
+    });
+    let said = class.transpose()?.map(|class| -> Result<Said> {
+        Ok(Said {
+            class,
+            score_millionths: u32::try_from(row.get::<i64>(6)?).unwrap_or(u32::MAX),
+            flags: u8::try_from(row.get::<i64>(7)?).unwrap_or(u8::MAX),
+            terms: row.get(8)?,
+            links: row.get(9)?,
+        })
+    });
+    Ok(Told {
+        key: MessageKey {
+            chat: ChatId(row.get(0)?),
+            message_id: row.get(1)?,
+        },
+        version: (row.get(2)?, unsigned(row, 3)?),
+        event_time: timestamp(row.get(4)?)?,
+        said: said.transpose()?,
+    })
+}
+
+/// Columns: `chat_id`, number, the sums as in `window_minutes`, the last minute.
+fn sums_row(row: &Row) -> Result<SumsRow> {
+    let mut sums = Sums {
+        score_millionths: row.get(5)?,
+        ..Sums::default()
+    };
+    for (i, n) in sums.classes.iter_mut().enumerate() {
+        *n = row.get(2 + i)?;
+    }
+    for (i, n) in sums.flags.iter_mut().enumerate() {
+        *n = row.get(6 + i)?;
+    }
+    Ok(SumsRow {
+        chat: row.get::<Option<i64>>(0)?.map(ChatId),
+        number: row.get(1)?,
+        sums,
+        last_minute: row.get(12)?,
+    })
+}

@@ -1,0 +1,127 @@
+//! The queries on the rows of windows, in the common subset of SQLite and Postgres: see [`crate::queries`] and, for lists
+//! as one text, [`crate::stories`].
+
+use std::sync::LazyLock;
+
+/// Rows of one statement: the largest that fits the rest is taken, so that a batch needs few.
+pub(super) const CHUNKS: [usize; 3] = [200, 16, 1];
+
+const MESSAGE: [&str; 10] = [
+    "chat_id",
+    "message_id",
+    "edit_rank",
+    "raw_offset",
+    "event_time",
+    "class",
+    "score",
+    "flags",
+    "terms",
+    "links",
+];
+const MINUTE: [&str; 12] = [
+    "minute",
+    "chat_id",
+    "noise",
+    "weak_signal",
+    "signal",
+    "score",
+    "spam",
+    "service",
+    "edited",
+    "forwarded",
+    "auto_forward",
+    "time_uncertain",
+];
+
+/// What replaces a stored row takes its place.
+pub(super) static PUT_MESSAGES: LazyLock<[String; 3]> = LazyLock::new(|| {
+    let replaced = MESSAGE[2..].iter().map(|c| format!("{c} = excluded.{c}"));
+    let replaced: Vec<String> = replaced.collect();
+    CHUNKS.map(|n| {
+        let into = insert("window_messages", &MESSAGE, n);
+        format!(
+            "{into} ON CONFLICT (chat_id, message_id) DO UPDATE SET {}",
+            replaced.join(", ")
+        )
+    })
+});
+
+/// What changes is added to what is there.
+pub(super) static ADD_MINUTES: LazyLock<[String; 3]> = LazyLock::new(|| {
+    let added = MINUTE[2..]
+        .iter()
+        .map(|c| format!("{c} = window_minutes.{c} + excluded.{c}"));
+    let added: Vec<String> = added.collect();
+    CHUNKS.map(|n| {
+        let into = insert("window_minutes", &MINUTE, n);
+        format!(
+            "{into} ON CONFLICT (minute, chat_id) DO UPDATE SET {}",
+            added.join(", ")
+        )
+    })
+});
+
+fn insert(table: &str, columns: &[&str], n_rows: usize) -> String {
+    let width = columns.len();
+    let rows = (0..n_rows).map(|row| {
+        let values = (1..=width).map(|column| format!("${}", row * width + column));
+        format!("({})", values.collect::<Vec<_>>().join(", "))
+    });
+    let rows: Vec<String> = rows.collect();
+    format!(
+        "INSERT INTO {table} ({}) VALUES {}",
+        columns.join(", "),
+        rows.join(", ")
+    )
+}
+
+/// `$1` and `$2`: chat and message ids in turn, and how many messages.
+pub(super) const MESSAGES_OF: &str = "
+    WITH RECURSIVE
+    ask (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM ask WHERE i + 1 < $2),
+    asked (chat_id, message_id) AS (
+        SELECT CAST(substr($1, i * 40 + 1, 20) AS BIGINT), CAST(substr($1, i * 40 + 21, 20) AS BIGINT) FROM ask)
+    SELECT m.chat_id, m.message_id, m.edit_rank, m.raw_offset, m.event_time, m.class, m.score, m.flags, m.terms, m.links
+    FROM asked JOIN window_messages m ON m.chat_id = asked.chat_id AND m.message_id = asked.message_id";
+
+/// `$1` and `$2`: chats, and how many, or `NULL`; `$3` and `$4`: from and before which time, or `NULL`; `$5`: the least class;
+/// `$6` to `$8`: the place after which to go on, or `NULL`; `$9`: how many.
+pub(super) const MESSAGES_BETWEEN: &str = "
+    WITH RECURSIVE
+    allow (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM allow WHERE i + 1 < $2),
+    allowed (chat_id) AS (SELECT CAST(substr($1, i * 20 + 1, 20) AS BIGINT) FROM allow)
+    SELECT chat_id, message_id, edit_rank, raw_offset, event_time, class, score, flags, terms, links
+    FROM window_messages
+    WHERE class >= $5
+        AND ($1 IS NULL OR chat_id IN (SELECT chat_id FROM allowed))
+        AND event_time >= COALESCE($3, event_time)
+        AND ($4 IS NULL OR event_time < $4)
+        AND ($6 IS NULL OR (event_time, chat_id, message_id) > ($6, $7, $8))
+    ORDER BY event_time, chat_id, message_id LIMIT $9";
+
+const SUMS: &str = "
+    CAST(SUM(noise) AS BIGINT), CAST(SUM(weak_signal) AS BIGINT), CAST(SUM(signal) AS BIGINT), CAST(SUM(score) AS BIGINT),
+    CAST(SUM(spam) AS BIGINT), CAST(SUM(service) AS BIGINT), CAST(SUM(edited) AS BIGINT), CAST(SUM(forwarded) AS BIGINT),
+    CAST(SUM(auto_forward) AS BIGINT), CAST(SUM(time_uncertain) AS BIGINT), MAX(minute)";
+
+/// `$1` and `$2`: chats, and how many, or `NULL`; `$3` and `$4`: from and before which minute, or `NULL`; `$5`: minutes per sum.
+/// The number of a sum is rounded down before 1970 too.
+fn sums(chat: &str, group: &str) -> String {
+    format!(
+        "
+    WITH RECURSIVE
+    allow (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM allow WHERE i + 1 < $2),
+    allowed (chat_id) AS (SELECT CAST(substr($1, i * 20 + 1, 20) AS BIGINT) FROM allow),
+    shown AS (
+        SELECT (minute - ((minute % $5) + $5) % $5) / $5 AS number, window_minutes.* FROM window_minutes
+        WHERE noise + weak_signal + signal > 0
+            AND ($1 IS NULL OR chat_id IN (SELECT chat_id FROM allowed))
+            AND ($3 IS NULL OR minute >= $3) AND ($4 IS NULL OR minute < $4))
+    SELECT {chat}, number, {SUMS} FROM shown GROUP BY {group} ORDER BY {group}"
+    )
+}
+
+pub(super) static SUMS_OF_ALL: LazyLock<String> =
+    LazyLock::new(|| sums("CAST(NULL AS BIGINT)", "number"));
+pub(super) static SUMS_PER_CHAT: LazyLock<String> =
+    LazyLock::new(|| sums("chat_id", "chat_id, number"));

@@ -1,0 +1,105 @@
+//! A text to the terms that may trend: what it is about, without grammar, numbers and addresses.
+
+use crate::{
+    fold::fold,
+    homoglyph::fold_homoglyphs,
+    query::function_words::is_function_word,
+    stem::stem,
+    terms::cut,
+    tokens::{Token, TokenKind, tokens},
+};
+
+/// Shorter words are mostly grammar.
+const MIN_CHARS: usize = 3;
+/// More terms of one text do not count: it is a list or a flood.
+const MAX_TERMS: usize = 64;
+
+/// The terms of `text` that trends and bursts count, each once, in the order they first appear; none holds white space.
+///
+/// Stems of words of three characters and more that are not grammar; tags and mentions whole, with their sign; names with
+/// signs (`c++`); of Chinese, Japanese and Korean pairs of neighbours. Numbers, links and addresses are left out, and what
+/// comes after the 64th term.
+pub fn topical_terms(text: &str) -> Vec<String> {
+    let mut terms: Vec<String> = Vec::with_capacity(16);
+    let mut last: Option<(usize, String)> = None;
+    for token in tokens(text) {
+        let term = match token.kind {
+            TokenKind::Character => pair(&token, &mut last),
+            TokenKind::Word => word(&token),
+            TokenKind::Hashtag | TokenKind::Mention | TokenKind::Symbolic => tag(&token),
+            TokenKind::Number | TokenKind::Url | TokenKind::Email => None,
+        };
+        terms.extend(term.filter(|term| !terms.contains(term)));
+        if terms.len() == MAX_TERMS {
+            break;
+        }
+    }
+    terms
+}
+
+fn word(token: &Token<'_>) -> Option<String> {
+    let folded = match token.text.is_ascii() {
+        true => fold(token.text),
+        false => fold(&fold_homoglyphs(token.text)),
+    };
+    let says_something = folded.chars().nth(MIN_CHARS - 1).is_some()
+        && folded.chars().any(char::is_alphabetic)
+        && !is_function_word(&folded);
+    says_something.then(|| cut(stem(&folded).into_owned()))
+}
+
+fn tag(token: &Token<'_>) -> Option<String> {
+    let folded = fold(token.text);
+    folded.chars().any(char::is_alphabetic).then(|| cut(folded))
+}
+
+/// This character with the one before it, if they touch.
+fn pair(token: &Token<'_>, last: &mut Option<(usize, String)>) -> Option<String> {
+    let folded = fold(token.text);
+    if folded.is_empty() {
+        return None;
+    }
+    let before = last.take().filter(|(end, _)| *end == token.start);
+    let pair = before.map(|(_, before)| format!("{before}{folded}"));
+    *last = Some((token.range().end, folded));
+    pair
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_text_is_about_is_left() {
+        for (text, expected) in [
+            (
+                "Deployed the servers and the SERVERS",
+                &["deploy", "server"][..],
+            ),
+            ("Що там на мосту? Міст закрито", &["мост", "міст", "закрит"]),
+            ("数据库", &["数据", "据库"]),
+            ("C++ #News @Olena news", &["c++", "#news", "@olena", "new"]),
+            ("https://t.me/chan/5 a.b@example.com 1,500", &[]),
+            ("!!! 👍 ок", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(topical_terms(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_cut() {
+        let many: String = (0..500).map(|i| format!("слово{i}x ")).collect();
+        assert_eq!(topical_terms(&many).len(), MAX_TERMS);
+    }
+
+    #[test]
+    fn no_term_holds_white_space_or_nothing() {
+        for c in (0..=0x10ffffu32).filter_map(char::from_u32) {
+            for term in topical_terms(&format!("abc{c}bcd #{c}tag {c}{c}")) {
+                let is_whole = !term.is_empty() && !term.contains(char::is_whitespace);
+                assert!(is_whole, "{c:?}");
+            }
+        }
+    }
+}
