@@ -26,11 +26,13 @@ use crate::{
 };
 
 mod appends;
+mod deletion;
 mod reads;
 mod retention;
 mod transactions;
 
 pub use appends::*;
+pub use deletion::*;
 pub use reads::*;
 pub use retention::*;
 pub use transactions::*;
@@ -224,6 +226,9 @@ macro_rules! record_log_checks {
             offsets_go_on_after_everything_was_evicted,
             without_retention_nothing_is_evicted,
             evicted_records_stay_known_as_duplicates,
+            a_deleted_topic_is_gone_and_its_name_free,
+            a_deleted_topic_leaves_others_alone,
+            identities_of_a_generation_are_forgotten_together,
         }
     };
 }

@@ -7,7 +7,7 @@ use telesift_ports::{
     ledger::Counters,
     record_log::{NewRecord, Outcome, StoredRecord, UniqueKey},
 };
-use telesift_schemas::{DeadLetterCode, Offset, Topic, TopicPartition};
+use telesift_schemas::{DeadLetterCode, Generation, Offset, Topic, TopicPartition};
 
 use super::output::{self, Screened};
 use crate::dead_letter::Refusal;
@@ -124,14 +124,16 @@ impl Judged {
             } => return Judged::Refused(Refusal::new(code, format!("{module}: {message}"))),
             ChainOutcome::Value(value) => value,
         };
-        match output::read(&value) {
+        let generation = Generation::of_name(Topic::MESSAGES.as_str(), output.topic.as_str());
+        match output::read(generation.unwrap_or(Generation::FIRST), &value) {
             Screened::Skip(reason) => Judged::Skipped(reason),
             Screened::Fail { code, message } => Judged::Refused(Refusal::new(code, message)),
             Screened::Reacted(reactions) => {
                 let record = NewRecord {
                     key: record.key.clone(),
                     value: output::with_origin(&reactions, (at, record.offset), retry),
-                    unique: Vec::new(),
+                    // Every generation screens it, and the first to do so tells.
+                    unique: vec![reacted(at, record)],
                 };
                 let output = TopicPartition::new(Topic::REACTIONS, at.partition);
                 Judged::Reacted((output, record))
@@ -146,6 +148,12 @@ impl Judged {
             }
         }
     }
+}
+
+/// What a raw record says of reactions, it says once.
+fn reacted(at: &TopicPartition, record: &StoredRecord) -> UniqueKey {
+    let place = [at.partition.to_string(), record.offset.to_string()];
+    UniqueKey::new("reacted", &[at.topic.as_str(), &place[0], &place[1]])
 }
 
 pub(super) fn panicked() -> Refusal {
