@@ -111,6 +111,12 @@ impl Generation {
         }
     }
 
+    /// Whether something is called as in a generation behind the first: `screen-g2`.
+    pub fn is_later(full: &str) -> bool {
+        let name = full.rsplit_once("-g").map_or(full, |(name, _)| name);
+        Self::of_name(name, full).is_some_and(|of| of > Generation::FIRST)
+    }
+
     /// Reads [`Generation::name`] back; `name-g1` is the first one too.
     pub fn of_name(name: &str, full: &str) -> Option<Self> {
         let rest = full.strip_prefix(name)?;
@@ -246,6 +252,8 @@ mod tests {
             [of("messages"), of("messages-g1"), of("messages-g12")],
             [Some(1), Some(1), Some(12)]
         );
+        assert!(Generation::is_later("story-catalog-g2"));
+        assert!(["screen", "screen-g1", "dead-g"].iter().all(|name| !Generation::is_later(name)));
         for full in [
             "messages-",
             "messages-g",

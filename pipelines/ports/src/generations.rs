@@ -175,6 +175,24 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The one a fresh log begins with.
+    pub fn first() -> Self {
+        Entry {
+            generation: Generation::FIRST,
+            parts: Parts::all_of(Generation::FIRST),
+            state: GenerationState::Ready,
+            replay: None,
+            base: None,
+            stretches: Vec::new(),
+            screens_from: Vec::new(),
+            reassign: false,
+            created_at: Timestamp::UNIX_EPOCH,
+            idle_since: None,
+            came_from: None,
+            removed: Vec::new(),
+        }
+    }
+
     /// The parts that are its own.
     pub fn own_parts(&self) -> impl Iterator<Item = Part> + '_ {
         let own = |part: &Part| self.parts.of(*part) == self.generation;

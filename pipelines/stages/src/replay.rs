@@ -39,6 +39,7 @@ use crate::{
     StageError,
     consumer::{delays, pause},
     generations::Line,
+    workers::Held,
 };
 use attempt::{Attempt, End};
 use build::Build;
@@ -298,15 +299,16 @@ impl ReplayRunner {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = current;
     }
 
-    /// Runs queued replays, oldest first, until `shutdown`; one that a restart interrupted goes first.
+    /// Runs queued replays, oldest first, until `held` ends; one that a restart interrupted goes first.
     ///
     /// # Errors
     /// What no retry mends: the catalog is damaged, or [`StageError::Hung`], which only a restart gets rid of; the replay
     /// in question has failed by then, so that the next process does not meet it again.
-    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), StageError> {
+    pub async fn run(&self, held: Held) -> Result<(), StageError> {
+        let shutdown = held.stop.clone();
         let mut delays = delays();
         while !shutdown.is_cancelled() {
-            let outcome = self.run_next(&shutdown).await;
+            let outcome = self.run_next(&held).await;
             match outcome {
                 Ok(()) => delays = crate::consumer::delays(),
                 Err(error) if error.is_retryable() => {
@@ -320,14 +322,16 @@ impl ReplayRunner {
     }
 
     /// Runs the next replay, or waits for one.
-    async fn run_next(&self, shutdown: &CancellationToken) -> Result<(), StageError> {
+    async fn run_next(&self, held: &Held) -> Result<(), StageError> {
         self.sweep().await?;
         match next_of(self.parts.catalog.unfinished_replays().await?) {
-            Some(replay) => self.run_one(replay, shutdown).await,
+            Some(replay) => self.run_one(replay, held).await,
             None => {
                 tokio::select! {
-                    () = shutdown.cancelled() => {}
+                    () = held.stop.cancelled() => {}
                     () = self.queued.notified() => {}
+                    // Asked for in another process.
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
                 }
                 Ok(())
             }
@@ -338,7 +342,7 @@ impl ReplayRunner {
     async fn run_one(
         &self,
         replay: ReplayStatus,
-        shutdown: &CancellationToken,
+        held: &Held,
     ) -> Result<(), StageError> {
         let (id, token) = (replay.id.clone(), CancellationToken::new());
         self.set_current(Some((id.clone(), token.clone())));
@@ -351,13 +355,13 @@ impl ReplayRunner {
             (true, true) => {
                 Attempt::begin(&self.parts, &self.config, &id, token)
                     .await?
-                    .run(shutdown)
+                    .run(&held.stop)
                     .await
             }
             (true, false) => {
                 Build::begin(&self.parts, &self.config, &id, token)
                     .await?
-                    .run(shutdown)
+                    .run(held)
                     .await
             }
         };

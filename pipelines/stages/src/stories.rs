@@ -16,9 +16,7 @@ use telesift_ports::{
     ledger::{Counters, StageKey, StageState},
     record_log::{NewRecord, Outcome, StateWrite, Transaction},
 };
-use telesift_schemas::{
-    Generation, MessageKey, Offset, PartitionId, StoryAssigned, Topic, TopicPartition,
-};
+use telesift_schemas::{Generation, Offset, PartitionId, StoryAssigned, Topic, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},
@@ -309,13 +307,8 @@ fn append(generation: Generation, assigned: &StoryAssigned) -> (TopicPartition, 
     (topic_of(generation), record)
 }
 
-/// What refuses a second story of a message in a generation.
-pub(crate) fn identity(generation: Generation, message: &MessageKey) -> UniqueKey {
-    UniqueKey::of_generation(generation, "story", &[&message.to_string()])
-}
-
 /// Where the stories of a generation are recorded.
-pub(crate) fn topic_of(generation: Generation) -> TopicPartition {
+pub fn topic_of(generation: Generation) -> TopicPartition {
     TopicPartition::new(Topic::STORIES.of(generation), PartitionId(0))
 }
 

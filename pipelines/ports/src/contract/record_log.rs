@@ -206,11 +206,14 @@ macro_rules! record_log_checks {
             waiting_beyond_the_end_is_an_error,
             followers_see_every_record_once_in_order,
             a_record_is_readable_once_its_commit_answers,
+            a_deleted_topic_leaves_others_alone,
         }
     };
     (transactional: $then:ident; $($with:tt)*) => {
         $crate::$then! { $($with)*
             concurrent_guarded_commits_let_one_win,
+            a_deleted_topic_is_gone_and_its_name_free,
+            identities_of_a_generation_are_forgotten_together,
         }
     };
     (without_transactions: $then:ident; $($with:tt)*) => {
@@ -226,9 +229,6 @@ macro_rules! record_log_checks {
             offsets_go_on_after_everything_was_evicted,
             without_retention_nothing_is_evicted,
             evicted_records_stay_known_as_duplicates,
-            a_deleted_topic_is_gone_and_its_name_free,
-            a_deleted_topic_leaves_others_alone,
-            identities_of_a_generation_are_forgotten_together,
         }
     };
 }

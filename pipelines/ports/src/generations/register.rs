@@ -1,7 +1,7 @@
 //! The list of all generations, as stored: what may be changed of it, and what follows from it. Pure.
 
 use serde::{Deserialize, Serialize};
-use telesift_schemas::{Generation, Offset, PartitionId, Timestamp};
+use telesift_schemas::{Generation, Offset, PartitionId};
 
 use super::{Entry, GenerationState, Part, Parts, Stretch};
 
@@ -22,24 +22,10 @@ pub struct Register {
 impl Register {
     /// A fresh log: the first generation, live.
     pub fn first() -> Self {
-        let entry = Entry {
-            generation: Generation::FIRST,
-            parts: Parts::all_of(Generation::FIRST),
-            state: GenerationState::Ready,
-            replay: None,
-            base: None,
-            stretches: Vec::new(),
-            screens_from: Vec::new(),
-            reassign: false,
-            created_at: Timestamp::UNIX_EPOCH,
-            idle_since: None,
-            came_from: None,
-            removed: Vec::new(),
-        };
         Register {
             v: 1,
             live: Generation::FIRST,
-            all: vec![entry],
+            all: vec![Entry::first()],
         }
     }
 

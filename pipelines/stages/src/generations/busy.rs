@@ -3,14 +3,14 @@
 use std::{
     collections::HashMap,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use telesift_ports::generations::{Part, Register};
 use telesift_schemas::Generation;
-use tokio_util::sync::CancellationToken;
 
 use super::Line;
+use crate::workers::Held;
 
 /// How many stages of each part run.
 #[derive(Default)]
@@ -46,38 +46,60 @@ impl Drop for Running<'_> {
 }
 
 impl Line {
-    /// Runs stages of a part for as long as a generation uses it, and waits for `stop` otherwise: what is given up ends,
-    /// and nothing else does. `stages` is called each time they are to run.
+    /// Runs stages of a part for as long as a generation uses it, and waits for `held` to end otherwise: what is given up
+    /// ends, and nothing else does. `stages` is called each time they are to run.
     ///
     /// # Errors
     /// Those of the stages.
     pub async fn while_used<E, F>(
         &self,
         made: (Part, Generation),
-        stop: CancellationToken,
-        stages: impl Fn(CancellationToken) -> F,
+        held: Held,
+        stages: impl Fn(Held) -> F,
+    ) -> Result<(), E>
+    where
+        F: Future<Output = Result<(), E>>,
+    {
+        let stages = |held| {
+            let (busy, stages) = (self.busy.begin(made), stages(held));
+            async move {
+                let _busy = busy;
+                stages.await
+            }
+        };
+        self.while_holds(|register| register.is_used(made), held, stages)
+            .await
+    }
+
+    /// Runs stages for as long as something holds of the register, and waits otherwise.
+    ///
+    /// # Errors
+    /// Those of the stages.
+    pub(super) async fn while_holds<E, F>(
+        &self,
+        holds: impl Fn(&Register) -> bool,
+        held: Held,
+        stages: impl Fn(Held) -> F,
     ) -> Result<(), E>
     where
         F: Future<Output = Result<(), E>>,
     {
         let mut changes = self.parts.generations.watch();
         loop {
-            let is_used = |register: &Arc<Register>| register.is_used(made);
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                used = changes.wait_for(is_used) => if used.is_err() {
+                () = held.stop.cancelled() => return Ok(()),
+                now = changes.wait_for(|register| holds(register)) => if now.is_err() {
                     return Ok(());
                 },
             }
-            let _busy = self.busy.begin(made);
-            let ending = stop.child_token();
+            let ending = held.child();
             let stages = stages(ending.clone());
             tokio::pin!(stages);
             tokio::select! {
                 outcome = &mut stages => return outcome,
-                _ = changes.wait_for(|register| !register.is_used(made)) => {}
+                _ = changes.wait_for(|register| !holds(register)) => {}
             }
-            ending.cancel();
+            ending.stop.cancel();
             stages.await?;
         }
     }

@@ -1,5 +1,8 @@
 //! The stages of one part, wired: what a generation is filled and kept up to date by.
 
+mod store;
+mod stories;
+
 use std::{future::Future, sync::Arc, time::Duration};
 
 use telesift_ports::{
@@ -7,7 +10,7 @@ use telesift_ports::{
     generations::{Entry, Part},
     record_log::{ReadLimits, Retention, TopicConfig},
 };
-use telesift_schemas::{Generation, PartitionId, Topic, TopicPartition};
+use telesift_schemas::{Generation, Topic, TopicPartition};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -16,23 +19,25 @@ use super::{
     busy::Busy,
     pace::Paced,
     stage_name,
-    take_over::{self, MessagesTakeOver, StoriesTakeOver},
+    take_over::{self, MessagesTakeOver},
 };
 use crate::{
     Consumer, StageError,
     consumer::Process,
     decisions::rules::RulesBook,
-    index::{self, Index},
+    embed::EmbedConfig,
     screen::{self, ChainFactory, Screen},
-    stories::{self, Stories, StoriesConfig},
-    story_catalog::{self, StoryCatalog},
+    stories::StoriesConfig,
+    workers::Held,
 };
 
 /// What the stages of a generation stand on.
 #[derive(Clone)]
 pub struct LineParts {
-    /// The log.
+    /// The log as readers see it.
     pub log: Arc<dyn RecordLog>,
+    /// The same log as the owner of a partition needs it.
+    pub owned: Arc<dyn RecordLog>,
     /// Positions of the stages that write to stores; stories.
     pub catalog: Arc<dyn Catalog>,
     /// The message stores.
@@ -60,6 +65,10 @@ pub struct LineConfig {
     pub index_records: usize,
     /// The least time between two small batches of the index.
     pub index_interval: Duration,
+    /// How vectors are made behind the store; `None` where the index makes them.
+    pub embed: Option<EmbedConfig>,
+    /// How often a store is compacted, and its indexes extended.
+    pub maintain_every: Duration,
     /// How far stories look back.
     pub stories: StoriesConfig,
     /// Records per partition in one batch of stories.
@@ -76,6 +85,8 @@ impl Default for LineConfig {
             watchdog: Duration::from_secs(30),
             index_records: 2_500,
             index_interval: Duration::ZERO,
+            embed: None,
+            maintain_every: Duration::from_secs(300),
             stories: StoriesConfig::default(),
             stories_records: 1_000,
             stories_interval: Duration::ZERO,
@@ -83,7 +94,7 @@ impl Default for LineConfig {
     }
 }
 
-/// Runs the stages of parts.
+/// Runs the stages of parts, each under the lease it is given.
 pub struct Line {
     pub(crate) parts: LineParts,
     config: LineConfig,
@@ -91,8 +102,11 @@ pub struct Line {
     pub(super) busy: Busy,
 }
 
-/// The stages of a part, while they run. Dropped, they end where they stand.
+/// Stages side by side. Dropped, they end where they stand.
 type Running = JoinSet<Result<(), StageError>>;
+
+/// The turn of a replay, for stages that fill a generation; none for those that keep one up to date.
+type Turn = Option<Arc<Pace>>;
 
 impl Line {
     /// Of these parts, in this way.
@@ -141,82 +155,93 @@ impl Line {
         Ok(())
     }
 
-    /// Runs the stages of some of the parts that `entry` made, until `stop`; at the pace of a replay, if one is given.
+    /// Runs the stages of some of the parts that `entry` made, until `held` ends; at the pace of a replay, if one is given.
     ///
     /// # Errors
     /// What no retry mends, of any of them; the others have stopped by then.
     pub async fn run(
-        &self,
+        self: &Arc<Self>,
         entry: &Entry,
         own: &[Part],
-        pace: Option<Arc<Pace>>,
-        stop: CancellationToken,
+        pace: Turn,
+        held: Held,
     ) -> Result<(), StageError> {
-        let stop = stop.child_token();
+        let held = held.child();
         let mut running = Running::new();
+        let mut start = |stages: Stages| running.spawn(stages);
         for part in own {
+            let (line, entry) = (self.clone(), Arc::new(entry.clone()));
+            let (pace, held) = (pace.clone(), held.clone());
             match part {
-                Part::Messages => self.messages(entry, &pace, &stop, &mut running).await?,
-                Part::Store => self.store(entry, &pace, &stop, &mut running).await?,
-                Part::Stories => self.stories(entry, &pace, &stop, &mut running).await?,
+                Part::Messages => {
+                    for input in self.partitions(&Topic::TELEGRAM_RAW).await? {
+                        let (line, entry) = (line.clone(), entry.clone());
+                        let (pace, held) = (pace.clone(), held.clone());
+                        start(Box::pin(async move {
+                            line.screen(&entry, input, pace, held).await
+                        }));
+                    }
+                }
+                Part::Store => {
+                    start(Box::pin(
+                        async move { line.store(&entry, pace, held).await },
+                    ));
+                }
+                Part::Stories => {
+                    let (other, of, turn, under) =
+                        (line.clone(), entry.clone(), pace.clone(), held.clone());
+                    start(Box::pin(
+                        async move { other.stories(&of, turn, under).await },
+                    ));
+                    start(Box::pin(async move {
+                        line.story_catalog(&entry, pace, held).await
+                    }));
+                }
             }
         }
-        let mut outcome = Ok(());
-        while let Some(ended) = running.join_next().await {
-            let ended = ended.unwrap_or_else(|panic| {
-                Err(StageError::State {
-                    key: format!("generation {}", entry.generation.0),
-                    reason: format!("a stage panicked: {panic}"),
-                })
-            });
-            if ended.is_err() {
-                stop.cancel();
-            }
-            outcome = outcome.and(ended);
-        }
-        outcome
+        all(running, entry.generation, &held.stop).await
     }
 
-    /// telegram-raw ─► screen ─► messages: one screen per partition, after what is taken over.
-    async fn messages(
+    /// telegram-raw ─► screen ─► messages: one partition, after what is taken over.
+    ///
+    /// # Errors
+    /// What no retry mends.
+    pub async fn screen(
         &self,
         entry: &Entry,
-        pace: &Option<Arc<Pace>>,
-        stop: &CancellationToken,
-        running: &mut Running,
+        input: TopicPartition,
+        pace: Turn,
+        held: Held,
     ) -> Result<(), StageError> {
-        for input in self.partitions(&Topic::TELEGRAM_RAW).await? {
-            let parts = &self.parts;
-            let screen = Screen::new(
-                parts.log.clone(),
-                parts.clock.clone(),
-                parts.chains.clone(),
-                parts.book.clone(),
-                input.clone(),
-                self.config.watchdog,
-            )
-            .of(entry.generation, entry.stretches.clone());
-            let before = self.messages_before(entry, input.partition);
-            let consumer = self.consumer(
-                stage_name(screen::STAGE, entry.generation),
-                vec![input],
-                self.config.screen_records,
-                Duration::ZERO,
-            );
-            let (pace, stop) = (pace.clone(), stop.clone());
-            running.spawn(async move {
-                if let Some(mut before) = before
-                    && !take_over::run(&mut before, pace.as_deref(), &stop).await?
-                {
-                    return Ok(());
-                }
-                run(consumer, screen, pace, stop).await
-            });
+        let parts = &self.parts;
+        if let Some(mut before) = self.messages_before(entry, &input, &held)
+            && !take_over::run(&mut before, pace.as_deref(), &held.stop).await?
+        {
+            return Ok(());
         }
-        Ok(())
+        let screen = Screen::new(
+            parts.owned.clone(),
+            parts.clock.clone(),
+            parts.chains.clone(),
+            parts.book.clone(),
+            input.clone(),
+            self.config.watchdog,
+        )
+        .of(entry.generation, entry.stretches.clone())
+        .under(held.fence());
+        let stage = stage_name(screen::STAGE, entry.generation);
+        let batch = self.config.screen_records;
+        let consumer = self.consumer(stage, vec![input], batch, Duration::ZERO);
+        run(consumer, screen, pace, held.stop).await
     }
 
-    fn messages_before(&self, entry: &Entry, partition: PartitionId) -> Option<MessagesTakeOver> {
+    fn messages_before(
+        &self,
+        entry: &Entry,
+        input: &TopicPartition,
+        held: &Held,
+    ) -> Option<MessagesTakeOver> {
+        let partition = input.partition;
         let base = entry.base?;
         let until = entry.screens_from.iter().find(|(p, _)| *p == partition)?.1;
         let register = self.parts.generations.now();
@@ -227,105 +252,8 @@ impl Line {
             base: register.entry(base)?.parts.messages,
             partition,
             until,
-        })
-    }
-
-    /// messages ─► index ─► store: one writer over all partitions.
-    async fn store(
-        &self,
-        entry: &Entry,
-        pace: &Option<Arc<Pace>>,
-        stop: &CancellationToken,
-        running: &mut Running,
-    ) -> Result<(), StageError> {
-        let parts = &self.parts;
-        let inputs = self.partitions(&entry.parts.messages_topic()).await?;
-        let index = Index::new(
-            parts.log.clone(),
-            parts.stores.of(entry.generation).await?,
-            parts.catalog.clone(),
-            parts.embedder.clone(),
-            parts.clock.clone(),
-            inputs.clone(),
-        )
-        .of(entry.generation);
-        let consumer = self.consumer(
-            stage_name(index::STAGE, entry.generation),
-            inputs,
-            self.config.index_records,
-            self.config.index_interval,
-        );
-        running.spawn(run(consumer, index, pace.clone(), stop.clone()));
-        Ok(())
-    }
-
-    /// messages ─► stories ─► `stories` ─► story-catalog ─► catalog, after what is taken over.
-    async fn stories(
-        &self,
-        entry: &Entry,
-        pace: &Option<Arc<Pace>>,
-        stop: &CancellationToken,
-        running: &mut Running,
-    ) -> Result<(), StageError> {
-        let parts = &self.parts;
-        let consumer = |stage, inputs| {
-            let (n, interval) = (self.config.stories_records, self.config.stories_interval);
-            self.consumer(stage, inputs, n, interval)
-        };
-        let inputs = self.partitions(&entry.parts.messages_topic()).await?;
-        let stage = Stories::new(
-            parts.log.clone(),
-            parts.clock.clone(),
-            inputs.clone(),
-            self.config.stories,
-        )
-        .of(entry.generation);
-        let before = self.stories_before(entry);
-        let (stories, paced, token) = (
-            consumer(stage_name(stories::STAGE, entry.generation), inputs),
-            pace.clone(),
-            stop.clone(),
-        );
-        running.spawn(async move {
-            if let Some(mut before) = before
-                && !take_over::run(&mut before, paced.as_deref(), &token).await?
-            {
-                return Ok(());
-            }
-            run(stories, stage, paced, token).await
-        });
-        for input in self
-            .partitions(&Topic::STORIES.of(entry.generation))
-            .await?
-        {
-            let stage = StoryCatalog::new(
-                parts.log.clone(),
-                parts.catalog.clone(),
-                parts.clock.clone(),
-                input.clone(),
-            )
-            .of(entry.generation);
-            let consumer = consumer(
-                stage_name(story_catalog::STAGE, entry.generation),
-                vec![input],
-            );
-            running.spawn(run(consumer, stage, pace.clone(), stop.clone()));
-        }
-        Ok(())
-    }
-
-    fn stories_before(&self, entry: &Entry) -> Option<StoriesTakeOver> {
-        if entry.reassign {
-            return None;
-        }
-        let register = self.parts.generations.now();
-        let base = register.entry(entry.base?)?.parts.stories;
-        Some(StoriesTakeOver {
-            log: self.parts.log.clone(),
-            generation: entry.generation,
-            messages: entry.parts.messages,
-            base,
-            base_messages: register.entry(base)?.parts.messages,
+            fence: held.fence(),
+            there: None,
         })
     }
 
@@ -355,6 +283,31 @@ impl Line {
             .map(|p| TopicPartition::new(topic.clone(), p.partition))
             .collect())
     }
+}
+
+/// Stages to be run beside others.
+type Stages = std::pin::Pin<Box<dyn Future<Output = Result<(), StageError>> + Send>>;
+
+/// Waits for all of them; when one fails, the others are asked to end.
+async fn all(
+    mut running: Running,
+    generation: Generation,
+    stop: &CancellationToken,
+) -> Result<(), StageError> {
+    let mut outcome = Ok(());
+    while let Some(ended) = running.join_next().await {
+        let ended = ended.unwrap_or_else(|panic| {
+            Err(StageError::State {
+                key: format!("generation {}", generation.0),
+                reason: format!("a stage panicked: {panic}"),
+            })
+        });
+        if ended.is_err() {
+            stop.cancel();
+        }
+        outcome = outcome.and(ended);
+    }
+    outcome
 }
 
 /// A consumer at the pace of a replay.

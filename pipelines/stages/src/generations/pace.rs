@@ -78,7 +78,33 @@ impl<P: Process> Process for Paced<P> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    #[tokio::test]
+    async fn nobody_works_for_a_replay_while_it_rests() {
+        let (pace, stop) = (Pace::new(0.01), CancellationToken::new());
+        let (done, began) = (tokio::sync::Notify::new(), AtomicBool::new(false));
+        let work = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            done.notify_one();
+        };
+        let first = pace.take_turn(work, &stop);
+        let second = pace.take_turn(async { began.store(true, Ordering::SeqCst) }, &stop);
+        tokio::pin!(first, second);
+        tokio::select! {
+            () = done.notified() => {}
+            () = &mut first => panic!("without any rest"),
+        }
+        // It rests for a hundred times as long as it worked, and the other one waits.
+        assert!(futures::poll!(&mut first).is_pending());
+        assert!(futures::poll!(&mut second).is_pending());
+        assert!(!began.load(Ordering::SeqCst));
+        stop.cancel();
+        tokio::join!(first, second);
+        assert!(began.load(Ordering::SeqCst));
+    }
 
     #[test]
     fn a_quarter_of_the_time_means_three_times_as_much_rest() {

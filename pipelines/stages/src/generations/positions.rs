@@ -10,7 +10,7 @@ use telesift_ports::{
 use telesift_schemas::{Generation, Offset, PartitionId, Topic, TopicPartition};
 
 use super::stage_name;
-use crate::{StageError, index, screen, stories, story_catalog};
+use crate::{StageError, index, labels, screen, stories, story_catalog};
 
 /// A position a stage must have reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,10 @@ pub(crate) fn stages_of(
         .map_or(Topic::MESSAGES, |e| e.parts.messages_topic());
     match part {
         Part::Messages => vec![(stage_name(screen::STAGE, of), Topic::TELEGRAM_RAW)],
-        Part::Store => vec![(stage_name(index::STAGE, of), reads)],
+        Part::Store => vec![
+            (stage_name(index::STAGE, of), reads),
+            (stage_name(labels::STAGE, of), Topic::DECISIONS),
+        ],
         Part::Stories => vec![
             (stage_name(stories::STAGE, of), reads),
             (stage_name(story_catalog::STAGE, of), Topic::STORIES.of(of)),

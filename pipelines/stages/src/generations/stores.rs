@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use telesift_ports::{
     Generations, MessageStore,
-    generations::{GenerationState, Part},
+    leases::Term,
     message_store::{
         Applied, ChatSummary, ClassCounts, ClassCountsQuery, Hit, IndexedMessage, ListPosition,
         MessageFilter, Result, SearchRequest, StoreSets, StoreStats, VersionLabel,
@@ -64,25 +64,10 @@ impl OpenStores {
     async fn live(&self) -> Result<Arc<dyn MessageStore>> {
         self.of(self.generations.live().store).await
     }
-
-    /// Those of every generation that is kept or being filled.
-    async fn kept(&self) -> Result<Vec<(Generation, Arc<dyn MessageStore>)>> {
-        let register = self.generations.now();
-        let mut used = register.in_use(GenerationState::Ready);
-        used.extend(register.in_use(GenerationState::Building));
-        used.sort_unstable();
-        used.dedup();
-        let mut stores = Vec::new();
-        for (part, of) in used {
-            if part == Part::Store {
-                stores.push((of, self.of(of).await?));
-            }
-        }
-        Ok(stores)
-    }
 }
 
-/// The store of the live generation, whichever that is when it is asked. Labels go to every store that is kept.
+/// The store of the live generation, whichever that is when it is asked. For readers: each store is written by the stages of
+/// its generation.
 pub struct LiveStore(Arc<OpenStores>);
 
 impl LiveStore {
@@ -94,20 +79,16 @@ impl LiveStore {
 
 #[async_trait]
 impl MessageStore for LiveStore {
+    async fn begin_term(&self, term: Term) -> Result<()> {
+        self.0.live().await?.begin_term(term).await
+    }
+
     async fn apply(&self, batch: Vec<IndexedMessage>) -> Result<Applied> {
         self.0.live().await?.apply(batch).await
     }
 
     async fn set_labels(&self, labels: &[VersionLabel]) -> Result<usize> {
-        let live = self.0.generations.live().store;
-        let mut found = 0;
-        for (of, store) in self.0.kept().await? {
-            let n = store.set_labels(labels).await?;
-            if of == live {
-                found = n;
-            }
-        }
-        Ok(found)
+        self.0.live().await?.set_labels(labels).await
     }
 
     async fn get(&self, key: &MessageKey) -> Result<Option<Message>> {
@@ -160,10 +141,7 @@ impl MessageStore for LiveStore {
     }
 
     async fn maintain(&self) -> Result<()> {
-        for (_, store) in self.0.kept().await? {
-            store.maintain().await?;
-        }
-        Ok(())
+        self.0.live().await?.maintain().await
     }
 
     async fn stats(&self) -> Result<StoreStats> {

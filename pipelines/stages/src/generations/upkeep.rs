@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Line, TAKE_OVER, positions::stages_of, stage_name, take_over::stories_state_key};
-use crate::{StageError, consumer::pause};
+use crate::{StageError, consumer::pause, workers::Held};
 
 /// How long to wait before stages that could not be started are started again.
 const START_AGAIN: Duration = Duration::from_secs(1);
@@ -64,20 +64,20 @@ impl Upkeep {
         }
     }
 
-    /// Runs until `shutdown`; the batches in flight are finished first.
+    /// Runs until `held` ends; the batches in flight are finished first.
     ///
     /// # Errors
     /// What no retry mends, of any stage.
-    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), StageError> {
+    pub async fn run(mut self, held: Held) -> Result<(), StageError> {
         let mut changes = self.line.parts.generations.watch();
         let outcome = loop {
             let register = changes.borrow_and_update().clone();
-            self.start_and_stop(&register, &shutdown);
+            self.start_and_stop(&register, &held);
             if let Err(error) = self.tidy(&register).await {
                 tracing::warn!(%error, "old generations are tidied up later");
             }
             tokio::select! {
-                () = shutdown.cancelled() => break Ok(()),
+                () = held.stop.cancelled() => break Ok(()),
                 _ = changes.changed() => {}
                 Some(ended) = self.tasks.join_next() => {
                     if let Err(error) = self.ended(ended) {
@@ -94,7 +94,7 @@ impl Upkeep {
         outcome
     }
 
-    fn start_and_stop(&mut self, register: &Register, shutdown: &CancellationToken) {
+    fn start_and_stop(&mut self, register: &Register, held: &Held) {
         let mut wanted = register.in_use(GenerationState::Ready);
         wanted.retain(|(_, of)| self.config.runs_first || *of != Generation::FIRST);
         for (made, stop) in &self.running {
@@ -109,12 +109,13 @@ impl Upkeep {
             let Some(entry) = register.entry(made.1).cloned() else {
                 continue;
             };
-            let stop = shutdown.child_token();
+            let held = held.child();
+            let stop = held.stop.clone();
             self.running.insert(made, stop.clone());
             let line = self.line.clone();
             self.tasks.spawn(async move {
                 let outcome = match line.prepare(&entry).await {
-                    Ok(()) => line.run(&entry, &[made.0], None, stop.clone()).await,
+                    Ok(()) => line.run(&entry, &[made.0], None, held).await,
                     Err(error) => Err(error),
                 };
                 if outcome.as_ref().is_err_and(StageError::is_retryable) {

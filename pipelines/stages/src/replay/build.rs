@@ -6,20 +6,25 @@ use telesift_ports::{
     catalog,
     generations::{Entry, GenerationState, Part, Register, Stretch},
     ledger::{Counters, StageKey},
-    replays::{ReplayProgress, ReplayStatus},
+    replays::{ReplayProgress, ReplayState, ReplayStatus},
 };
 use telesift_schemas::{Offset, Topic, TopicPartition};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{ReplayConfig, ReplayParts, attempt::End, order::screens_from};
 use crate::{
     StageError,
+    workers::Held,
     consumer::pause,
     generations::{Pace, Wanted, positions, reached, take_over_is_done},
 };
 
 /// How often it is looked how far the stages are.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How often it is asked whether it was paused or cancelled: by this process it is told, by another it is not.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Build<'a> {
     parts: &'a ReplayParts,
@@ -29,6 +34,8 @@ pub(super) struct Build<'a> {
     replay: ReplayStatus,
     /// Offsets processed as last stored.
     stored: u64,
+    /// When it was last asked whether somebody paused or cancelled it elsewhere.
+    asked_at: Instant,
     /// What must be reached; found part by part, each once the part before it is there.
     wanted: Vec<(Part, Vec<Wanted>)>,
 }
@@ -55,6 +62,7 @@ impl<'a> Build<'a> {
             interrupted,
             stored: replay.progress.processed(),
             replay,
+            asked_at: Instant::now(),
             wanted: Vec::new(),
         })
     }
@@ -63,7 +71,7 @@ impl<'a> Build<'a> {
     ///
     /// # Errors
     /// If log or catalog fail, or a SmartModule hangs: the next attempt goes on from where the stages stand.
-    pub(super) async fn run(mut self, shutdown: &CancellationToken) -> Result<End, StageError> {
+    pub(super) async fn run(mut self, held: &Held) -> Result<End, StageError> {
         let Some(entry) = self.entry().await? else {
             return Ok(End::Failed(
                 "the generation it is made from is gone".to_owned(),
@@ -73,12 +81,13 @@ impl<'a> Build<'a> {
             return Ok(End::Through); // the last process ended in between
         }
         self.parts.line.prepare(&entry).await?;
-        let stop = shutdown.child_token();
+        let (held, shutdown) = (held.child(), &held.stop);
+        let stop = held.stop.clone();
         let (line, own) = (self.parts.line.clone(), entry.clone());
-        let (pace, token) = (Arc::new(Pace::new(self.config.cpu_share)), stop.clone());
+        let pace = Arc::new(Pace::new(self.config.cpu_share));
         let mut stages: Stages = Box::pin(async move {
             let parts: Vec<Part> = own.own_parts().collect();
-            line.run(&own, &parts, Some(pace), token).await
+            line.run(&own, &parts, Some(pace), held).await
         });
         let end = self.follow(&entry, &mut stages, shutdown).await;
         stop.cancel();
@@ -86,7 +95,7 @@ impl<'a> Build<'a> {
             // They have ended, and must not be asked again.
             Followed::Stages(outcome) => match outcome {
                 Ok(()) => End::Interrupted,
-                Err(error) if error.is_retryable() => return Err(error),
+                Err(error) if error.is_retryable() || error.is_handover() => return Err(error),
                 Err(error @ StageError::Hung { .. }) => return Err(error),
                 Err(error) => End::Failed(error.to_string()),
             },
@@ -224,6 +233,13 @@ impl<'a> Build<'a> {
                 // It is over; who ended it also interrupts this.
                 Err(catalog::Error::Conflict { .. }) => self.interrupted.cancel(),
                 Err(error) => return Err(error.into()),
+            }
+        }
+        if self.asked_at.elapsed() >= ASK_EVERY {
+            self.asked_at = Instant::now();
+            let replay = self.parts.catalog.replay(self.id).await?;
+            if replay.is_none_or(|r| r.state != ReplayState::Running) {
+                self.interrupted.cancel();
             }
         }
         self.is_complete(entry).await

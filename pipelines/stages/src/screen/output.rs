@@ -112,9 +112,9 @@ fn broken(message: String) -> Screened {
     }
 }
 
-/// The identity of a record of `messages`; `None` for what is no message.
-pub(super) fn identity(value: &[u8]) -> Option<UniqueKey> {
-    match read(value) {
+/// The identity of a record of the messages of `generation`; `None` for what is no message.
+pub(crate) fn identity_of(generation: Generation, value: &[u8]) -> Option<UniqueKey> {
+    match read(generation, value) {
         Screened::Message { identity } => Some(identity),
         _ => None,
     }

@@ -7,10 +7,10 @@ use telesift_ports::{
     ledger::Counters,
     record_log::{NewRecord, Outcome, StoredRecord, UniqueKey},
 };
-use telesift_schemas::{DeadLetterCode, Generation, Offset, Topic, TopicPartition};
+use telesift_schemas::{DeadLetterCode, Generation, Offset, Origin, Topic, TopicPartition};
 
 use super::output::{self, Screened};
-use crate::dead_letter::Refusal;
+use crate::{dead_letter::Refusal, identities};
 
 /// What a batch comes to, before the log has said which appends are new.
 pub(super) struct Plan {
@@ -133,7 +133,11 @@ impl Judged {
                     key: record.key.clone(),
                     value: output::with_origin(&reactions, (at, record.offset), retry),
                     // Every generation screens it, and the first to do so tells.
-                    unique: vec![reacted(at, record)],
+                    unique: vec![identities::of_reactions(&Origin {
+                        topic: at.topic.clone(),
+                        partition: at.partition,
+                        offset: record.offset,
+                    })],
                 };
                 let output = TopicPartition::new(Topic::REACTIONS, at.partition);
                 Judged::Reacted((output, record))
@@ -148,12 +152,6 @@ impl Judged {
             }
         }
     }
-}
-
-/// What a raw record says of reactions, it says once.
-fn reacted(at: &TopicPartition, record: &StoredRecord) -> UniqueKey {
-    let place = [at.partition.to_string(), record.offset.to_string()];
-    UniqueKey::new("reacted", &[at.topic.as_str(), &place[0], &place[1]])
 }
 
 pub(super) fn panicked() -> Refusal {

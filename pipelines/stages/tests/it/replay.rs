@@ -11,7 +11,7 @@ use telesift_ports::{
     replays::{Bound, ReplayError, ReplayState, RulesChoice},
 };
 use telesift_schemas::{Class, Cursor, Generation, Offset, PartitionId, Topic};
-use telesift_stages::{StageError, replay::ReplayConfig};
+use telesift_stages::{StageError, replay::ReplayConfig, workers::Held};
 
 use desk::{Desk, N_PARTITIONS, inline, labels, quick, record};
 
@@ -308,7 +308,9 @@ fn a_module_that_never_returns_fails_the_replay_and_asks_for_another_process() {
         };
         let runner = desk.runner(config).await;
         let queued = runner.start(desk.request(inline(0.2, 0.9))).await.unwrap();
-        let ended = runner.run(tokio_util::sync::CancellationToken::new()).await;
+        let ended = runner
+            .run(Held::alone(tokio_util::sync::CancellationToken::new()))
+            .await;
         assert!(matches!(ended, Err(StageError::Hung { .. })), "{ended:?}");
         let failed = desk.status(&queued.id).await;
         assert_eq!(failed.state, ReplayState::Failed);

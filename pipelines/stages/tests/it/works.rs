@@ -12,7 +12,7 @@ use telesift_ports::{
     SmartModuleChain,
     chain::{ChainError, ChainInput, ChainOutcome},
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
-    generations::{GenerationState, Part, Register},
+    generations::{Entry, GenerationState, Part},
     ledger::StageState,
     memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryRules, MemoryStores},
     message_store::{ListPosition, MessageFilter},
@@ -32,6 +32,7 @@ use telesift_stages::{
     generations::{Line, LineConfig, LineParts, LiveStore, OpenStores, Upkeep, UpkeepConfig},
     replay::{KeptRules, ReplayConfig, ReplayParts, ReplayRunner},
     screen::ChainFactory,
+    workers::Held,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -119,6 +120,7 @@ impl Works {
             chains: cutting(),
             book: Arc::new(book),
             clock: self.clock.clone(),
+            owned: log.clone(),
             log,
         };
         let config = LineConfig {
@@ -179,22 +181,22 @@ impl Works {
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         // As the binary does it: the stages of the first generation stand in the flow itself.
         for part in Part::ALL {
-            let (line, token) = (line.clone(), stop.clone());
+            let (line, held) = (line.clone(), Held::alone(stop.clone()));
             tasks.spawn(async move {
-                let first = Register::first().all.remove(0);
-                let run = |stop| line.run(&first, std::slice::from_ref(&part), None, stop);
+                let first = Entry::first();
+                let run = |held| line.run(&first, std::slice::from_ref(&part), None, held);
                 let made = (part, Generation::FIRST);
-                line.while_used(made, token, run).await.unwrap();
+                line.while_used(made, held, run).await.unwrap();
             });
         }
         let upkeep = Upkeep::new(line, self.config);
         let token = stop.clone();
         tasks.spawn(async move {
-            upkeep.run(token).await.unwrap();
+            upkeep.run(Held::alone(token)).await.unwrap();
         });
         let (running, token) = (runner.clone(), stop.clone());
         tasks.spawn(async move {
-            running.run(token).await.unwrap();
+            running.run(Held::alone(token)).await.unwrap();
         });
         Process {
             runner,

@@ -42,7 +42,12 @@ pub async fn a_deleted_topic_leaves_others_alone(h: Harness) {
     let mut transaction = Transaction::appends(Vec::new());
     transaction.finish = Box::new(|_| vec![("k".to_owned(), bytes("v"))]);
     ok(h.log.commit(transaction).await);
-    ok(h.log.delete_topic(&gone).await);
+    for _ in 0..2 {
+        ok(h.log.delete_topic(&gone).await);
+    }
+    let gone = at(&gone, 0);
+    let error = err(h.log.read(&gone, Offset(0), ReadLimits::default()).await);
+    assert!(matches!(error, Error::TopicNotFound(_)), "{error}");
     assert_eq!(h.values(&at(&kept, 1)).await, ["kept"]);
     assert_eq!(ok(h.log.state("k").await), bytes("v"));
 }

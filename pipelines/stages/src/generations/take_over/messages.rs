@@ -1,15 +1,16 @@
 //! Messages of the base in, the same messages of the new generation out: byte for byte, up to the first raw offset that is
 //! screened anew.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use serde::Deserialize;
 use telesift_ports::{
     RecordLog,
     generations::messages_of,
+    leases::Fence,
     ledger::{Counters, StageKey, StageState},
-    record_log::{NewRecord, StoredRecord, Transaction},
+    record_log::{NewRecord, StoredRecord, Transaction, UniqueKey},
 };
 use telesift_schemas::{
     Generation, MessageKey, Offset, Origin, PartitionId, Topic, TopicPartition,
@@ -38,6 +39,11 @@ pub(in crate::generations) struct MessagesTakeOver {
     pub(in crate::generations) partition: PartitionId,
     /// The first raw offset that is screened anew.
     pub(in crate::generations) until: Offset,
+    /// Commits are under this lease.
+    pub(in crate::generations) fence: Fence,
+    /// On a log without transactions, what is there already: an end may have come between records and positions. Not known
+    /// at first, and after a commit that may or may not have happened.
+    pub(in crate::generations) there: Option<HashSet<UniqueKey>>,
 }
 
 impl MessagesTakeOver {
@@ -51,6 +57,42 @@ impl MessagesTakeOver {
             key(TAKE_OVER, messages_of(self.base, self.partition)),
             key(screen::STAGE, raw),
         ]
+    }
+
+    /// Leaves out what is there already, where the log does not refuse it; what is there once the rest is.
+    async fn leave_out(
+        &mut self,
+        appends: &mut Vec<(TopicPartition, NewRecord)>,
+    ) -> Result<Option<HashSet<UniqueKey>>, StageError> {
+        if self.log.is_transactional() {
+            return Ok(None);
+        }
+        let mut there = match self.there.take() {
+            Some(there) => there,
+            None => self.read_there().await?,
+        };
+        appends.retain_mut(|(_, record)| {
+            let keys = std::mem::take(&mut record.unique);
+            keys.into_iter().all(|key| there.insert(key))
+        });
+        Ok(Some(there))
+    }
+
+    async fn read_there(&self) -> Result<HashSet<UniqueKey>, StageError> {
+        let at = messages_of(self.generation, self.partition);
+        let mut there = HashSet::new();
+        let mut next = Offset::ZERO;
+        loop {
+            let (_, batch) = read(&*self.log, &at, next).await?;
+            let found = batch.records.iter();
+            there.extend(
+                found.filter_map(|r| screen::output::identity_of(self.generation, &r.value)),
+            );
+            if batch.next >= batch.end {
+                return Ok(there);
+            }
+            next = batch.next;
+        }
     }
 }
 
@@ -105,6 +147,7 @@ impl Steps for MessagesTakeOver {
             return Ok(Step::Waits);
         }
         let n = appends.len() as u64;
+        let there = self.leave_out(&mut appends).await?;
         let reached = if is_through { self.until } else { last };
         count(&mut screen, reached, n);
         copied.counters += &Counters {
@@ -121,10 +164,12 @@ impl Steps for MessagesTakeOver {
         let transaction = Transaction {
             appends,
             guards: keys.into_iter().zip(stored).collect(),
+            fence: self.fence.clone(),
             finish: Box::new(move |_| writes),
         };
         let _held = self.book.hold().await?;
         self.log.commit(transaction).await?;
+        self.there = there;
         Ok(match is_through {
             true => Step::Done,
             false => Step::Went,

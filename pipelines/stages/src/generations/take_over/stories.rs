@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use telesift_ports::{
     RecordLog,
     generations::{Consumed, consumed, first_at, messages_of},
+    leases::Fence,
     ledger::{Counters, StageKey, StageState},
     record_log::{NewRecord, StateWrite, Transaction},
 };
@@ -17,7 +18,7 @@ use super::{Step, Steps, read, to_bytes};
 use crate::{
     StageError,
     generations::{positions, stage_name},
-    stories,
+    identities, stories,
 };
 
 /// Why the messages before are no input of the new stage.
@@ -31,6 +32,8 @@ pub(in crate::generations) struct StoriesTakeOver {
     pub(in crate::generations) messages: Generation,
     pub(in crate::generations) base: Generation,
     pub(in crate::generations) base_messages: Generation,
+    /// Commits are under this lease.
+    pub(in crate::generations) fence: Fence,
 }
 
 /// Fixed with the first step, so that a restart goes on with the same.
@@ -163,7 +166,7 @@ impl StoriesTakeOver {
                 NewRecord {
                     key: record.key.clone(),
                     value: record.value.clone(),
-                    unique: vec![stories::identity(self.generation, message)],
+                    unique: vec![identities::of_story(self.generation, message)],
                 },
             ));
         }
@@ -213,6 +216,7 @@ impl StoriesTakeOver {
         let transaction = Transaction {
             appends,
             guards,
+            fence: self.fence.clone(),
             finish: Box::new(move |_| {
                 let mut writes = seeds;
                 writes.push((key, Some(to_bytes(&plan))));

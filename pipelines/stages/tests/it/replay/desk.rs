@@ -29,6 +29,7 @@ use telesift_schemas::{Class, MessageKey, PartitionId, Timestamp, Topic, TopicPa
 use telesift_stages::{
     StageError,
     replay::{ReplayConfig, ReplayParts, ReplayRunner, RuleChains},
+    workers::Held,
 };
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -250,7 +251,7 @@ impl Desk {
             stop.cancel();
             over
         };
-        let (ran, over) = tokio::join!(runner.run(stop.clone()), until);
+        let (ran, over) = tokio::join!(runner.run(Held::alone(stop.clone())), until);
         ran.unwrap();
         over
     }
@@ -275,7 +276,7 @@ impl Desk {
             .await;
         tokio::select! {
             () = crash.notified() => {}
-            ran = runner.run(stop) => ran.unwrap(),
+            ran = runner.run(Held::alone(stop)) => ran.unwrap(),
         }
         drop(death);
     }
@@ -333,7 +334,7 @@ pub(crate) struct Gated {
 impl Gated {
     pub(crate) fn run(&self) -> JoinHandle<Result<(), StageError>> {
         let (runner, stop) = (self.runner.clone(), self.stop.clone());
-        tokio::spawn(async move { runner.run(stop).await })
+        tokio::spawn(async move { runner.run(Held::alone(stop)).await })
     }
 
     pub(crate) fn let_through(&self, n: usize) {
