@@ -173,7 +173,7 @@ mod tests {
             let value = format!(
                 r#"{{"id":"1:2","edit":{edit},"kind":"{kind}","screen":{{"class":"noise"}}}}"#
             );
-            read(value.as_bytes())
+            read(Generation::FIRST, value.as_bytes())
         };
         assert_ne!(of("text", 7), of("deleted", 7));
         assert_eq!(of("deleted", 7), of("deleted", 9), "deleted once");
@@ -182,7 +182,8 @@ mod tests {
 
     #[test]
     fn reactions_leave_as_the_record_itself() {
-        let Screened::Reacted(record) = read(br#"{"reacted":{"v":1,"id":"1:2"}}"#) else {
+        let Screened::Reacted(record) = read(Generation::FIRST, br#"{"reacted":{"v":1,"id":"1:2"}}"#)
+        else {
             panic!("not read as reactions");
         };
         assert_eq!(record, &br#"{"v":1,"id":"1:2"}"#[..]);
