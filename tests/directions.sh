@@ -19,15 +19,15 @@ require() { knows "$1" "$2" || { echo "check broken: $1 should know $2"; failed=
 
 pure="telesift-schemas telesift-text"
 rules="telesift-normalize telesift-signal-score telesift-noise-filter telesift-learn"
-middle="telesift-ports telesift-stages telesift-api telesift-telegram telesift-models"
+middle="telesift-ports telesift-stages telesift-api telesift-telegram telesift-models telesift-extract"
 
 forbid lancedb $pure $rules $middle telesift-engine telesift-log-embedded telesift-catalog
 forbid wasmtime $pure $rules $middle telesift-log-embedded telesift-catalog telesift-store-lance
 forbid fjall $pure $rules $middle telesift-engine telesift-catalog telesift-store-lance
 forbid fluvio $pure $rules $middle telesift-engine telesift-log-embedded telesift-catalog telesift-store-lance
 forbid sqlx $pure $rules $middle telesift-engine telesift-log-embedded telesift-store-lance
-forbid candle-core $pure $rules telesift-ports telesift-stages telesift-api telesift-telegram telesift-engine telesift-log-embedded telesift-log-fluvio telesift-catalog telesift-store-lance
-forbid axum $pure $rules telesift-ports telesift-stages telesift-telegram telesift-models telesift-engine telesift-catalog
+forbid candle-core $pure $rules telesift-extract telesift-ports telesift-stages telesift-api telesift-telegram telesift-engine telesift-log-embedded telesift-log-fluvio telesift-catalog telesift-store-lance
+forbid axum $pure $rules telesift-extract telesift-ports telesift-stages telesift-telegram telesift-models telesift-engine telesift-catalog
 forbid tokio $pure $rules
 forbid telesift-ports $pure $rules
 

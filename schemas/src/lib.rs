@@ -3,6 +3,7 @@
 //! This crate is shared by the SmartModules (wasm32), the stages, the stores and the API, so it knows none of them.
 //! Every record carries a `v` field; one example of each record version lies in `schemas/examples` and is kept for ever.
 
+mod atom;
 mod dead_letter;
 mod decision;
 mod ids;
@@ -14,8 +15,10 @@ mod raw;
 mod reactions;
 mod story;
 mod topics;
+mod unit;
 pub mod update_kinds;
 
+pub use atom::{Atom, AtomKind, AtomLink, AtomStatus, Evidence, LinkKind, SubjectRef};
 pub use dead_letter::{DeadLetter, DeadLetterCode, LetterState, Payload};
 pub use decision::{Decision, DecisionKind};
 pub use ids::{ChatId, IdError, MessageKey};
@@ -31,6 +34,10 @@ pub use raw::{AssumedTimes, ExportChat, RawRecord, Source, edit_from_export};
 pub use reactions::{Reactions, ReactionsOf};
 pub use story::{StoryAssigned, StoryLink};
 pub use topics::{DEFAULT_PARTITIONS, Topic, partition_for_chat};
+pub use unit::{
+    DraftAtom, DraftLink, Extraction, ExtractorRef, Quote, UnitClosed, UnitEvent, UnitMember,
+    UnitRecord, Usage,
+};
 
 /// A moment in UTC; in JSON RFC 3339 with `Z`.
 pub use jiff::Timestamp;

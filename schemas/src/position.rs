@@ -253,7 +253,11 @@ mod tests {
             [Some(1), Some(1), Some(12)]
         );
         assert!(Generation::is_later("story-catalog-g2"));
-        assert!(["screen", "screen-g1", "dead-g"].iter().all(|name| !Generation::is_later(name)));
+        assert!(
+            ["screen", "screen-g1", "dead-g"]
+                .iter()
+                .all(|name| !Generation::is_later(name))
+        );
         for full in [
             "messages-",
             "messages-g",

@@ -24,6 +24,12 @@ impl Topic {
     pub const REACTIONS: Topic = Topic(Cow::Borrowed("reactions"));
     /// Which message belongs to which story: [`crate::StoryAssigned`], keyed by chat.
     pub const STORIES: Topic = Topic(Cow::Borrowed("stories"));
+    /// Stretches of conversation that belong together: [`crate::UnitRecord`], keyed by chat.
+    pub const UNITS: Topic = Topic(Cow::Borrowed("units"));
+    /// What was extracted from each of them: [`crate::Extraction`], keyed by chat.
+    pub const EXTRACTIONS: Topic = Topic(Cow::Borrowed("extractions"));
+    /// Claims with their evidence, as they stand: [`crate::Atom`], keyed by chat.
+    pub const ATOMS: Topic = Topic(Cow::Borrowed("atoms"));
     /// What a stage could not process: [`crate::DeadLetter`], keyed by stage.
     pub const DEAD_LETTERS: Topic = Topic(Cow::Borrowed("dead-letters"));
     /// Human decisions: [`crate::Decision`].
@@ -31,11 +37,14 @@ impl Topic {
 
     /// All topics a fresh deployment creates, in flow order, with the partition count of each
     /// (`None`: the configured count).
-    pub const ALL: [(Topic, Option<u32>); 6] = [
+    pub const ALL: [(Topic, Option<u32>); 9] = [
         (Topic::TELEGRAM_RAW, None),
         (Topic::MESSAGES, None),
         (Topic::REACTIONS, None),
         (Topic::STORIES, Some(1)),
+        (Topic::UNITS, None),
+        (Topic::EXTRACTIONS, Some(1)),
+        (Topic::ATOMS, Some(1)),
         (Topic::DEAD_LETTERS, Some(1)),
         (Topic::DECISIONS, Some(1)),
     ];

@@ -4,7 +4,8 @@ use std::{env, fs, path::PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
 use telesift_schemas::{
-    DeadLetter, Decision, Marker, Message, RawRecord, Reactions, StoryAssigned,
+    Atom, DeadLetter, Decision, Extraction, Marker, Message, RawRecord, Reactions, StoryAssigned,
+    UnitRecord,
 };
 
 fn path(relative: &str) -> PathBuf {
@@ -19,6 +20,9 @@ fn checked_in_schemas_are_those_of_the_types() {
         ("messages-marker", schemars::schema_for!(Marker)),
         ("reactions", schemars::schema_for!(Reactions)),
         ("stories", schemars::schema_for!(StoryAssigned)),
+        ("units", schemars::schema_for!(UnitRecord)),
+        ("extractions", schemars::schema_for!(Extraction)),
+        ("atoms", schemars::schema_for!(Atom)),
         ("dead-letters", schemars::schema_for!(DeadLetter)),
         ("decisions", schemars::schema_for!(Decision)),
     ];
@@ -52,6 +56,10 @@ fn examples_of_version_1_read_and_write_unchanged() {
     assert_kept::<Marker>("messages-marker");
     assert_kept::<Reactions>("reactions");
     assert_kept::<StoryAssigned>("stories");
+    assert_kept::<UnitRecord>("units");
+    assert_kept::<UnitRecord>("units-touched");
+    assert_kept::<Extraction>("extractions");
+    assert_kept::<Atom>("atoms");
     assert_kept::<DeadLetter>("dead-letters");
     assert_kept::<DeadLetter>("dead-letters-solved");
     assert_kept::<Decision>("decisions");

@@ -17,9 +17,7 @@ use telesift_ports::{
     message_store::VersionLabel,
     record_log::{StoredRecord, Transaction},
 };
-use telesift_schemas::{
-    Decision, DecisionKind, Generation, MessageKey, Offset, TopicPartition,
-};
+use telesift_schemas::{Decision, DecisionKind, Generation, MessageKey, Offset, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},

@@ -339,11 +339,7 @@ impl ReplayRunner {
     }
 
     /// Runs one replay to its end, or until it is interrupted.
-    async fn run_one(
-        &self,
-        replay: ReplayStatus,
-        held: &Held,
-    ) -> Result<(), StageError> {
+    async fn run_one(&self, replay: ReplayStatus, held: &Held) -> Result<(), StageError> {
         let (id, token) = (replay.id.clone(), CancellationToken::new());
         self.set_current(Some((id.clone(), token.clone())));
         let is_ours = match replay.state {

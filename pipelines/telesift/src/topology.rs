@@ -141,7 +141,10 @@ impl Flow {
             book: book.clone(),
             clock: clock.clone(),
         };
-        let line = Arc::new(Line::new(stages, generations::line_config(config, &*embedder)));
+        let line = Arc::new(Line::new(
+            stages,
+            generations::line_config(config, &*embedder),
+        ));
         let first = Arc::new(Entry::first());
 
         // telegram-raw ─► screen ─► messages: one screen per partition.

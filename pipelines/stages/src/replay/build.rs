@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::{ReplayConfig, ReplayParts, attempt::End, order::screens_from};
 use crate::{
     StageError,
-    workers::Held,
     consumer::pause,
     generations::{Pace, Wanted, positions, reached, take_over_is_done},
+    workers::Held,
 };
 
 /// How often it is looked how far the stages are.

@@ -182,7 +182,8 @@ mod tests {
 
     #[test]
     fn reactions_leave_as_the_record_itself() {
-        let Screened::Reacted(record) = read(Generation::FIRST, br#"{"reacted":{"v":1,"id":"1:2"}}"#)
+        let Screened::Reacted(record) =
+            read(Generation::FIRST, br#"{"reacted":{"v":1,"id":"1:2"}}"#)
         else {
             panic!("not read as reactions");
         };

@@ -30,6 +30,7 @@ use telesift_schemas::{
 use telesift_stages::{
     decisions::rules::{RulesBook, RulesKeeper},
     generations::{Line, LineConfig, LineParts, LiveStore, OpenStores, Upkeep, UpkeepConfig},
+    origins::OriginLog,
     replay::{KeptRules, ReplayConfig, ReplayParts, ReplayRunner},
     screen::ChainFactory,
     workers::Held,
@@ -81,7 +82,18 @@ pub(crate) async fn line(
 impl Works {
     pub(crate) async fn new() -> Self {
         let clock = Arc::new(ManualClock::new("2026-01-05T10:00:00Z".parse().unwrap()));
-        let log = Arc::new(MemoryLog::with_clock(clock.clone()));
+        let log = MemoryLog::with_clock(clock.clone());
+        Self::on(log, clock).await
+    }
+
+    /// The same on a log that has no transactions.
+    pub(crate) async fn without_transactions() -> Self {
+        let clock = Arc::new(ManualClock::new("2026-01-05T10:00:00Z".parse().unwrap()));
+        Self::on(MemoryLog::without_transactions(clock.clone()), clock).await
+    }
+
+    async fn on(log: MemoryLog, clock: Arc<ManualClock>) -> Self {
+        let log = Arc::new(log);
         for (topic, partitions) in Topic::ALL {
             let config = TopicConfig {
                 partitions: partitions.unwrap_or(N_PARTITIONS),
@@ -108,7 +120,8 @@ impl Works {
         self.config.keep_for = Some(time);
     }
 
-    async fn line(&self, log: Arc<dyn RecordLog>) -> Arc<Line> {
+    async fn line(&self, owned: Arc<dyn RecordLog>) -> Arc<Line> {
+        let log = OriginLog::over(owned.clone());
         let generations = Arc::new(Generations::load(log.clone()).await.unwrap());
         let reader: Arc<dyn RuleReader> = Arc::new(MemoryRules::default());
         let book = RulesBook::load(log.clone(), reader).await.unwrap();
@@ -120,7 +133,7 @@ impl Works {
             chains: cutting(),
             book: Arc::new(book),
             clock: self.clock.clone(),
-            owned: log.clone(),
+            owned,
             log,
         };
         let config = LineConfig {
@@ -140,8 +153,9 @@ impl Works {
 
     /// The same on another view of the log.
     pub(crate) async fn process_on(&self, log: Arc<dyn RecordLog>) -> Process {
-        let line = self.line(log.clone()).await;
+        let line = self.line(log).await;
         let parts = line.parts().clone();
+        let log = parts.log.clone();
         let reader: Arc<dyn RuleReader> = Arc::new(MemoryRules::default());
         let rules = RulesKeeper::new(
             parts.book.clone(),
@@ -231,22 +245,17 @@ impl Works {
         self.append(&many).await;
     }
 
-    /// Every record of a topic, partition by partition.
+    /// Every record of a topic as readers see it, partition by partition.
     pub(crate) async fn records(&self, topic: &Topic) -> Vec<Vec<StoredRecord>> {
         let limits = ReadLimits {
             max_records: 1 << 20,
             max_bytes: 1 << 30,
         };
+        let log = OriginLog::over(self.log.clone());
         let mut all = Vec::new();
-        for p in self.log.partitions(topic).await.unwrap() {
+        for p in log.partitions(topic).await.unwrap() {
             let at = TopicPartition::new(topic.clone(), p.partition);
-            all.push(
-                self.log
-                    .read(&at, p.bounds.start, limits)
-                    .await
-                    .unwrap()
-                    .records,
-            );
+            all.push(log.read(&at, p.bounds.start, limits).await.unwrap().records);
         }
         all
     }

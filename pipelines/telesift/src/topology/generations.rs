@@ -3,9 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use telesift_ports::{
-    Embedder, Generations, RecordLog, embedder::EmbeddingCost, leases as lease,
-};
+use telesift_ports::{Embedder, Generations, RecordLog, embedder::EmbeddingCost, leases as lease};
 use telesift_stages::{
     Crew,
     generations::{Line, LineConfig, OpenStores, Upkeep, UpkeepConfig},
@@ -82,13 +80,18 @@ pub(super) fn add_duty(
         runs_first: false,
         ..UpkeepConfig::default()
     };
-    crew.add("screen", lease::GENERATIONS, lease::GENERATIONS, move |held: Held| {
-        let upkeep = Upkeep::new(line.clone(), config);
-        let (replays, under) = (replays.clone(), held.clone());
-        let parts: Vec<Work> = vec![
-            Box::pin(async move { Ok(upkeep.run(under).await?) }),
-            Box::pin(async move { Ok(replays.run(held).await?) }),
-        ];
-        together(parts)
-    });
+    crew.add(
+        "screen",
+        lease::GENERATIONS,
+        lease::GENERATIONS,
+        move |held: Held| {
+            let upkeep = Upkeep::new(line.clone(), config);
+            let (replays, under) = (replays.clone(), held.clone());
+            let parts: Vec<Work> = vec![
+                Box::pin(async move { Ok(upkeep.run(under).await?) }),
+                Box::pin(async move { Ok(replays.run(held).await?) }),
+            ];
+            together(parts)
+        },
+    );
 }

@@ -20,12 +20,7 @@ impl Line {
     ///
     /// # Errors
     /// What no retry mends.
-    pub async fn stories(
-        &self,
-        entry: &Entry,
-        pace: Turn,
-        held: Held,
-    ) -> Result<(), StageError> {
+    pub async fn stories(&self, entry: &Entry, pace: Turn, held: Held) -> Result<(), StageError> {
         if let Some(mut before) = self.stories_before(entry, &held)
             && !take_over::run(&mut before, pace.as_deref(), &held.stop).await?
         {
@@ -38,7 +33,13 @@ impl Line {
             .under(held.fence());
         let name = stage_name(stories::STAGE, entry.generation);
         let (n, interval) = (self.config.stories_records, self.config.stories_interval);
-        run(self.consumer(name, inputs, n, interval), stage, pace, held.stop).await
+        run(
+            self.consumer(name, inputs, n, interval),
+            stage,
+            pace,
+            held.stop,
+        )
+        .await
     }
 
     /// `stories` ─► story-catalog ─► catalog.

@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
-use telesift_ports::{Replays, generations::GenerationState, replays::ReplayCatalog};
-use telesift_schemas::{Generation, Topic};
+use telesift_ports::{
+    Replays,
+    generations::GenerationState,
+    memory::record_log::Fault,
+    replays::{Bound, ReplayCatalog, ReplayRequest},
+};
+use telesift_schemas::{Cursor, Generation, Offset, PartitionId, Topic};
 
 use super::{SECOND, STRICT};
 use crate::works::{DyingLog, Process, Works, is_ready};
@@ -123,6 +128,50 @@ async fn a_switch_that_dies_is_done_or_not() {
         process.runner.switch(&done.id).await.unwrap();
         assert_eq!(process.generations.now().live, SECOND);
         assert!(works.catalog.replay(&done.id).await.unwrap().is_some());
+        process.end().await;
+    }
+}
+
+/// What is taken over and what is screened anew, on a log that loses now the state, now the answer, now all of a commit, and
+/// remembers no identities.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_transactions_a_replay_loses_and_repeats_nothing() {
+    const FAULTS: [Option<Fault>; 4] = [
+        None,
+        Some(Fault::LoseState),
+        Some(Fault::LoseAnswer),
+        Some(Fault::LoseAll),
+    ];
+    for shift in 0..FAULTS.len() {
+        let works = Works::without_transactions().await;
+        let process = works.process().await;
+        works.append_many(0..60).await;
+        process.until_idle().await;
+        let epoch = telesift_ports::RecordLog::epoch(&*works.log).clone();
+        let from = Cursor {
+            generation: Generation::FIRST,
+            epoch,
+            next: vec![(PartitionId(0), Offset(12)), (PartitionId(1), Offset(7))],
+        };
+        let request = ReplayRequest {
+            from: Bound::Cursor(from),
+            ..Process::request(None)
+        };
+        let id = process.runner.start(request).await.unwrap().id;
+        works.log.forget_identities();
+        let faults = (0..12).map(|n| FAULTS[(n / 2 + n % 2 + shift) % FAULTS.len()]);
+        works.log.fail_next(faults);
+        let done = process.until_over(&works, &id).await;
+        assert!(is_ready(&process, &done), "{done:?}");
+        let first = works.contents(&Topic::MESSAGES).await;
+        assert!(first.iter().all(|p| p.len() > 15));
+        assert_eq!(works.contents(&Topic::MESSAGES.of(SECOND)).await, first);
+        works.balanced().await;
+        let shown = process.shown().await;
+        process.runner.switch(&id).await.unwrap().unwrap();
+        works.append_many(60..70).await;
+        process.until_idle().await;
+        assert!(process.shown().await.len() > shown.len());
         process.end().await;
     }
 }

@@ -17,8 +17,7 @@ use telesift_ports::{
     },
 };
 use telesift_schemas::{
-    ChatId, Class, Epoch, Generation, Message, MessageKey, Offset, Timestamp, Topic,
-    TopicPartition,
+    ChatId, Class, Epoch, Generation, Message, MessageKey, Offset, Timestamp, Topic, TopicPartition,
 };
 use tokio::sync::watch;
 
