@@ -85,7 +85,6 @@ impl Flow {
         // The stores: one per generation, and readers see the live one.
         let embedder = embed::open(config, data_dir).await?;
         let stores = generations::stores(config, data_dir, &*embedder, &generations).await?;
-        let store = Arc::new(LiveStore::new(stores.clone()));
 
         // Rules ─► decisions ─► the book that the screens go by.
         let chains = open::chain_factory(config);
@@ -105,6 +104,8 @@ impl Flow {
             config: Arc::new(config.clone()),
             log: log.clone(),
             catalog: database.clone(),
+            store: Arc::new(LiveStore::new(stores.clone())),
+            embedder: embedder.clone(),
             clock: clock.clone(),
         };
         let mut crew = crew::of(config, roles, &database);
@@ -239,13 +240,13 @@ impl Flow {
         tasks.spawn("stages", move |stop| crew::run(crew, stop));
         Ok(Flow {
             log,
-            store,
+            store: parts.store,
             catalog: parts.catalog,
             imports,
             bots,
             replays,
             generations,
-            embedder,
+            embedder: parts.embedder,
             rules: keeper,
             explainer: Arc::new(NativeExplainer::default()),
             clock,

@@ -69,8 +69,12 @@ impl Register {
         used
     }
 
-    /// Whether a generation that is kept is made of that part.
+    /// Whether a generation that is kept is made of that part. The messages of the first one are in use for ever: stages
+    /// that have no generations read them, and what is still to come is the same in every generation.
     pub fn is_used(&self, (part, of): (Part, Generation)) -> bool {
+        if (part, of) == (Part::Messages, Generation::FIRST) {
+            return true;
+        }
         let mut kept = self.all.iter().filter(|e| e.is_kept());
         kept.any(|e| e.parts.of(part) == of)
     }

@@ -91,19 +91,14 @@ fn lock(data_dir: &Path) -> Result<std::fs::File> {
     }
 }
 
-/// Makes every topic of the flow that is missing; but not those of the first generation that were given up with it.
+/// Makes every topic of the flow that is missing; but not the stories of the first generation if they were given up.
 pub(super) async fn create_topics(
     config: &Config,
     log: &dyn RecordLog,
     register: &Register,
 ) -> Result<()> {
     let is_given_up = |topic: &Topic| {
-        let part = match () {
-            () if *topic == Topic::MESSAGES => Part::Messages,
-            () if *topic == Topic::STORIES => Part::Stories,
-            () => return false,
-        };
-        !register.is_used((part, Generation::FIRST))
+        *topic == Topic::STORIES && !register.is_used((Part::Stories, Generation::FIRST))
     };
     for (topic, spec) in topics(config)? {
         if is_given_up(&topic) {

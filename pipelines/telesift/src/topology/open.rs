@@ -37,6 +37,10 @@ fn secret_key(data_dir: &Path) -> Result<KeySource> {
 
 /// The message stores of all generations; none is open yet.
 pub(super) fn stores(config: &Config, data_dir: &Path, embedder: &dyn Embedder) -> LanceStores {
+    LanceStores::new(store_config(config, data_dir, embedder))
+}
+
+fn store_config(config: &Config, data_dir: &Path, embedder: &dyn Embedder) -> LanceStoreConfig {
     let uri = match config.store.uri.as_str() {
         "" => data_dir.join("lance").display().to_string(),
         uri => uri.to_owned(),
@@ -50,7 +54,7 @@ pub(super) fn stores(config: &Config, data_dir: &Path, embedder: &dyn Embedder) 
         secret_access_key: config.store.secret_access_key.expose(),
     }
     .into();
-    LanceStores::new(store)
+    store
 }
 
 /// The canonical chain, from the `.wasm` this binary carries: `normalize`, then `signal-score` with the rules, which it has
