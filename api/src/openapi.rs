@@ -33,7 +33,7 @@ pub(crate) use knowledge::AtomBody;
         (name = "imports", description = "Telegram Desktop exports"),
         (name = "bots", description = "Bots, and the door Telegram calls at"),
         (name = "providers", description = "Language models: who they are, what they cost"),
-        (name = "replays", description = "A stretch of history under other rules"),
+        (name = "replays", description = "History under other rules, compared, or in a generation beside the live one"),
         (name = "stats", description = "The ledger and the classes"),
         (name = "dead letters", description = "What stages could not process"),
         (name = "rules", description = "Rule sets: added, activated from an offset on, rolled back"),

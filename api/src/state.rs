@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use telesift_ports::{
-    AtomIndex, Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, Providers,
-    RecordLog, Replays, RuleSets,
+    AtomIndex, Bots, Catalog, Clock, Embedder, Explainer, Generations, Imports, MessageStore,
+    Providers, RecordLog, Replays, RuleSets,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,8 @@ pub struct ApiState {
     pub atom_index: Arc<AtomIndex>,
     /// Keeps providers of language models.
     pub providers: Arc<dyn Providers>,
+    /// Which generation is live.
+    pub generations: Arc<Generations>,
     /// Makes the vector of a query; must be the model of the store's vectors.
     pub embedder: Arc<dyn Embedder>,
     /// Keeps rule sets, and what of the log each screens.
@@ -114,6 +116,7 @@ pub(crate) struct App {
     pub(crate) replays: Arc<dyn Replays>,
     pub(crate) atom_index: Arc<AtomIndex>,
     pub(crate) providers: Arc<dyn Providers>,
+    pub(crate) generations: Arc<Generations>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) rules: Arc<dyn RuleSets>,
     pub(crate) explainer: Arc<dyn Explainer>,
@@ -150,7 +153,7 @@ impl App {
             uploads: Semaphore::new(config.max_uploads.max(1)),
             streams: Arc::new(Semaphore::new(tail.max_streams)),
             farewells: Arc::new(Semaphore::new(MAX_FAREWELLS)),
-            log: Log::new(state.log),
+            log: Log::new(state.log, state.generations.clone()),
             store: Store::new(state.store),
             catalog: state.catalog,
             imports: state.imports,
@@ -158,6 +161,7 @@ impl App {
             replays: state.replays,
             atom_index: state.atom_index,
             providers: state.providers,
+            generations: state.generations,
             embedder: state.embedder,
             rules: state.rules,
             explainer: state.explainer,

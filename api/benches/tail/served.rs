@@ -8,7 +8,7 @@ use telesift_api::{
     AlwaysHealthy, ApiConfig, ApiState, KeyRequest, LimitsConfig, issue_key, router, serve,
 };
 use telesift_ports::{
-    AtomIndex, Embedder, Explainer, RecordLog,
+    AtomIndex, Embedder, Explainer, Generations, RecordLog,
     catalog::Scope,
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     explain::Explanation,
@@ -70,6 +70,7 @@ impl Served {
             bots: Arc::new(bots),
             replays: Arc::new(FakeReplays::default()),
             atom_index: Arc::new(AtomIndex::new(Arc::new(MemoryStore::new(None)))),
+            generations: Arc::new(Generations::first_only(log.clone())),
             embedder: Arc::new(Nothing),
             rules: Arc::new(keeper),
             explainer: Arc::new(Nothing),

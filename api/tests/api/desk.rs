@@ -12,7 +12,7 @@ use axum::{
 use serde_json::{Value, json};
 use telesift_api::{AlwaysHealthy, ApiConfig, ApiState, KeyRequest, TailConfig, issue_key, router};
 use telesift_ports::{
-    AtomIndex, Catalog, Embedder, Explainer, MessageStore, RecordLog,
+    AtomIndex, Catalog, Embedder, Explainer, Generations, MessageStore, RecordLog,
     catalog::Scope,
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     explain::{Explanation, Factor, SpamExplanation},
@@ -45,6 +45,7 @@ pub(crate) struct Desk {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) config: ApiConfig,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) generations: Arc<Generations>,
     pub(crate) router: Router,
     pub(crate) admin: String,
 }
@@ -161,6 +162,7 @@ impl Desk {
         let shutdown = CancellationToken::new();
         let rules = rules::keeper(&log, &catalog, &clock).await;
         let atoms = atom_index();
+        let generations = Arc::new(Generations::load(log.clone()).await.unwrap());
         let bots = Arc::new(bots::desk(&log, &catalog, &clock).await);
         let router = router(ApiState {
             log: log.clone(),
@@ -171,6 +173,7 @@ impl Desk {
             replays: Arc::new(FakeReplays::default()),
             atom_index: atoms.clone(),
             providers: Arc::new(MemoryProviders::with([near()])),
+            generations: generations.clone(),
             embedder: Arc::new(CountingEmbedder),
             rules: Arc::new(rules),
             explainer: Arc::new(LengthExplainer),
@@ -189,6 +192,7 @@ impl Desk {
             clock,
             config,
             shutdown,
+            generations,
             router,
             admin: String::new(),
         };

@@ -20,6 +20,7 @@ mod fake_imports;
 mod fake_replays;
 mod feedback;
 mod gaps;
+mod generations;
 mod hostile;
 mod imports;
 mod keys;

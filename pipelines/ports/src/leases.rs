@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use telesift_schemas::{Timestamp, TopicPartition};
+use telesift_schemas::{Generation, Timestamp, TopicPartition};
 
 use crate::{
     catalog::{Error, Result},
@@ -51,6 +51,9 @@ pub trait Leases: Send + Sync + 'static {
 /// The lease of the message store's one writer: the index, the labels, the upkeep.
 pub const STORE: &str = "store";
 
+/// The lease of the stages of every generation but the first, and of the replays that fill them.
+pub const GENERATIONS: &str = "generations";
+
 /// The lease of a stage on one partition of its input.
 pub fn of_partition(stage: &str, input: &TopicPartition) -> String {
     format!("{stage}/{}", input.partition)
@@ -65,10 +68,13 @@ const KNOWERS: [&str; 3] = ["unit-catalog", "extract", "knowledge"];
 /// The stages that write to the message store.
 const WRITERS: [&str; 3] = ["index", "labels", "embed"];
 
-/// The leases one of which a stage runs under on a partition: that of the store's writer, of what is known, or its own for this partition
-/// or for all.
+/// The leases one of which a stage runs under on a partition: that of other generations, of the store's writer, of what is
+/// known, or its own for this partition or for all.
 pub fn of_stage(key: &StageKey) -> Vec<String> {
     let stage = key.stage.as_str();
+    if Generation::is_later(&key.stage) {
+        return vec![GENERATIONS.to_owned()];
+    }
     match (WRITERS.contains(&stage), KNOWERS.contains(&stage)) {
         (true, _) => vec![STORE.to_owned()],
         (_, true) => vec![KNOWLEDGE.to_owned()],

@@ -12,7 +12,7 @@ mod story_catalog;
 
 pub use catalog::MemoryCatalog;
 pub use extractor::ScriptedExtractor;
-pub use message_store::MemoryStore;
+pub use message_store::{MemoryStore, MemoryStores};
 pub use providers::{MemoryProviders, ScriptedProvider};
 pub use rules::MemoryRules;
 pub use script::{Fault, Script};

@@ -13,6 +13,7 @@ pub mod decisions;
 pub mod desk;
 pub mod embed;
 pub mod extract;
+pub mod generations;
 pub mod identities;
 pub mod index;
 pub mod ingest;

@@ -14,7 +14,6 @@ use lancedb::{
     table::NewColumnTransform,
 };
 use telesift_ports::message_store::{Error, Result};
-use telesift_schemas::Generation;
 
 use crate::{
     config::LanceStoreConfig,
@@ -57,6 +56,13 @@ impl LanceStore {
     }
 }
 
+/// The tables of a store in its generation: current versions, and what they replaced.
+fn table_names(config: &LanceStoreConfig) -> [String; 2] {
+    let table = config.table;
+    let one = table.strip_suffix('s').unwrap_or(table);
+    [table.to_owned(), format!("{one}_versions")].map(|name| config.generation.name(&name))
+}
+
 /// How often opening is tried again when another process, opening the same store, commits first.
 const OPEN_ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -85,23 +91,16 @@ async fn try_open_tables(
     config: &LanceStoreConfig,
     term: &Arc<CurrentTerm>,
 ) -> Result<(Table, Table)> {
-    let suffix = match config.generation {
-        Generation::FIRST => String::new(),
-        Generation(n) => format!("-g{n}"),
-    };
     let commits = termed_commits(config, term).await?;
     let schema = schema::messages(config.model.as_ref());
-    let table = config.table;
-    let name = format!("{table}{suffix}");
-    let messages = open_table(connection, &commits, &name, schema).await?;
+    let [current, replaced] = table_names(config);
+    let messages = open_table(connection, &commits, &current, schema).await?;
     let found = messages.schema().await.map_err(Fault::from)?;
     check_identity(config, &found)?;
     add_label_columns(&messages, &found).await?;
     make_indexes(&messages, message_indexes()).await?;
 
-    let one = table.strip_suffix('s').unwrap_or(table);
-    let name = format!("{one}_versions{suffix}");
-    let versions = open_table(connection, &commits, &name, schema::versions()).await?;
+    let versions = open_table(connection, &commits, &replaced, schema::versions()).await?;
     make_indexes(&versions, version_indexes()).await?;
     Ok((messages, versions))
 }
@@ -116,6 +115,18 @@ async fn termed_commits(
         inner,
         term: term.clone(),
     }))
+}
+
+/// Removes the tables of `config.generation`.
+pub(crate) async fn remove(config: &LanceStoreConfig) -> Attempt<()> {
+    let connection = connect(config).await?;
+    for name in table_names(config) {
+        match connection.drop_table(name, &[]).await {
+            Ok(()) | Err(lancedb::Error::TableNotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 async fn connect(config: &LanceStoreConfig) -> Attempt<Connection> {

@@ -29,7 +29,7 @@ pub(crate) use models::{ModelsAction, ModelsArgs, PullArgs};
 pub(crate) use providers::{
     ChatsAction, ChatsArgs, CostArgs, NewProvider, ProvidersAction, ProvidersArgs,
 };
-pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs};
+pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs, StartArgs};
 pub(crate) use rules::{LearnArgs, RulesAction, RulesArgs};
 
 /// Sifts Telegram: imports, screens, indexes, searches and follows many chats.

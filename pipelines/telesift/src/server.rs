@@ -71,6 +71,7 @@ impl Server {
             replays: flow.replays.clone(),
             atom_index: flow.atom_index.clone(),
             providers: flow.providers.clone(),
+            generations: flow.generations.clone(),
             embedder: flow.embedder.clone(),
             rules: flow.rules.clone(),
             explainer: flow.explainer.clone(),

@@ -7,7 +7,7 @@ use telesift_catalog::{CatalogConfig, KeySource, Location, SecretKey, SqlCatalog
 use telesift_engine::{ChainSpec, EngineChain, ModuleSpec};
 use telesift_ports::{AtomIndex, Embedder, SmartModuleChain};
 use telesift_stages::screen::ChainFactory;
-use telesift_store_lance::{LanceStore, LanceStoreConfig, S3Config};
+use telesift_store_lance::{LanceStore, LanceStoreConfig, LanceStores, S3Config};
 
 use crate::{config::Config, exit};
 
@@ -35,19 +35,12 @@ fn secret_key(data_dir: &Path) -> Result<KeySource> {
     }
 }
 
-/// The message store.
-pub(super) async fn store(
-    config: &Config,
-    data_dir: &Path,
-    embedder: &dyn Embedder,
-) -> Result<LanceStore> {
-    let store = store_config(config, data_dir, embedder);
-    LanceStore::open(store)
-        .await
-        .context("cannot open the message store; it is filled again from the log: stop every server, move its folder away, start again")
+/// The message stores of all generations; none is open yet.
+pub(super) fn stores(config: &Config, data_dir: &Path, embedder: &dyn Embedder) -> LanceStores {
+    LanceStores::new(store_config(config, data_dir, embedder))
 }
 
-/// The index of atoms, which lies beside it.
+/// The index of atoms, which lies beside them.
 pub(super) async fn atom_index(
     config: &Config,
     data_dir: &Path,
