@@ -6,7 +6,7 @@ use telesift_ports::{
     knowledge::UnitRow,
     ledger::{StageKey, StageState},
 };
-use telesift_schemas::{MessageKey, Offset, PartitionId, Topic, TopicPartition};
+use telesift_schemas::{Generation, MessageKey, Offset, PartitionId, Topic, TopicPartition};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,8 @@ use crate::{
     stories, story_catalog,
 };
 
+/// Whose stories count: those every unit was grouped beside. A story has the same id in every generation.
+const STORIES: Generation = Generation::FIRST;
 /// Messages of a story that are looked through for a unit that was extracted from.
 const MAX_TOLD: usize = 500;
 /// How often to look whether the stories have caught up.
@@ -25,7 +27,7 @@ impl Extract {
     /// The stories a unit tells.
     pub(super) async fn stories_of(&self, unit: &UnitRow) -> Result<Vec<String>, StageError> {
         let keys: Vec<MessageKey> = unit.members.iter().map(|m| m.message).collect();
-        let found = self.parts.catalog.stories_of(&keys, None).await?;
+        let found = self.parts.catalog.stories_of(STORIES, &keys, None).await?;
         let stories: BTreeSet<String> = found.into_iter().map(|(_, story)| story.id).collect();
         Ok(stories.into_iter().collect())
     }
@@ -37,14 +39,16 @@ impl Extract {
         messages: &[MessageKey],
     ) -> Result<Option<String>, StageError> {
         let catalog = &self.parts.catalog;
-        let found = catalog.stories_of(messages, None).await?;
+        let found = catalog.stories_of(STORIES, messages, None).await?;
         if found.len() < messages.len() {
             return Ok(None); // something of it is told nowhere else
         }
         let stories: BTreeSet<String> = found.into_iter().map(|(_, story)| story.id).collect();
         let mut tell_all: Option<BTreeSet<String>> = None;
         for story in stories {
-            let members = catalog.story_members(&story, None, None, MAX_TOLD).await?;
+            let members = catalog
+                .story_members(STORIES, &story, None, None, MAX_TOLD)
+                .await?;
             let keys: Vec<MessageKey> = members.iter().map(|m| m.message).collect();
             let units = catalog.units_of(&keys).await?;
             let units: BTreeSet<String> = units.into_iter().map(|(_, unit)| unit).collect();

@@ -201,7 +201,7 @@ async fn a_hundred_reposts_are_one_call_one_atom_and_a_hundred_sources() {
         };
         line.flow
             .catalog
-            .add_story_members(&[assigned])
+            .add_story_members(telesift_schemas::Generation::FIRST, &[assigned])
             .await
             .unwrap();
     }
