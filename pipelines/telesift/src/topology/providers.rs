@@ -1,15 +1,16 @@
-//! Providers of language models: those of the configuration and of the catalog.
+//! Providers of language models, and the desk that gives units of conversation to those their chat allows.
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use telesift_catalog::SqlCatalog;
 use telesift_models::ProviderBook;
-use telesift_ports::{Clock, Providers};
+use telesift_ports::{Clock, Extractor, Providers};
+use telesift_stages::desk::{DeskParts, ExtractDesk};
 
 use crate::config::Config;
 
-/// The providers, ready to be asked.
+/// The providers of the configuration and of the catalog, ready to be asked.
 pub(super) fn open(
     config: &Config,
     catalog: Arc<SqlCatalog>,
@@ -18,4 +19,24 @@ pub(super) fn open(
     let enrich = &config.enrich;
     let book = ProviderBook::new(enrich.providers(), enrich.choice(), catalog, clock);
     Ok(Arc::new(book.context("in enrich.providers")?))
+}
+
+/// The one extractor of the flow: a chat's setting says who reads it, `rules` where no provider is asked.
+#[expect(dead_code, reason = "the stage that asks it comes with the knowledge")]
+pub(super) fn desk(
+    config: &Config,
+    catalog: Arc<SqlCatalog>,
+    providers: Arc<dyn Providers>,
+    rules: Arc<dyn Extractor>,
+    clock: Arc<dyn Clock>,
+) -> Arc<dyn Extractor> {
+    Arc::new(ExtractDesk::new(DeskParts {
+        rules,
+        providers,
+        settings: catalog.clone(),
+        ledger: catalog.clone(),
+        answers: catalog,
+        clock,
+        limits: config.enrich.limits(),
+    }))
 }
