@@ -69,6 +69,8 @@ codes! {
     AlreadyScreened = "already_screened", CONFLICT, "Already screened";
     /// The replay's state or kind does not allow it.
     ReplayState = "replay_state", CONFLICT, "The replay does not allow it";
+    /// A provider of models cannot be used: its key cannot be read, its address not be resolved.
+    ProviderUnusable = "provider_unusable", CONFLICT, "The provider cannot be used";
     /// The pinned result list is gone.
     CursorExpired = "cursor_expired", GONE, "The cursor has expired";
     /// The offset was evicted by the topic's retention.
@@ -89,8 +91,6 @@ codes! {
     NotSupportedYet = "not_supported_yet", NOT_IMPLEMENTED, "Not supported yet";
     /// Telegram does not answer, or asks to wait.
     TelegramUnavailable = "telegram_unavailable", BAD_GATEWAY, "Telegram cannot be reached";
-    /// A provider of models cannot be used: its key cannot be read, its address not be resolved.
-    ProviderUnusable = "provider_unusable", CONFLICT, "The provider cannot be used";
     /// Secrets cannot be sealed or opened with the key that is there.
     SecretKey = "secret_key", SERVICE_UNAVAILABLE, "The secret key does not fit";
     /// The server has as much to do as it may.

@@ -10,7 +10,7 @@ use telesift_ports::{
     message_store::{ListPosition, MessageFilter},
     providers::{Budget, CostBy, CostFilter, CostRow, Enrich, Spent, day_of},
 };
-use telesift_schemas::{ChatId, Message, Timestamp};
+use telesift_schemas::{ChatId, Message, Usage};
 
 use crate::{
     auth::Auditor,
@@ -245,9 +245,9 @@ async fn add_chat(
     Ok(())
 }
 
-fn cost_of(provider: &dyn Provider, part: &[Message]) -> telesift_schemas::Usage {
+fn cost_of(provider: &dyn Provider, part: &[Message]) -> Usage {
     let Some(first) = part.first() else {
-        return telesift_schemas::Usage::default();
+        return Usage::default();
     };
     let messages = part.iter().filter_map(|message| {
         Some(UnitMessage {
@@ -259,6 +259,7 @@ fn cost_of(provider: &dyn Provider, part: &[Message]) -> telesift_schemas::Usage
             reply_to: message.reply_to,
             text: message.text.clone(),
             lang: String::new(),
+            score: message.screen.as_ref().map_or(0.0, |s| s.score),
         })
     });
     let unit = Unit {

@@ -316,6 +316,7 @@ fn sample(app: &App) -> Unit {
             reply_to: None,
             text: "The nightly backup fails since Monday: the disk of db-2 is full.".to_owned(),
             lang: "en".to_owned(),
+            score: 1.0,
         }],
         chat,
         subjects: Vec::new(),

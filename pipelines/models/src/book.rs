@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use telesift_ports::{
-    Clock, Provider, ProviderCatalog, Providers, Secret, catalog,
+    Clock, Provider, ProviderCatalog, Providers, catalog,
     providers::{
         Enrich, NewProvider, ProviderError, ProviderInfo, ProviderKind, ProviderRow, Terms,
     },

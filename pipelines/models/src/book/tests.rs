@@ -1,4 +1,7 @@
-use telesift_ports::memory::{ManualClock, MemoryCatalog};
+use telesift_ports::{
+    Secret,
+    memory::{ManualClock, MemoryCatalog},
+};
 
 use super::*;
 

@@ -82,7 +82,8 @@ fn fenced(unit: &Unit, messages: &[Clean]) -> String {
         }
         text += &format!(
             "\n{OPEN}message {number}{head}{CLOSE}\n{}\n{OPEN}/message {number}{CLOSE}\n",
-            clean.text()
+            // No line end of the text's own beside the fence's: two of them begin some templates' turns.
+            clean.text().trim()
         );
     }
     text

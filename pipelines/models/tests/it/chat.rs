@@ -41,6 +41,7 @@ pub(crate) fn unit(texts: &[&str]) -> Unit {
         reply_to: (i > 0).then_some(100),
         text: (*text).to_owned(),
         lang: "uk".to_owned(),
+        score: 0.9,
     });
     Unit {
         id: "u1".to_owned(),

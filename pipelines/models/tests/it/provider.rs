@@ -94,7 +94,7 @@ async fn answer(
             }
         }
         Some(Answer::Drip) => {
-            let bytes = futures::stream::unfold(tokio::time::interval(DRIP), |mut clock| async {
+            let bytes = futures::stream::unfold(tokio::time::interval(DRIP), |mut clock| async move {
                 clock.tick().await;
                 Some((Ok::<_, std::io::Error>(Bytes::from_static(b" ")), clock))
             });

@@ -114,7 +114,8 @@ impl Table {
 
     /// Outcomes with how often each stands in the ledger.
     async fn outcomes(&self) -> Vec<(String, u64)> {
-        let rows = self.catalog.costs(&CostFilter::default(), CostBy::Outcome);
+        let filter = CostFilter::default();
+        let rows = self.catalog.costs(&filter, CostBy::Outcome);
         let mut rows: Vec<_> = rows
             .await
             .unwrap()
@@ -151,6 +152,7 @@ fn unit(chat: i64, kind: ChatKind, id: &str, text: &str) -> Unit {
             reply_to: None,
             text: text.to_owned(),
             lang: String::new(),
+            score: 0.9,
         }],
         chat,
         subjects: Vec::new(),

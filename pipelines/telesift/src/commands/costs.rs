@@ -74,7 +74,7 @@ fn spent(answer: &Value) -> Vec<String> {
             };
         lines.push(format!(
             "budget, {words}: {} tokens, {}",
-            side("tokens", &|v| v.to_string()),
+            side("tokens", &|v: &Value| v.to_string()),
             side("micro_usd", &dollars),
         ));
     }

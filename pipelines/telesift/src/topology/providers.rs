@@ -1,4 +1,4 @@
-//! Providers of language models: those of the configuration and of the catalog.
+//! Providers of language models, and the desk that gives units of conversation to those their chat allows.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use telesift_stages::desk::{DeskParts, ExtractDesk};
 
 use crate::config::Config;
 
-/// The providers, ready to be asked.
+/// The providers of the configuration and of the catalog, ready to be asked.
 pub(super) fn open(
     config: &Config,
     catalog: Arc<SqlCatalog>,
