@@ -23,7 +23,7 @@ use telesift_ports::{
     knowledge::{ExtractionRow, UnitRow},
     leases::Fence,
 };
-use telesift_schemas::{MessageKey, Offset, PartitionId, Topic, TopicPartition};
+use telesift_schemas::{ChatId, MessageKey, Offset, PartitionId, Topic, TopicPartition};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -104,6 +104,8 @@ pub struct Extract {
     away: AtomicU32,
     /// Since when units wait for their messages.
     waiting: Mutex<HashMap<String, Instant>>,
+    /// What chats are about, as of a moment ago.
+    subjects: Mutex<HashMap<ChatId, (Instant, Vec<String>)>>,
     neighbours: tokio::sync::Mutex<Neighbours>,
 }
 
@@ -134,6 +136,7 @@ impl Extract {
             fence: Fence::open(),
             away: AtomicU32::new(0),
             waiting: Mutex::default(),
+            subjects: Mutex::default(),
             neighbours: tokio::sync::Mutex::new(neighbours),
         }
     }
