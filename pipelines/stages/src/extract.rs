@@ -22,6 +22,7 @@ use telesift_ports::{
     Catalog, Clock, Embedder, Extractor, MessageStore, RecordLog,
     knowledge::{ExtractionRow, UnitRow},
     leases::Fence,
+    ledger::StageKey,
 };
 use telesift_schemas::{ChatId, MessageKey, Offset, PartitionId, Topic, TopicPartition};
 use tokio::sync::{Notify, watch};
@@ -29,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     consumer::{StageError, delays, pause},
-    telemetry,
+    index, telemetry,
 };
 use neighbours::Neighbours;
 use outcome::Outcome;
@@ -46,7 +47,8 @@ pub struct ExtractConfig {
     pub max_unusable: u32,
     /// Characters of one message an extractor is given; quotes are checked against all of it.
     pub max_text_chars: usize,
-    /// How long to wait for the stories of messages to be known, and for messages to reach the store.
+    /// How long to wait for the stories of messages to be known, and, once the index has passed by, for messages to be in the
+    /// store.
     pub patience: Duration,
     /// The longest pause without news.
     pub max_pause: Duration,
@@ -102,11 +104,19 @@ pub struct Extract {
     fence: Fence,
     /// Failures of providers in a row.
     away: AtomicU32,
-    /// Since when units wait for their messages.
-    waiting: Mutex<HashMap<String, Instant>>,
+    /// Units that wait for their messages.
+    waiting: Mutex<HashMap<String, Waiting>>,
     /// What chats are about, as of a moment ago.
     subjects: Mutex<HashMap<ChatId, (Instant, Vec<String>)>>,
     neighbours: tokio::sync::Mutex<Neighbours>,
+}
+
+/// A unit that waits for its messages.
+#[derive(Clone)]
+struct Waiting {
+    since: Instant,
+    /// The ends of `messages` then.
+    ends: Vec<Offset>,
 }
 
 /// What is being worked on.
@@ -294,7 +304,7 @@ impl Extract {
         }
         let messages = match self.read(unit).await? {
             read::Read::Messages(messages) => messages,
-            read::Read::NotThere(what) => return Ok(self.not_there(unit, what)),
+            read::Read::NotThere(what) => return self.not_there(unit, what).await,
         };
         self.waiting().remove(&unit.id);
         let members: Vec<_> = messages.iter().map(read::member).collect();
@@ -322,20 +332,49 @@ impl Extract {
     }
 
     /// A unit whose messages have not reached the store waits for them.
-    fn not_there(&self, unit: &UnitRow, what: MessageKey) -> Outcome {
-        let since = *self
-            .waiting()
-            .entry(unit.id.clone())
-            .or_insert_with(Instant::now);
-        let waited = since.elapsed();
-        let delay = (waited / 2).clamp(Duration::from_millis(200), Duration::from_secs(10));
-        Outcome::Later {
-            delay,
+    async fn not_there(&self, unit: &UnitRow, what: MessageKey) -> Result<Outcome, StageError> {
+        let known = self.waiting().get(&unit.id).map(|w| w.since);
+        let since = match known {
+            Some(since) => since,
+            None => {
+                let mut ends = Vec::new();
+                for at in &self.messages {
+                    ends.push(self.parts.log.bounds(at).await?.end);
+                }
+                let since = Instant::now();
+                self.waiting()
+                    .insert(unit.id.clone(), Waiting { since, ends });
+                since
+            }
+        };
+        let delay = since.elapsed() / 2;
+        Ok(Outcome::Later {
+            delay: delay.clamp(Duration::from_millis(200), Duration::from_secs(10)),
             note: format!("waits for {what} to reach the message store"),
-        }
+        })
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
+    /// Whether the index has gone past all that stood on `messages` when the unit began to wait, and some time has passed: what
+    /// has not reached the store by then never will.
+    async fn is_passed_by(&self, unit: &UnitRow) -> Result<bool, StageError> {
+        let waiting = self.waiting().get(&unit.id).cloned();
+        let Some(waiting) = waiting.filter(|w| w.since.elapsed() >= self.config.patience) else {
+            return Ok(false);
+        };
+        for (at, end) in self.messages.iter().zip(waiting.ends) {
+            let key = StageKey {
+                stage: index::STAGE.to_owned(),
+                input: at.clone(),
+            };
+            let state = self.parts.catalog.stage_state(&key).await?;
+            if state.unwrap_or_default().next < end {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<String, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -39,18 +39,15 @@ impl Extract {
         let stored = self.parts.store.get_many(&keys).await?;
         let stored: HashMap<MessageKey, Message> = stored.into_iter().map(|m| (m.id, m)).collect();
         let labels = in_force(self.parts.catalog.labels_of(&keys).await?);
-        let is_patient = self
-            .waiting()
-            .get(&unit.id)
-            .is_none_or(|since| since.elapsed() < self.config.patience);
+        let is_passed_by = self.is_passed_by(unit).await?;
         let mut messages = Vec::new();
         for member in &unit.members {
             let current = stored.get(&member.message);
             let Some(message) = current.filter(|m| has_arrived(m, member)) else {
-                match is_patient {
-                    true => return Ok(Read::NotThere(member.message)),
-                    // It became a dead letter of the index, or the store was restored: the others need not wait for it.
-                    false => continue,
+                match is_passed_by {
+                    false => return Ok(Read::NotThere(member.message)),
+                    // It became a dead letter of the index: the others need not wait for it.
+                    true => continue,
                 }
             };
             let label = labels
