@@ -47,7 +47,7 @@ pub struct ExtractConfig {
     pub max_unusable: u32,
     /// Characters of one message an extractor is given; quotes are checked against all of it.
     pub max_text_chars: usize,
-    /// How long to wait for the stories of messages to be known, and, once the index has passed by, for messages to be in the
+    /// How long to wait for stories that do not get on, and, once the index has passed by, for messages to be in the
     /// store.
     pub patience: Duration,
     /// The longest pause without news.
@@ -124,6 +124,10 @@ struct Waiting {
 struct Flight {
     units: HashSet<String>,
     stories: HashSet<String>,
+    /// Units that were due when it was looked last, and are not begun.
+    due: Vec<UnitRow>,
+    /// What must be known of stories before they are; `None` once it is.
+    gate: Option<told::Gate>,
 }
 
 impl Extract {
@@ -169,7 +173,7 @@ impl Extract {
         let mut flight = Flight::default();
         let mut delays = delays();
         while !shutdown.is_cancelled() {
-            match self.next_units(&mut flight, &shutdown).await {
+            match self.next_units(&mut flight).await {
                 Ok(units) => {
                     delays = self::delays();
                     let this = &self;
@@ -185,6 +189,7 @@ impl Extract {
                 Err(error) => return Err(error),
             }
             let has_room = flight.units.len() < self.config.workers.max(1);
+            let is_gated = flight.gate.is_some();
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 Some((unit, stories, outcome)) = running.next() => {
@@ -199,7 +204,7 @@ impl Extract {
                         outcome => outcome?,
                     }
                 }
-                () = self.wait(), if has_room => {}
+                () = self.wait(is_gated), if has_room => {}
             }
         }
         Ok(())
@@ -232,47 +237,59 @@ impl Extract {
     async fn next_units(
         &self,
         flight: &mut Flight,
-        shutdown: &CancellationToken,
     ) -> Result<Vec<(UnitRow, Vec<String>)>, StageError> {
-        let room = self
-            .config
-            .workers
-            .max(1)
-            .saturating_sub(flight.units.len());
+        let workers = self.config.workers.max(1);
+        let room = workers.saturating_sub(flight.units.len());
         if room == 0 {
             return Ok(Vec::new());
         }
         self.run_retries(flight).await?;
-        let now = self.parts.clock.now();
-        let wanted = room * 8 + flight.units.len();
-        let mut due = self.parts.catalog.due_units(now, wanted).await?;
-        if flight.units.is_empty() {
-            let counts = self.parts.catalog.unit_counts().await?;
-            telemetry::backlog(STAGE, "units", counts.due);
+        if flight.due.is_empty() {
+            self.look(flight, workers * 8).await?;
         }
-        due.retain(|unit| !flight.units.contains(&unit.id));
-        if due.is_empty() {
+        if flight.due.is_empty() || !self.are_stories_known(flight).await? {
             return Ok(Vec::new());
         }
-        self.await_stories(shutdown).await?;
         let mut begun = Vec::new();
-        for unit in due {
-            if begun.len() == room {
-                break;
-            }
+        let mut rest = Vec::new();
+        for unit in std::mem::take(&mut flight.due) {
             let stories = self.stories_of(&unit).await?;
-            if stories.iter().any(|story| flight.stories.contains(story)) {
+            let is_told = stories.iter().any(|story| flight.stories.contains(story));
+            if begun.len() == room || is_told {
+                rest.push(unit);
                 continue;
             }
             flight.stories.extend(stories.iter().cloned());
             flight.units.insert(unit.id.clone());
             begun.push((unit, stories));
         }
+        flight.due = rest;
         Ok(begun)
     }
 
-    /// Waits for news, for the time of the next unit, or for the longest pause.
-    async fn wait(&self) {
+    /// Looks which units are due, and what must be known of stories before they are begun.
+    async fn look(&self, flight: &mut Flight, n_wanted: usize) -> Result<(), StageError> {
+        let now = self.parts.clock.now();
+        let wanted = n_wanted + flight.units.len();
+        let mut due = self.parts.catalog.due_units(now, wanted).await?;
+        due.retain(|unit| !flight.units.contains(&unit.id));
+        if flight.units.is_empty() {
+            let counts = self.parts.catalog.unit_counts().await?;
+            telemetry::backlog(STAGE, "units", counts.due);
+        }
+        flight.gate = match due.is_empty() {
+            true => None,
+            false => Some(self.gate().await?),
+        };
+        flight.due = due;
+        Ok(())
+    }
+
+    /// Waits for news, for the time of the next unit, or for the longest pause; `is_gated`: units wait for their stories.
+    async fn wait(&self, is_gated: bool) {
+        if is_gated {
+            return tokio::time::sleep(told::LOOK_EVERY).await;
+        }
         let now = self.parts.clock.now();
         let next = self.parts.catalog.next_due(now).await.ok().flatten();
         let next = next.map(|t| t.as_millisecond() - now.as_millisecond());
