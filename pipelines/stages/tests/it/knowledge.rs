@@ -193,6 +193,8 @@ async fn a_hundred_reposts_are_one_call_one_atom_and_a_hundred_sources() {
             how: StoryLink::Exact,
             similarity: 1.0,
             event_time: line.flow.clock.now(),
+            first_time: None,
+            joined_time: None,
             origin: telesift_schemas::Origin {
                 topic: Topic::TELEGRAM_RAW,
                 partition: telesift_schemas::PartitionId(0),
