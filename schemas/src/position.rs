@@ -101,6 +101,38 @@ pub struct Generation(pub u32);
 impl Generation {
     /// The generation a fresh log starts with.
     pub const FIRST: Generation = Generation(1);
+
+    /// `name` as it is called in this generation: itself in the first, `name-g<N>` in others. Topics, tables and stages
+    /// alike.
+    pub fn name(self, name: &str) -> String {
+        match self {
+            Generation::FIRST => name.to_owned(),
+            Generation(n) => format!("{name}-g{n}"),
+        }
+    }
+
+    /// Whether something is called as in a generation behind the first: `screen-g2`.
+    pub fn is_later(full: &str) -> bool {
+        let name = full.rsplit_once("-g").map_or(full, |(name, _)| name);
+        Self::of_name(name, full).is_some_and(|of| of > Generation::FIRST)
+    }
+
+    /// Reads [`Generation::name`] back; `name-g1` is the first one too.
+    pub fn of_name(name: &str, full: &str) -> Option<Self> {
+        let rest = full.strip_prefix(name)?;
+        if rest.is_empty() {
+            return Some(Generation::FIRST);
+        }
+        let number = rest.strip_prefix("-g")?;
+        let plain = !number.starts_with('0') && number.bytes().all(|b| b.is_ascii_digit());
+        number.parse().ok().filter(|_| plain).map(Generation)
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "g{}", self.0)
+    }
 }
 
 /// The identity of one log's history: a short random text, renewed when the log is restored from a backup. Cursors and
@@ -164,7 +196,7 @@ impl std::error::Error for CursorError {}
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "g{}@{}/", self.generation.0, self.epoch.0)?;
+        write!(f, "{}@{}/", self.generation, self.epoch.0)?;
         for (i, (partition, offset)) in self.next.iter().enumerate() {
             let comma = if i == 0 { "" } else { "," };
             write!(f, "{comma}{partition}:{offset}")?;
@@ -209,6 +241,33 @@ mod tests {
     fn cursors_read_what_they_write() {
         let text = "g1@k3x9/0:124,1:7,2:0,3:55";
         assert_eq!(text.parse::<Cursor>().unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn names_of_generations_are_read_back() {
+        let name = |n| Generation(n).name("messages");
+        assert_eq!([name(1), name(12)], ["messages", "messages-g12"]);
+        let of = |full| Generation::of_name("messages", full).map(|g| g.0);
+        assert_eq!(
+            [of("messages"), of("messages-g1"), of("messages-g12")],
+            [Some(1), Some(1), Some(12)]
+        );
+        assert!(Generation::is_later("story-catalog-g2"));
+        assert!(
+            ["screen", "screen-g1", "dead-g"]
+                .iter()
+                .all(|name| !Generation::is_later(name))
+        );
+        for full in [
+            "messages-",
+            "messages-g",
+            "messages-g01",
+            "messages-g+2",
+            "stories",
+            "messages-gx",
+        ] {
+            assert_eq!(of(full), None, "{full}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChatId, PartitionId};
+use crate::{ChatId, Generation, PartitionId};
 
 /// Partitions a topic gets unless the configuration says otherwise. Fixed per generation.
 pub const DEFAULT_PARTITIONS: u32 = 4;
@@ -52,6 +52,14 @@ impl Topic {
     /// A topic by name; any name of a generation, such as `messages-g2`, is one too.
     pub fn new(name: impl Into<String>) -> Self {
         Topic(Cow::Owned(name.into()))
+    }
+
+    /// The topic of this name in `generation`, such as `messages-g2`.
+    pub fn of(&self, generation: Generation) -> Topic {
+        match generation {
+            Generation::FIRST => self.clone(),
+            other => Topic::new(other.name(self.as_str())),
+        }
     }
 
     /// The name as the log knows it.

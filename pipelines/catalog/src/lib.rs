@@ -107,6 +107,14 @@ impl Catalog for SqlCatalog {
         }
     }
 
+    async fn remove_stage_states(&self, stage: &str) -> Result<()> {
+        let args = vec![stage.into()];
+        self.database
+            .write(queries::REMOVE_STAGE_STATES, args, String::new)
+            .await?;
+        Ok(())
+    }
+
     async fn stage_states(&self) -> Result<Vec<(StageKey, StageState)>> {
         let rows = self
             .database

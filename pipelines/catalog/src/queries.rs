@@ -19,6 +19,8 @@ pub(crate) const STAGE_STATES: &str = "
     SELECT next_offset, counters, last_retry, stage, topic, partition_id FROM stage_states
     ORDER BY stage, topic, partition_id";
 
+pub(crate) const REMOVE_STAGE_STATES: &str = "DELETE FROM stage_states WHERE stage = $1";
+
 /// The first commit of a stage: no row if there is a state already, or the lease `$7` with token `$8` is lost.
 pub(crate) const INSERT_STAGE_STATE: &str = "
     INSERT INTO stage_states (stage, topic, partition_id, next_offset, counters, last_retry)

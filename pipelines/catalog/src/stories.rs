@@ -7,7 +7,7 @@ use telesift_ports::{
     catalog::{Error, Result},
     story_catalog::{MemberPosition, StoryCatalog, StoryMember, StorySummary},
 };
-use telesift_schemas::{ChatId, MessageKey, StoryAssigned, StoryLink};
+use telesift_schemas::{ChatId, Generation, MessageKey, StoryAssigned, StoryLink};
 
 use crate::{
     SqlCatalog,
@@ -17,7 +17,7 @@ use crate::{
 
 #[async_trait]
 impl StoryCatalog for SqlCatalog {
-    async fn add_story_members(&self, members: &[StoryAssigned]) -> Result<()> {
+    async fn add_story_members(&self, of: Generation, members: &[StoryAssigned]) -> Result<()> {
         for chunk in members.chunks(queries::ROWS_PER_INSERT) {
             let Some(last) = chunk.last() else { continue };
             // The statement has a fixed number of rows; a repeated one changes nothing.
@@ -26,7 +26,7 @@ impl StoryCatalog for SqlCatalog {
                 .iter()
                 .chain(filling)
                 .take(queries::ROWS_PER_INSERT)
-                .flat_map(row)
+                .flat_map(|member| row(of, member))
                 .collect();
             self.database
                 .write(&queries::INSERT_MEMBERS, args, String::new)
@@ -35,8 +35,20 @@ impl StoryCatalog for SqlCatalog {
         Ok(())
     }
 
+    async fn remove_stories(&self, of: Generation) -> Result<()> {
+        // Some at a time: each statement is to end within the time of a call.
+        while self
+            .database
+            .write(queries::REMOVE_SOME, vec![number(of)], String::new)
+            .await?
+            > 0
+        {}
+        Ok(())
+    }
+
     async fn stories_of(
         &self,
+        of: Generation,
         messages: &[MessageKey],
         chats: Option<&[ChatId]>,
     ) -> Result<Vec<(MessageKey, StorySummary)>> {
@@ -47,12 +59,14 @@ impl StoryCatalog for SqlCatalog {
         let [keys, _] = list(asked);
         let mut args = vec![keys, count(messages.len())];
         args.extend(allowed(chats));
+        args.push(number(of));
         let rows = self.database.read(queries::STORIES_OF, args).await?;
         rows.iter().map(summary).collect()
     }
 
     async fn story_members(
         &self,
+        of: Generation,
         story: &str,
         chats: Option<&[ChatId]>,
         after: Option<&MemberPosition>,
@@ -68,6 +82,7 @@ impl StoryCatalog for SqlCatalog {
             Arg::Int(after.map(|a| a.message.chat.0)),
             Arg::Int(after.map(|a| a.message.message_id)),
             count(limit),
+            number(of),
         ]);
         let rows = self.database.read(queries::STORY_MEMBERS, args).await?;
         rows.iter().map(member).collect()
@@ -75,9 +90,10 @@ impl StoryCatalog for SqlCatalog {
 }
 
 /// The values of one row of [`queries::INSERT_MEMBERS`].
-fn row(member: &StoryAssigned) -> [Arg; queries::COLUMNS] {
+fn row(of: Generation, member: &StoryAssigned) -> [Arg; queries::COLUMNS] {
     let thousandths = (member.similarity.clamp(0.0, 1.0) * 1_000.0).round() as i64;
     [
+        number(of),
         member.message.chat.0.into(),
         member.message.message_id.into(),
         member.story.as_str().into(),
@@ -134,6 +150,10 @@ fn list(numbers: impl Iterator<Item = i64>) -> [Arg; 2] {
         n += 1;
     }
     [text.into(), count(n)]
+}
+
+fn number(of: Generation) -> Arg {
+    i64::from(of.0).into()
 }
 
 fn count(n: usize) -> Arg {

@@ -24,9 +24,13 @@ impl Slot {
         Slot(u64::from(topic_id) << 32 | u64::from(partition))
     }
 
+    /// What the names of keyspaces of records begin with.
+    pub(crate) const KEYSPACES: &str = "records-";
+
     /// The name of the keyspace that holds its records.
     pub(crate) fn keyspace_name(self) -> String {
-        format!("records-{}-{}", self.0 >> 32, self.0 & 0xffff_ffff)
+        let (topic, partition) = (self.0 >> 32, self.0 & 0xffff_ffff);
+        format!("{}{topic}-{partition}", Self::KEYSPACES)
     }
 }
 
@@ -173,6 +177,8 @@ pub(crate) mod meta_key {
     pub(crate) const EPOCH: &[u8] = b"epoch";
     pub(crate) const TOPICS: &[u8] = b"topic/";
     pub(crate) const STATES: &[u8] = b"state/";
+    /// The highest id of a deleted topic, in the four bytes of a little-endian number.
+    pub(crate) const DELETED: &[u8] = b"deleted-topic";
 
     pub(crate) fn topic(topic: &Topic) -> Vec<u8> {
         [TOPICS, topic.as_str().as_bytes()].concat()

@@ -6,6 +6,7 @@
 
 mod codec;
 mod config;
+mod deletion;
 mod error;
 mod group;
 mod journal;

@@ -16,7 +16,7 @@ use telesift_ports::{
         TopicConfig, TopicInfo, Transaction,
     },
 };
-use telesift_schemas::{Epoch, Offset, Topic, TopicPartition};
+use telesift_schemas::{Epoch, Generation, Offset, Topic, TopicPartition};
 use tokio::sync::{
     Semaphore,
     mpsc::{self, error::TrySendError},
@@ -273,6 +273,17 @@ impl RecordLog for EmbeddedLog {
             reply,
         })
         .await
+    }
+
+    async fn delete_topic(&self, topic: &Topic) -> Result<()> {
+        let topic = topic.clone();
+        self.ask(|reply| Job::DeleteTopic { topic, reply }).await
+    }
+
+    async fn forget_generation(&self, generation: Generation) -> Result<()> {
+        // A piece at a time, so that appends wait for one piece only.
+        while self.ask(|reply| Job::Forget { generation, reply }).await? {}
+        Ok(())
     }
 
     async fn topics(&self) -> Result<Vec<TopicInfo>> {

@@ -100,6 +100,7 @@ impl Store {
             _released: released,
         };
         store.topics = RwLock::new(store.load_topics()?);
+        store.sweep_deleted()?;
         Ok(store)
     }
 
@@ -143,6 +144,11 @@ impl Store {
         topics.insert(topic, Arc::new(entry));
     }
 
+    pub(crate) fn drop_topic(&self, topic: &Topic) {
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        topics.remove(topic);
+    }
+
     pub(crate) fn state(&self, key: &str) -> Option<Bytes> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         state.get(key).cloned()
@@ -168,13 +174,16 @@ impl Store {
         }
     }
 
+    /// A keyspace of records, made if absent.
+    pub(crate) fn open_keyspace(&self, name: &str) -> Result<Keyspace> {
+        let options = || records_options(self.write_buffer_bytes);
+        let opened = self.db.keyspace(name, options);
+        opened.map_err(|e| self.fjall_error(&e))
+    }
+
     /// The partition's keyspace, made if absent, and its tail.
     pub(crate) fn open_partition(&self, slot: Slot) -> Result<Partition> {
-        let options = || records_options(self.write_buffer_bytes);
-        let records = self
-            .db
-            .keyspace(&slot.keyspace_name(), options)
-            .map_err(|e| self.fjall_error(&e))?;
+        let records = self.open_keyspace(&slot.keyspace_name())?;
         let stored = self
             .meta
             .get(meta_key::tail(slot))

@@ -10,12 +10,13 @@ use telesift_ports::{
     Clock,
     record_log::{Error, Outcome, Result, TopicConfig, Transaction},
 };
-use telesift_schemas::{Offset, Topic};
+use telesift_schemas::{Generation, Offset, Topic};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::{
     EmbeddedLogConfig,
     codec::{Slot, Tail, TopicMeta, meta_key},
+    deletion,
     error::{from_io, no_space, unavailable},
     group::{Group, write_synced},
     store::{Partition, Store, TopicEntry},
@@ -33,6 +34,15 @@ pub(crate) enum Job {
         topic: Topic,
         config: TopicConfig,
         reply: oneshot::Sender<Result<()>>,
+    },
+    DeleteTopic {
+        topic: Topic,
+        reply: oneshot::Sender<Result<()>>,
+    },
+    /// Forgets some identities of a generation; answers whether there may be more.
+    Forget {
+        generation: Generation,
+        reply: oneshot::Sender<Result<bool>>,
     },
     /// Moves the start of a partition.
     Evict {
@@ -94,6 +104,12 @@ impl Writer {
                     reply,
                 } => {
                     let _gone_if_err = reply.send(self.create_topic(topic, config));
+                }
+                Job::DeleteTopic { topic, reply } => {
+                    let _gone_if_err = reply.send(deletion::delete_topic(&self.store, &topic));
+                }
+                Job::Forget { generation, reply } => {
+                    let _gone_if_err = reply.send(deletion::forget(&self.store, generation));
                 }
                 Job::Evict {
                     partition,
@@ -167,7 +183,7 @@ impl Writer {
         let wanted = config.partitions.max(1);
         let (id, known) = match self.store.topic(&topic) {
             Ok(entry) => (entry.meta.id, Some(entry)),
-            Err(_) => (self.next_topic_id(), None),
+            Err(_) => (deletion::next_topic_id(&self.store)?, None),
         };
         let partitions = match known {
             Some(entry) if entry.meta.partitions != wanted => {
@@ -197,11 +213,6 @@ impl Writer {
         write_synced(&self.store, batch)?;
         self.store.put_topic(topic, TopicEntry { meta, partitions });
         Ok(())
-    }
-
-    fn next_topic_id(&self) -> u32 {
-        let ids = self.store.topics().into_iter().map(|(_, e)| e.meta.id);
-        ids.max().map_or(0, |highest| highest + 1)
     }
 
     fn evict(&self, partition: &Partition, start: Offset) -> Result<()> {

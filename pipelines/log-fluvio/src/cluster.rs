@@ -39,7 +39,7 @@ pub(crate) struct Cluster {
 }
 
 /// An answer of the controller.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Known {
     at: Option<Instant>,
     topics: BTreeMap<String, TopicSpec>,
@@ -137,6 +137,22 @@ impl Cluster {
         })
         .await?;
         self.look_again().await;
+        Ok(())
+    }
+
+    /// Deletes a topic of the cluster.
+    pub(crate) async fn delete_topic(&self, topic: &Topic) -> Result<()> {
+        let name = self.config.name_of(topic);
+        self.call("delete-topic", |admin| {
+            let name = name.clone();
+            async move { admin.delete::<TopicSpec>(name).await }
+        })
+        .await?;
+        let mut stored = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = Known::clone(&stored);
+        known.topics.remove(&name);
+        known.partitions.retain(|(of, _), _| *of != name);
+        *stored = Arc::new(known);
         Ok(())
     }
 

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,8 +17,8 @@ use fluvio_spu_schema::server::{
     stream_fetch::{StreamFetchRequest, StreamFetchResponse},
     update_offset::{OffsetUpdate, UpdateOffsetsRequest},
 };
-use telesift_ports::record_log::{Batch, ReadLimits, StoredRecord};
-use telesift_schemas::{Offset, TopicPartition};
+use telesift_ports::record_log::{Batch, Error, ReadLimits, StoredRecord};
+use telesift_schemas::{Offset, Topic, TopicPartition};
 use tokio::sync::watch;
 
 use crate::{
@@ -47,6 +50,8 @@ pub(crate) struct Followed {
     end: watch::Sender<Offset>,
     tail: Mutex<Tail>,
     wanted: Mutex<Instant>,
+    /// Whether its topic was deleted.
+    is_gone: AtomicBool,
 }
 
 /// The newest records, without a hole between them.
@@ -77,6 +82,7 @@ impl Followers {
             end: watch::Sender::new(end),
             tail: Mutex::default(),
             wanted: Mutex::new(Instant::now()),
+            is_gone: AtomicBool::new(false),
         });
         followed.insert(at.clone(), new.clone());
         let stream = Stream {
@@ -95,6 +101,14 @@ impl Followers {
         self.lock().get(at).cloned()
     }
 
+    /// Ends what waits for a topic that was deleted.
+    pub(crate) fn forget(&self, topic: &Topic) {
+        let mut followed = self.lock();
+        for (_, gone) in followed.extract_if(|at, _| at.topic == *topic) {
+            gone.mark_gone();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Map> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,6 +124,11 @@ impl Followed {
         });
     }
 
+    fn mark_gone(&self) {
+        self.is_gone.store(true, Ordering::SeqCst);
+        self.end.send_modify(|_| {});
+    }
+
     fn want(&self) {
         *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
@@ -118,15 +137,18 @@ impl Followed {
         *self.end.borrow()
     }
 
-    /// Waits until the end lies beyond `position`.
-    pub(crate) async fn beyond(&self, position: Offset) -> Offset {
+    /// Waits until the end lies beyond `position`; `None` once the topic is deleted.
+    pub(crate) async fn beyond(&self, position: Offset) -> Option<Offset> {
         let mut ends = self.end.subscribe();
         loop {
             let end = *ends.borrow_and_update();
+            if self.is_gone.load(Ordering::SeqCst) {
+                return None;
+            }
             // The sender lives in `self`, so that waiting cannot fail.
             if end > position || ends.changed().await.is_err() {
                 self.want();
-                return end;
+                return Some(end);
             }
         }
     }
@@ -197,6 +219,13 @@ impl Stream {
             }
             match why {
                 Ok(Ended::Unwanted) => return,
+                _ if self.followed.is_gone.load(Ordering::SeqCst) => return,
+                Err(Failure::Final(Error::TopicNotFound(_))) => {
+                    let mut map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
+                    map.remove(&self.at);
+                    self.followed.mark_gone();
+                    return;
+                }
                 Ok(Ended::Silent) => telemetry::stream_reopened(&self.at, "silent"),
                 Err(Failure::Final(error)) => {
                     tracing::warn!(partition = %self.at, %error, "cannot be followed");

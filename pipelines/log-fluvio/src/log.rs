@@ -16,7 +16,7 @@ use telesift_ports::{
         StateWrite, TopicConfig, TopicInfo, Transaction,
     },
 };
-use telesift_schemas::{Epoch, Offset, PartitionId, Timestamp, Topic, TopicPartition};
+use telesift_schemas::{Epoch, Generation, Offset, PartitionId, Timestamp, Topic, TopicPartition};
 use tokio::time::timeout;
 
 use crate::{
@@ -283,6 +283,29 @@ impl RecordLog for FluvioLog {
         topics::wait_until_led(&self.reader, topic, wanted.partitions(), patience).await
     }
 
+    async fn delete_topic(&self, topic: &Topic) -> Result<()> {
+        let name = self.config.name_of(topic);
+        if self.cluster().topics().await?.contains_key(&name)
+            && let Err(error) = self.cluster().delete_topic(topic).await
+        {
+            // Another process may have been faster.
+            if self.cluster().topics().await?.contains_key(&name) {
+                return Err(error);
+            }
+        }
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        writers.retain(|at, _| at.topic != *topic);
+        drop(writers);
+        self.followers.forget(topic);
+        Ok(())
+    }
+
+    /// Numbers of generations are given once, so that what is remembered of an old one refuses nothing; it goes as newer
+    /// identities come.
+    async fn forget_generation(&self, _: Generation) -> Result<()> {
+        Ok(())
+    }
+
     async fn topics(&self) -> Result<Vec<TopicInfo>> {
         let specs = self.cluster().topics().await?;
         let infos = specs.into_iter().filter_map(|(name, spec)| {
@@ -357,7 +380,8 @@ impl RecordLog for FluvioLog {
         if end > offset {
             return Ok(end);
         }
-        Ok(self.followers.follow(at, end).beyond(offset).await)
+        let end = self.followers.follow(at, end).beyond(offset).await;
+        end.ok_or_else(|| Error::TopicNotFound(at.topic.clone()))
     }
 
     async fn state(&self, key: &str) -> Result<Option<Bytes>> {

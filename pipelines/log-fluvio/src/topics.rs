@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fluvio::metadata::topic::{CleanupPolicy, SegmentBasedPolicy, TopicSpec, TopicStorageConfig};
 use telesift_ports::record_log::{Error, Result, Retention, TopicConfig};
-use telesift_schemas::{PartitionId, Topic, TopicPartition};
+use telesift_schemas::{Generation, PartitionId, Topic, TopicPartition};
 
 use crate::{FluvioLogConfig, error::unavailable, reader::Reader};
 
@@ -17,7 +17,10 @@ const MIN_AGE_S: u64 = 10;
 
 /// The specification of a topic to be created.
 pub(crate) fn spec(topic: &Topic, config: &TopicConfig, log: &FluvioLogConfig) -> TopicSpec {
-    let replication = log.replication_of.get(topic).unwrap_or(&log.replication);
+    // A topic of a generation is kept as that of the first one.
+    let mut first = log.replication_of.iter();
+    let first = first.find(|(t, _)| Generation::of_name(t.as_str(), topic.as_str()).is_some());
+    let replication = first.map_or(&log.replication, |(_, replication)| replication);
     let mut spec = TopicSpec::new_computed(config.partitions.max(1), (*replication).max(1), None);
     let age_s = config.retention.max_age_s.map_or(FOR_EVER_S, |s| {
         u32::try_from(s.max(MIN_AGE_S)).unwrap_or(FOR_EVER_S)

@@ -54,6 +54,9 @@ pub trait Catalog:
         fence: &Fence,
     ) -> Result<()>;
 
+    /// Removes what a stage left, in all its partitions. Doing so again changes nothing.
+    async fn remove_stage_states(&self, stage: &str) -> Result<()>;
+
     /// All of them, by key.
     async fn stage_states(&self) -> Result<Vec<(StageKey, StageState)>>;
 

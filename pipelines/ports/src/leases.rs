@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use telesift_schemas::{Timestamp, TopicPartition};
+use telesift_schemas::{Generation, Timestamp, TopicPartition};
 
 use crate::{
     catalog::{Error, Result},
@@ -51,6 +51,9 @@ pub trait Leases: Send + Sync + 'static {
 /// The lease of the message store's one writer: the index, the labels, the upkeep.
 pub const STORE: &str = "store";
 
+/// The lease of the stages of every generation but the first, and of the replays that fill them.
+pub const GENERATIONS: &str = "generations";
+
 /// The lease of a stage on one partition of its input.
 pub fn of_partition(stage: &str, input: &TopicPartition) -> String {
     format!("{stage}/{}", input.partition)
@@ -59,9 +62,12 @@ pub fn of_partition(stage: &str, input: &TopicPartition) -> String {
 /// The stages that write to the message store.
 const WRITERS: [&str; 3] = ["index", "labels", "embed"];
 
-/// The leases one of which a stage runs under on a partition: that of the store's writer, or its own for this partition
-/// or for all.
+/// The leases one of which a stage runs under on a partition: that of other generations, or of the store's writer, or its
+/// own for this partition or for all.
 pub fn of_stage(key: &StageKey) -> Vec<String> {
+    if Generation::is_later(&key.stage) {
+        return vec![GENERATIONS.to_owned()];
+    }
     match WRITERS.contains(&key.stage.as_str()) {
         true => vec![STORE.to_owned()],
         false => vec![of_partition(&key.stage, &key.input), key.stage.clone()],

@@ -9,7 +9,7 @@ mod state_store;
 mod story_catalog;
 
 pub use catalog::MemoryCatalog;
-pub use message_store::MemoryStore;
+pub use message_store::{MemoryStore, MemoryStores};
 pub use rules::MemoryRules;
 pub use script::{Fault, Script};
 pub use state_store::MemoryState;

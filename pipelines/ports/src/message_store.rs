@@ -4,9 +4,11 @@ mod labels;
 mod ranking;
 mod versions;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use telesift_schemas::{ChatId, Class, Message, MessageKey, MessageKind, Timestamp};
+use telesift_schemas::{ChatId, Class, Generation, Message, MessageKey, MessageKind, Timestamp};
 
 use crate::{catalog, leases::Term};
 
@@ -84,6 +86,16 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// Numbers for `/metrics` and `doctor`.
     async fn stats(&self) -> Result<StoreStats>;
+}
+
+/// The table sets of a message store, one per generation that made some.
+#[async_trait]
+pub trait StoreSets: Send + Sync + 'static {
+    /// Opens a set, making its tables where they are missing. Each is opened once in a process.
+    async fn open(&self, of: Generation) -> Result<Arc<dyn MessageStore>>;
+
+    /// Removes a set's tables. Doing so again changes nothing.
+    async fn remove(&self, of: Generation) -> Result<()>;
 }
 
 /// Result of a store call.

@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use telesift_schemas::{Epoch, Offset, PartitionId, Timestamp, Topic, TopicPartition};
+use telesift_schemas::{Epoch, Generation, Offset, PartitionId, Timestamp, Topic, TopicPartition};
 
 use crate::leases::Fence;
 
@@ -26,6 +26,14 @@ pub trait RecordLog: Send + Sync + 'static {
     /// # Errors
     /// [`Error::PartitionCount`] if the topic exists with another partition count.
     async fn create_topic(&self, topic: &Topic, config: TopicConfig) -> Result<()>;
+
+    /// Deletes a topic with its records. One that is not there is deleted already. Readers of it get
+    /// [`Error::TopicNotFound`] or [`Error::Closed`]; a topic created under the same name later is another one.
+    async fn delete_topic(&self, topic: &Topic) -> Result<()>;
+
+    /// Forgets the identities of [`UniqueKey::of_generation`], once its topics are gone. A log that keeps none has nothing
+    /// to do.
+    async fn forget_generation(&self, generation: Generation) -> Result<()>;
 
     /// Every topic, by name.
     async fn topics(&self) -> Result<Vec<TopicInfo>>;
@@ -158,6 +166,24 @@ impl UniqueKey {
             bytes.extend_from_slice(part.as_bytes());
         }
         UniqueKey(xxhash_rust::xxh3::xxh3_128(&bytes).to_be_bytes())
+    }
+
+    /// The same within a generation: identities of one are none of another. Those of all but the first share
+    /// [`UniqueKey::prefix`], so that they can be forgotten together; 80 bits tell them apart (a chance collision among 10⁹
+    /// keys of a generation has probability under 10⁻⁶).
+    pub fn of_generation(generation: Generation, space: &str, parts: &[&str]) -> Self {
+        let mut key = UniqueKey::new(space, parts);
+        if generation != Generation::FIRST {
+            let prefix = Self::prefix(generation);
+            key.0[..prefix.len()].copy_from_slice(&prefix);
+        }
+        key
+    }
+
+    /// What keys of `generation` begin with. Keys that are hashes throughout begin like that by chance only, one in 2⁴⁸.
+    pub fn prefix(generation: Generation) -> [u8; 6] {
+        let [a, b, c, d] = generation.0.to_be_bytes();
+        [b'g', b'n', a, b, c, d]
     }
 }
 

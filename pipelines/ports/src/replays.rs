@@ -1,31 +1,38 @@
-//! Replays: a stretch of the log goes through a stage once more, beside the live flow, and what would change comes out.
+//! Replays: history goes through a stage once more, beside the live flow.
 //!
-//! So far there is one kind, the dry run of `screen`: two rule sets judge the same raw records, and nothing but the
-//! comparison is kept.
+//! A dry run of `screen` compares two rule sets and writes nothing else. Any other replay fills a generation
+//! ([`crate::generations`]), which can be switched to, and back from.
 
 mod bound;
+mod error;
 mod result;
 mod rows;
 mod sources;
+mod stage;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use telesift_schemas::{Offset, PartitionId, Timestamp};
+use telesift_schemas::{Generation, Offset, PartitionId, Timestamp, Topic, TopicPartition};
+
+use crate::generations::Entry;
 
 pub use bound::{Bound, BoundError};
+pub use error::ReplayError;
 pub use result::{
     Confusion, FactorChange, LabelCounts, Passing, Quality, ReplayLedger, Sample, Samples,
     ScreenDiff, SpamCounts, Twin, Verdict, estimated_tokens,
 };
 pub use rows::{ReplayCatalog, RulePair};
 pub use sources::{
-    Label, LabelSource, NoLabels, ResolvedRules, RuleFault, RuleText, RulesChoice, RulesSource,
+    BaseRules, BaseSection, KeptSet, Label, LabelSource, NoLabels, ResolvedRules, RuleFault,
+    RuleText, RulesChoice, RulesSource,
 };
+pub use stage::ReplayStage;
 
 /// Runs replays in the background, one at a time and at low priority, resuming by itself after a restart.
 #[async_trait]
 pub trait Replays: Send + Sync + 'static {
-    /// Checks rules and range, then queues the dry run.
+    /// Checks rules and range, then queues the replay.
     ///
     /// # Errors
     /// [`ReplayError::Rules`], [`ReplayError::Range`] and their like say what is wrong with the request;
@@ -47,19 +54,84 @@ pub trait Replays: Send + Sync + 'static {
     /// # Errors
     /// [`ReplayError::State`] if the replay is over.
     async fn steer(&self, id: &str, order: Order) -> Result<Option<ReplayStatus>, ReplayError>;
+
+    /// Makes the generation of a replay the live one, once it has everything the live one had when this was called; `None`
+    /// if there is no such replay. Where it is live already nothing changes.
+    ///
+    /// # Errors
+    /// [`ReplayError::NoGeneration`] for a dry run, [`ReplayError::State`] while it is being filled,
+    /// [`ReplayError::NotCaughtUp`] if it stays behind for longer than a request should take.
+    async fn switch(&self, id: &str) -> Result<Option<ReplayStatus>, ReplayError>;
+
+    /// Makes the generation live again that was live before the replay's was; `None` if there is no such replay. Where it was
+    /// switched back already nothing changes.
+    ///
+    /// # Errors
+    /// As [`Replays::switch`]; [`ReplayError::Generation`] if the replay's generation was never live, or the one before is
+    /// retired.
+    async fn switch_back(&self, id: &str) -> Result<Option<ReplayStatus>, ReplayError>;
+
+    /// Every generation, by number, and how far its stages are.
+    async fn generations(&self) -> Result<Vec<GenerationStatus>, ReplayError>;
+
+    /// Gives a generation up: what it alone uses is removed, soon. `false` if there is none of that number. Doing so again
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`ReplayError::Generation`] for the live one, and for one that is being filled or read for another.
+    async fn retire(&self, generation: Generation) -> Result<bool, ReplayError>;
 }
 
-/// A dry run of `screen` to be made.
+/// A replay to be made.
 #[derive(Clone, Debug)]
 pub struct ReplayRequest {
+    /// The stage to run again.
+    pub stage: ReplayStage,
+    /// Whether to compare only.
+    pub dry_run: bool,
     /// First raw records.
     pub from: Bound,
     /// The raw records to stop before.
     pub to: Bound,
-    /// The new rules.
-    pub rules: RulesChoice,
-    /// What they are compared with; `None`: the rules active in the range.
+    /// The new rules; `None`: those that screened each record. A dry run needs some.
+    pub rules: Option<RulesChoice>,
+    /// What a dry run compares with; `None`: the rules that screened each record.
     pub base: Option<RulesChoice>,
+    /// Whether stories are decided anew.
+    pub reassign: bool,
+    /// The key (by id) whose owner asks.
+    pub by: String,
+}
+
+/// A generation, and how far it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GenerationStatus {
+    /// What it is.
+    pub entry: Entry,
+    /// Whether it is the live one.
+    pub is_live: bool,
+    /// The stages that fill its parts, shared parts too.
+    pub stages: Vec<StagePosition>,
+}
+
+/// How far a stage is in one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagePosition {
+    /// The stage, such as `screen-g2`.
+    pub stage: String,
+    /// What it reads.
+    pub input: TopicPartition,
+    /// The next offset it reads.
+    pub next: Offset,
+    /// The end of the partition.
+    pub end: Offset,
+}
+
+impl StagePosition {
+    /// Records it has not taken yet.
+    pub fn lag(&self) -> u64 {
+        self.end.0.saturating_sub(self.next.0)
+    }
 }
 
 /// What can be asked of a replay under way.
@@ -71,35 +143,6 @@ pub enum Order {
     Resume,
     /// Give it up; what was counted stays readable.
     Cancel,
-}
-
-/// The stages a replay can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the names of the stages")]
-pub enum ReplayStage {
-    Screen,
-    Index,
-    Stories,
-    Embed,
-    Extract,
-    Alert,
-    Windows,
-}
-
-impl ReplayStage {
-    /// The name in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Screen => "screen",
-            Self::Index => "index",
-            Self::Stories => "stories",
-            Self::Embed => "embed",
-            Self::Extract => "extract",
-            Self::Alert => "alert",
-            Self::Windows => "windows",
-        }
-    }
 }
 
 /// States of a replay.
@@ -160,12 +203,32 @@ pub struct ReplaySpec {
     pub from: String,
     /// The end, as it was asked for.
     pub to: String,
+    /// The topic that is read.
+    #[serde(default = "telegram_raw")]
+    pub input: Topic,
     /// The range these came to, ascending by partition.
     pub ranges: Vec<ReplayRange>,
-    /// `name@version+hash` of the new rules.
+    /// `name@version+hash` of the new rules; empty: those that screened each record.
     pub rules: String,
-    /// `name@version+hash` of the rules compared with.
+    /// `name@version+hash` of the rules compared with, in order where there are several; empty where nothing is compared.
     pub base: String,
+    /// The new rules as the decisions hold them, for a replay that fills a generation: identity, and whether they ship.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules_kept: Option<(String, bool)>,
+    /// Of a replay of `screen` that fills a generation: the raw records that are screened anew. Those before are taken over,
+    /// and `ranges` holds them too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub screens: Vec<ReplayRange>,
+    /// Whether stories are decided anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reassign: bool,
+    /// The generation it was made from; fixed when it is queued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_generation: Option<Generation>,
+}
+
+fn telegram_raw() -> Topic {
+    Topic::TELEGRAM_RAW
 }
 
 impl ReplaySpec {
@@ -175,7 +238,7 @@ impl ReplaySpec {
     }
 }
 
-/// The offsets `from..to` of one partition of `telegram-raw`; `from` is at most `to`.
+/// The offsets `from..to` of one partition of a replay's input; `from` is at most `to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayRange {
     /// The partition.
@@ -231,53 +294,4 @@ impl ReplayProgress {
     pub fn processed(&self) -> u64 {
         self.result.ledger.received
     }
-}
-
-/// Why a replay cannot be started, steered or looked up.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
-    /// A rule set cannot be used.
-    #[error("`{field}`: {fault}")]
-    Rules {
-        /// `rules` or `base`.
-        field: &'static str,
-        /// What is wrong with it.
-        fault: RuleFault,
-    },
-    /// There is no rules version of that name.
-    #[error("`{field}`: there is no rules version `{name}`")]
-    UnknownRules {
-        /// `rules` or `base`.
-        field: &'static str,
-        /// The name asked for.
-        name: String,
-    },
-    /// The range makes no sense.
-    #[error("`{field}`: {reason}")]
-    Range {
-        /// `from` or `to`.
-        field: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A cursor of another log, or beyond the end.
-    #[error("`{field}`: {reason}")]
-    CursorUnknown {
-        /// `from` or `to`.
-        field: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Too many replays are unfinished.
-    #[error("{0} replays are unfinished already; try again when one is over, or cancel one")]
-    QueueFull(usize),
-    /// The replay's state does not allow it.
-    #[error("the replay is {}", .0.as_str())]
-    State(ReplayState),
-    /// The log failed.
-    #[error(transparent)]
-    Log(#[from] crate::record_log::Error),
-    /// The catalog failed.
-    #[error(transparent)]
-    Catalog(#[from] crate::catalog::Error),
 }

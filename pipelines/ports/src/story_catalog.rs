@@ -2,22 +2,26 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use telesift_schemas::{ChatId, MessageKey, StoryAssigned, StoryLink, Timestamp};
+use telesift_schemas::{ChatId, Generation, MessageKey, StoryAssigned, StoryLink, Timestamp};
 
 use crate::catalog::Result;
 
-/// Which messages tell the same story.
+/// Which messages tell the same story, in each generation (`of`: by whom the stories were made).
 ///
 /// Every question is asked for some chats (`None`: all): what is in no other chat counts, as if the others did not exist.
 #[async_trait]
 pub trait StoryCatalog: Send + Sync + 'static {
     /// Stores assignments. Those of messages that have a story change nothing.
-    async fn add_story_members(&self, members: &[StoryAssigned]) -> Result<()>;
+    async fn add_story_members(&self, of: Generation, members: &[StoryAssigned]) -> Result<()>;
+
+    /// Removes all stories of a generation. Doing so again changes nothing.
+    async fn remove_stories(&self, of: Generation) -> Result<()>;
 
     /// The stories that `messages` tell, by message, for those of at least two messages in `chats`. One query, however
     /// many messages.
     async fn stories_of(
         &self,
+        of: Generation,
         messages: &[MessageKey],
         chats: Option<&[ChatId]>,
     ) -> Result<Vec<(MessageKey, StorySummary)>>;
@@ -25,6 +29,7 @@ pub trait StoryCatalog: Send + Sync + 'static {
     /// The messages in `chats` that tell `story`, oldest first (event time, chat, message id), after `after` if given.
     async fn story_members(
         &self,
+        of: Generation,
         story: &str,
         chats: Option<&[ChatId]>,
         after: Option<&MemberPosition>,

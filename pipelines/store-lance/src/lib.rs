@@ -17,10 +17,12 @@ mod read;
 mod rows;
 mod schema;
 mod search;
+mod sets;
 mod store;
 mod telemetry;
 mod term;
 mod write;
 
 pub use config::{LanceStoreConfig, S3Config, StorageOptions};
+pub use sets::LanceStores;
 pub use store::LanceStore;

@@ -14,7 +14,6 @@ use lancedb::{
     table::NewColumnTransform,
 };
 use telesift_ports::message_store::{Error, Result};
-use telesift_schemas::Generation;
 
 use crate::{
     config::LanceStoreConfig,
@@ -57,6 +56,10 @@ impl LanceStore {
     }
 }
 
+/// The tables of a set, as the first generation calls them.
+const MESSAGES: &str = "messages";
+const VERSIONS: &str = "message_versions";
+
 /// How often opening is tried again when another process, opening the same store, commits first.
 const OPEN_ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -85,20 +88,16 @@ async fn try_open_tables(
     config: &LanceStoreConfig,
     term: &Arc<CurrentTerm>,
 ) -> Result<(Table, Table)> {
-    let suffix = match config.generation {
-        Generation::FIRST => String::new(),
-        Generation(n) => format!("-g{n}"),
-    };
     let commits = termed_commits(config, term).await?;
     let schema = schema::messages(config.model.as_ref());
-    let name = format!("messages{suffix}");
+    let name = config.generation.name(MESSAGES);
     let messages = open_table(connection, &commits, &name, schema).await?;
     let found = messages.schema().await.map_err(Fault::from)?;
     check_identity(config, &found)?;
     add_label_columns(&messages, &found).await?;
     make_indexes(&messages, message_indexes()).await?;
 
-    let name = format!("message_versions{suffix}");
+    let name = config.generation.name(VERSIONS);
     let versions = open_table(connection, &commits, &name, schema::versions()).await?;
     make_indexes(&versions, version_indexes()).await?;
     Ok((messages, versions))
@@ -114,6 +113,21 @@ async fn termed_commits(
         inner,
         term: term.clone(),
     }))
+}
+
+/// Removes the tables of `config.generation`.
+pub(crate) async fn remove(config: &LanceStoreConfig) -> Attempt<()> {
+    let connection = connect(config).await?;
+    for name in [MESSAGES, VERSIONS] {
+        match connection
+            .drop_table(config.generation.name(name), &[])
+            .await
+        {
+            Ok(()) | Err(lancedb::Error::TableNotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 async fn connect(config: &LanceStoreConfig) -> Attempt<Connection> {

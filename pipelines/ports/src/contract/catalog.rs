@@ -99,6 +99,11 @@ async fn stage_states_are_stored_and_listed_by_key(catalog: &impl Catalog) {
             (stage("index", 1), state(7)),
         ]
     );
+    for _ in 0..2 {
+        catalog.remove_stage_states("index").await.must();
+    }
+    let left = catalog.stage_states().await.must();
+    assert_eq!(left, [(stage("alert", 3), state(5))]);
 }
 
 async fn a_stale_owner_cannot_move_a_stage(catalog: &impl Catalog) {

@@ -26,11 +26,13 @@ use crate::{
 };
 
 mod appends;
+mod deletion;
 mod reads;
 mod retention;
 mod transactions;
 
 pub use appends::*;
+pub use deletion::*;
 pub use reads::*;
 pub use retention::*;
 pub use transactions::*;
@@ -204,11 +206,14 @@ macro_rules! record_log_checks {
             waiting_beyond_the_end_is_an_error,
             followers_see_every_record_once_in_order,
             a_record_is_readable_once_its_commit_answers,
+            a_deleted_topic_leaves_others_alone,
         }
     };
     (transactional: $then:ident; $($with:tt)*) => {
         $crate::$then! { $($with)*
             concurrent_guarded_commits_let_one_win,
+            a_deleted_topic_is_gone_and_its_name_free,
+            identities_of_a_generation_are_forgotten_together,
         }
     };
     (without_transactions: $then:ident; $($with:tt)*) => {

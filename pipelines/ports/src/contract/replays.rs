@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use telesift_schemas::{Class, Offset, Origin, PartitionId, Timestamp, Topic};
+use telesift_schemas::{Class, Generation, Offset, Origin, PartitionId, Timestamp, Topic};
 
 use crate::{
     catalog::Error,
@@ -56,9 +56,14 @@ fn replay(id: &str) -> ReplayStatus {
             dry_run: true,
             from: "g1@k3/0:5,3:0".to_owned(),
             to: "latest".to_owned(),
+            input: Topic::TELEGRAM_RAW,
             ranges,
             rules: "нові@2+ab".to_owned(),
             base: "default@1+cd".to_owned(),
+            rules_kept: None,
+            screens: Vec::new(),
+            reassign: false,
+            base_generation: Some(Generation(3)),
         },
         state: ReplayState::Queued,
         error: None,
@@ -85,7 +90,6 @@ fn progress(n: u64) -> ReplayProgress {
     let sample = Sample {
         message: "-1001234567890:42".parse().expect("a message key"),
         edit: 0,
-        text: "сервер «впав»".to_owned(),
         origin: Origin {
             topic: Topic::TELEGRAM_RAW,
             partition: PartitionId(0),

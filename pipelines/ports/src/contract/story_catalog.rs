@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use telesift_schemas::{
-    ChatId, MessageKey, Offset, Origin, PartitionId, StoryAssigned, StoryLink, Timestamp, Topic,
+    ChatId, Generation, MessageKey, Offset, Origin, PartitionId, StoryAssigned, StoryLink,
+    Timestamp, Topic,
 };
 
 use crate::{
@@ -11,22 +12,41 @@ use crate::{
     story_catalog::{MemberPosition, StorySummary},
 };
 
+/// The stories of most checks are of this generation.
+const OF: Generation = Generation(2);
+
 const NEWS: ChatId = ChatId(-1_001_000_000_001);
 const CITY: ChatId = ChatId(-1_001_000_000_002);
 const HIDDEN: ChatId = ChatId(-1_001_000_000_003);
 
 /// Runs the suite on an empty catalog.
 pub(super) async fn run(catalog: &impl Catalog) {
-    catalog.add_story_members(&[]).await.must();
-    catalog.add_story_members(&members()).await.must();
+    catalog.add_story_members(OF, &[]).await.must();
+    catalog.add_story_members(OF, &members()).await.must();
     // What was delivered before, and what would change it.
     let moved = assigned((CITY, 2), 0, "other");
-    catalog.add_story_members(&members()).await.must();
-    catalog.add_story_members(&[moved]).await.must();
+    catalog.add_story_members(OF, &members()).await.must();
+    catalog.add_story_members(OF, &[moved]).await.must();
     stories_are_found_by_their_messages(catalog).await;
     what_may_not_be_seen_does_not_count(catalog).await;
     members_are_listed_oldest_first(catalog).await;
     many_messages_are_asked_for_at_once(catalog).await;
+    generations_do_not_mix(catalog).await;
+}
+
+async fn generations_do_not_mix(catalog: &impl Catalog) {
+    let other = Generation(3);
+    let asked = [key((CITY, 2))];
+    assert_eq!(catalog.stories_of(other, &asked, None).await.must(), []);
+    let moved = [assigned((CITY, 2), 20, "c"), assigned((CITY, 1), 20, "c")];
+    catalog.add_story_members(other, &moved).await.must();
+    let found = catalog.stories_of(other, &asked, None).await.must();
+    assert_eq!(found, [(asked[0], summary("c", (CITY, 1), 2))]);
+    for _ in 0..2 {
+        catalog.remove_stories(OF).await.must();
+    }
+    assert_eq!(catalog.stories_of(OF, &asked, None).await.must(), []);
+    assert_eq!(catalog.stories_of(other, &asked, None).await.must(), found);
 }
 
 fn key((chat, message_id): (ChatId, i64)) -> MessageKey {
@@ -69,7 +89,7 @@ async fn told(
     chats: Option<&[ChatId]>,
 ) -> BTreeMap<MessageKey, StorySummary> {
     let asked: Vec<_> = asked.iter().copied().map(key).collect();
-    let found = catalog.stories_of(&asked, chats).await.must();
+    let found = catalog.stories_of(OF, &asked, chats).await.must();
     let n = found.len();
     let found: BTreeMap<_, _> = found.into_iter().collect();
     assert_eq!(found.len(), n, "one story per message");
@@ -101,9 +121,9 @@ async fn what_may_not_be_seen_does_not_count(catalog: &impl Catalog) {
     let a = summary("a", (CITY, 1), 3);
     assert_eq!(seen, BTreeMap::from([(key((CITY, 2)), a)]));
     assert_eq!(told(catalog, &asked, Some(&[])).await, BTreeMap::new());
-    let members = catalog.story_members("a", Some(&[NEWS]), None, 9).await;
+    let members = catalog.story_members(OF, "a", Some(&[NEWS]), None, 9).await;
     assert_eq!(members.must().len(), 1);
-    let members = catalog.story_members("a", Some(&[]), None, 9).await;
+    let members = catalog.story_members(OF, "a", Some(&[]), None, 9).await;
     assert_eq!(members.must().len(), 0);
 }
 
@@ -113,7 +133,7 @@ async fn members_are_listed_oldest_first(catalog: &impl Catalog) {
         let (mut listed, mut after) = (Vec::new(), None);
         loop {
             let page = catalog
-                .story_members("a", None, after.as_ref(), limit)
+                .story_members(OF, "a", None, after.as_ref(), limit)
                 .await;
             let page = page.must();
             let Some(last) = page.last() else { break };
@@ -129,7 +149,7 @@ async fn members_are_listed_oldest_first(catalog: &impl Catalog) {
         );
         assert_eq!(listed[0].event_time.as_second(), 1_767_600_010);
     }
-    let nobody = catalog.story_members("c", None, None, 9).await.must();
+    let nobody = catalog.story_members(OF, "c", None, None, 9).await.must();
     assert_eq!(nobody, []);
 }
 
@@ -138,7 +158,7 @@ async fn many_messages_are_asked_for_at_once(catalog: &impl Catalog) {
     let many: Vec<_> = (0..1_000)
         .map(|i| assigned((chat, i), i, &format!("many-{}", i / 2)))
         .collect();
-    catalog.add_story_members(&many).await.must();
+    catalog.add_story_members(OF, &many).await.must();
     let asked: Vec<_> = (0..1_000).map(|i| (chat, i)).collect();
     let chats: Vec<_> = (0..500).map(ChatId).chain([chat]).collect();
     let found = told(catalog, &asked, Some(&chats)).await;

@@ -103,6 +103,11 @@ impl Catalog for MemoryCatalog {
         self.commits.play(commit).await
     }
 
+    async fn remove_stage_states(&self, stage: &str) -> Result<()> {
+        self.tables().stages.retain(|key, _| key.stage != stage);
+        Ok(())
+    }
+
     async fn stage_states(&self) -> Result<Vec<(StageKey, StageState)>> {
         let tables = self.tables();
         Ok(tables

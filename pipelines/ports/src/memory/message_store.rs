@@ -1,6 +1,7 @@
 //! Messages in maps, searched by going through all of them: what a message store means, without an index.
 
 mod search;
+mod sets;
 
 use std::{
     borrow::Cow,
@@ -21,6 +22,8 @@ use crate::{
         StoreStats, VersionLabel, Versions, searched_text, sort_versions,
     },
 };
+
+pub use sets::MemoryStores;
 
 /// A [`MessageStore`] in memory.
 #[derive(Debug, Default)]

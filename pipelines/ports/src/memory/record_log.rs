@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use telesift_schemas::{Epoch, Offset, PartitionId, Timestamp, Topic, TopicPartition};
+use telesift_schemas::{Epoch, Generation, Offset, PartitionId, Timestamp, Topic, TopicPartition};
 use tokio::sync::watch;
 
 use crate::{
@@ -310,6 +310,19 @@ impl RecordLog for MemoryLog {
             });
         }
         log.retention = config.retention;
+        Ok(())
+    }
+
+    async fn delete_topic(&self, topic: &Topic) -> Result<()> {
+        self.lock().topics.remove(topic);
+        // Whoever waits for it is to look again.
+        self.n_commits.send_modify(|n| *n += 1);
+        Ok(())
+    }
+
+    async fn forget_generation(&self, generation: Generation) -> Result<()> {
+        let prefix = UniqueKey::prefix(generation);
+        self.lock().unique.retain(|key| !key.0.starts_with(&prefix));
         Ok(())
     }
 

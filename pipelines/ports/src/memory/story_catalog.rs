@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use telesift_schemas::{ChatId, MessageKey, StoryAssigned};
+use telesift_schemas::{ChatId, Generation, MessageKey, StoryAssigned};
 
 use super::MemoryCatalog;
 use crate::{
@@ -15,19 +15,22 @@ use crate::{
 };
 
 #[derive(Default)]
-pub(super) struct StoryTable(Mutex<HashMap<MessageKey, StoryAssigned>>);
+pub(super) struct StoryTable(Mutex<Table>);
+
+type Table = HashMap<(Generation, MessageKey), StoryAssigned>;
 
 impl StoryTable {
-    fn lock(&self) -> MutexGuard<'_, HashMap<MessageKey, StoryAssigned>> {
+    fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The messages of a story in `chats`, oldest first.
-    fn members(&self, story: &str, chats: Option<&[ChatId]>) -> Vec<StoryMember> {
+    fn members(&self, of: Generation, story: &str, chats: Option<&[ChatId]>) -> Vec<StoryMember> {
         let table = self.lock();
         let mut members: Vec<StoryMember> = table
-            .values()
-            .filter(|m| m.story == story)
+            .iter()
+            .filter(|((generation, _), m)| *generation == of && m.story == story)
+            .map(|(_, m)| m)
             .filter(|m| chats.is_none_or(|chats| chats.contains(&m.message.chat)))
             .map(|m| StoryMember {
                 message: m.message,
@@ -43,28 +46,36 @@ impl StoryTable {
 
 #[async_trait]
 impl StoryCatalog for MemoryCatalog {
-    async fn add_story_members(&self, members: &[StoryAssigned]) -> Result<()> {
+    async fn add_story_members(&self, of: Generation, members: &[StoryAssigned]) -> Result<()> {
         let mut table = self.stories.lock();
         for member in members {
             table
-                .entry(member.message)
+                .entry((of, member.message))
                 .or_insert_with(|| member.clone());
         }
         Ok(())
     }
 
+    async fn remove_stories(&self, of: Generation) -> Result<()> {
+        self.stories
+            .lock()
+            .retain(|(generation, _), _| *generation != of);
+        Ok(())
+    }
+
     async fn stories_of(
         &self,
+        of: Generation,
         messages: &[MessageKey],
         chats: Option<&[ChatId]>,
     ) -> Result<Vec<(MessageKey, StorySummary)>> {
         let stories: Vec<(MessageKey, String)> = {
             let table = self.stories.lock();
-            let told = messages.iter().filter_map(|key| table.get(key));
+            let told = messages.iter().filter_map(|key| table.get(&(of, *key)));
             told.map(|m| (m.message, m.story.clone())).collect()
         };
         let summaries = stories.into_iter().filter_map(|(message, id)| {
-            let members = self.stories.members(&id, chats);
+            let members = self.stories.members(of, &id, chats);
             let first = members.first()?.message;
             let size = members.len() as u64;
             (size > 1).then_some((message, StorySummary { id, first, size }))
@@ -74,12 +85,13 @@ impl StoryCatalog for MemoryCatalog {
 
     async fn story_members(
         &self,
+        of: Generation,
         story: &str,
         chats: Option<&[ChatId]>,
         after: Option<&MemberPosition>,
         limit: usize,
     ) -> Result<Vec<StoryMember>> {
-        let members = self.stories.members(story, chats);
+        let members = self.stories.members(of, story, chats);
         Ok(members
             .into_iter()
             .filter(|m| after.is_none_or(|after| MemberPosition::from(m) > *after))

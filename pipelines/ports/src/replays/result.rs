@@ -123,15 +123,14 @@ pub fn estimated_tokens(text: &str) -> u64 {
 /// Samples per change, named as in [`ScreenDiff::diff`].
 pub type Samples = BTreeMap<String, Vec<Sample>>;
 
-/// A message that the two rule sets judge differently.
+/// A message that the two rule sets judge differently. Its text is not kept here: it is looked up when the sample is shown,
+/// so that what was erased since is not shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// The message.
     pub message: MessageKey,
     /// Its edit, as in [`telesift_schemas::Message::edit`].
     pub edit: i64,
-    /// The beginning of its text.
-    pub text: String,
     /// The raw record it came from.
     pub origin: Origin,
     /// The judgement of the rules compared with.

@@ -51,11 +51,11 @@ pub trait ReplayCatalog: Send + Sync + 'static {
     ) -> Result<bool>;
 }
 
-/// The two rule sets of a replay, as JSON.
+/// The rules of a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RulePair {
-    /// The rules compared with.
+    /// The rules compared with: [`super::BaseRules::to_text`]; empty where nothing is compared.
     pub base: String,
-    /// The new rules.
+    /// The new rules, as JSON; empty where nothing is compared.
     pub new: String,
 }
