@@ -17,6 +17,7 @@ use telesift_ports::{
     RecordLog, catalog,
     chain::ChainError,
     embedder::EmbedError,
+    generations::GenerationsError,
     message_store,
     record_log::{self, Batch, Gap, GapReason, ReadLimits, StoredRecord},
     rules::RulesError,
@@ -130,6 +131,9 @@ pub enum StageError {
         /// Why it cannot be used.
         reason: String,
     },
+    /// The list of generations cannot be read or changed.
+    #[error(transparent)]
+    Generations(#[from] GenerationsError),
     /// Stored state that this version cannot read.
     #[error("state `{key}` is unreadable: {reason}")]
     State {
@@ -166,6 +170,8 @@ impl StageError {
             StageError::Store(e) => e.is_retryable(),
             StageError::Embed(e) => e.is_retryable(),
             StageError::Rules { .. } => true,
+            StageError::Generations(GenerationsError::Log(e)) => e.is_retryable(),
+            StageError::Generations(GenerationsError::Unreadable(_)) => false,
             StageError::Chain(_) | StageError::Hung { .. } | StageError::State { .. } => false,
         }
     }

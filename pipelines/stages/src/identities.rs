@@ -2,23 +2,31 @@
 
 use serde::Deserialize;
 use telesift_ports::record_log::{StoredRecord, UniqueKey};
-use telesift_schemas::{MessageKey, Topic};
+use telesift_schemas::{Generation, MessageKey, Origin, Topic};
 
 /// The identities under which the stages appended `record` to `topic`. Those of raw records are the business of their
 /// sources; those of `messages` of screening, which keeps them itself.
 pub fn of(topic: &Topic, record: &StoredRecord) -> Vec<UniqueKey> {
-    let key = match topic {
-        t if *t == Topic::STORIES => story(&record.value),
-        t if *t == Topic::DEAD_LETTERS => dead_letter(&record.value),
-        t if *t == Topic::DECISIONS => rules(&record.value),
+    let stories = Generation::of_name(Topic::STORIES.as_str(), topic.as_str());
+    let key = match (topic, stories) {
+        (_, Some(generation)) => story(generation, &record.value),
+        (t, None) if *t == Topic::REACTIONS => reactions(&record.value),
+        (t, None) if *t == Topic::DEAD_LETTERS => dead_letter(&record.value),
+        (t, None) if *t == Topic::DECISIONS => rules(&record.value),
         _ => None,
     };
     key.into_iter().collect()
 }
 
-/// A message has one story.
-pub(crate) fn of_story(message: &MessageKey) -> UniqueKey {
-    UniqueKey::new("story", &[&message.to_string()])
+/// A message has one story in a generation.
+pub(crate) fn of_story(generation: Generation, message: &MessageKey) -> UniqueKey {
+    UniqueKey::of_generation(generation, "story", &[&message.to_string()])
+}
+
+/// What a raw record says of reactions it says once, whichever generation screens it first.
+pub(crate) fn of_reactions(origin: &Origin) -> UniqueKey {
+    let place = [origin.partition.to_string(), origin.offset.to_string()];
+    UniqueKey::new("reacted", &[origin.topic.as_str(), &place[0], &place[1]])
 }
 
 /// A dead letter by its id.
@@ -31,13 +39,22 @@ pub(crate) fn of_rules(version: &str) -> UniqueKey {
     UniqueKey::new("rules", &[version])
 }
 
-fn story(value: &[u8]) -> Option<UniqueKey> {
+fn story(generation: Generation, value: &[u8]) -> Option<UniqueKey> {
     #[derive(Deserialize)]
     struct Assigned {
         message: MessageKey,
     }
     let assigned: Assigned = serde_json::from_slice(value).ok()?;
-    Some(of_story(&assigned.message))
+    Some(of_story(generation, &assigned.message))
+}
+
+fn reactions(value: &[u8]) -> Option<UniqueKey> {
+    #[derive(Deserialize)]
+    struct Reacted {
+        origin: Origin,
+    }
+    let reacted: Reacted = serde_json::from_slice(value).ok()?;
+    Some(of_reactions(&reacted.origin))
 }
 
 fn dead_letter(value: &[u8]) -> Option<UniqueKey> {

@@ -11,11 +11,14 @@ use telesift_ports::{
     message_store::{self, IndexedMessage},
     record_log::{StoredRecord, Transaction},
 };
-use telesift_schemas::{ChatId, DeadLetterCode, Message, MessageKey, Offset, TopicPartition};
+use telesift_schemas::{
+    ChatId, DeadLetterCode, Generation, Message, MessageKey, Offset, TopicPartition,
+};
 
 use crate::{
     consumer::{Input, Process, StageError},
     dead_letter::{self, Refusal, Retry, Tried},
+    generations::stage_name,
     labels,
     screen::gap_counters,
     state::CatalogState,
@@ -34,6 +37,7 @@ pub struct Index {
     catalog: Arc<dyn Catalog>,
     embedder: Arc<dyn Embedder>,
     clock: Arc<dyn Clock>,
+    stage: &'static str,
     states: Vec<CatalogState>,
 }
 
@@ -55,8 +59,18 @@ impl Index {
             catalog,
             embedder,
             clock,
+            stage: STAGE,
             states,
         }
+    }
+
+    /// The same for the store of `generation`: position and ledger are that generation's.
+    pub fn of(mut self, generation: Generation) -> Self {
+        self.stage = stage_name(STAGE, generation);
+        for state in &mut self.states {
+            state.set_stage(self.stage);
+        }
+        self
     }
 
     /// Commits under this lease.
@@ -171,7 +185,7 @@ impl Index {
         let now = self.clock.now();
         let appends = refused
             .iter()
-            .map(|r| dead_letter::append(STAGE, r.at, r.record, r.refusal.clone(), now))
+            .map(|r| dead_letter::append(self.stage, r.at, r.record, r.refusal.clone(), now))
             .collect();
         self.log.commit(Transaction::appends(appends)).await?;
         Ok(())

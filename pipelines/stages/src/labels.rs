@@ -17,11 +17,12 @@ use telesift_ports::{
     message_store::VersionLabel,
     record_log::{StoredRecord, Transaction},
 };
-use telesift_schemas::{Decision, DecisionKind, MessageKey, Offset, TopicPartition};
+use telesift_schemas::{Decision, DecisionKind, Generation, MessageKey, Offset, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},
     dead_letter::{self, Refusal, Retry, Tried},
+    generations::stage_name,
     screen::gap_counters,
     state::CatalogState,
 };
@@ -41,6 +42,7 @@ pub struct LabelProjection {
     catalog: Arc<dyn Catalog>,
     store: Arc<dyn MessageStore>,
     clock: Arc<dyn Clock>,
+    stage: &'static str,
     state: CatalogState,
 }
 
@@ -54,12 +56,21 @@ impl LabelProjection {
         input: TopicPartition,
     ) -> Self {
         LabelProjection {
+            stage: STAGE,
             state: CatalogState::new(catalog.clone(), STAGE, input),
             log,
             catalog,
             store,
             clock,
         }
+    }
+
+    /// The same for the store of `generation`: position and ledger are that generation's. The labels in the catalog are
+    /// everybody's, and each puts them there.
+    pub fn of(mut self, generation: Generation) -> Self {
+        self.stage = stage_name(STAGE, generation);
+        self.state.set_stage(self.stage);
+        self
     }
 
     /// Commits under this lease.
@@ -108,7 +119,9 @@ impl Process for LabelProjection {
                     Err(refusal) => {
                         state.counters.dead_lettered += 1;
                         let now = self.clock.now();
-                        letters.push(dead_letter::append(STAGE, &input.at, record, refusal, now));
+                        letters.push(dead_letter::append(
+                            self.stage, &input.at, record, refusal, now,
+                        ));
                     }
                 }
             }

@@ -8,6 +8,7 @@ pub mod consumer;
 pub mod dead_letter;
 pub mod decisions;
 pub mod embed;
+pub mod generations;
 pub mod identities;
 pub mod index;
 pub mod ingest;

@@ -19,7 +19,9 @@ use telesift_ports::{
         StoredRecord, TopicConfig, TopicInfo, Transaction,
     },
 };
-use telesift_schemas::{Epoch, Marker, Offset, Origin, Timestamp, Topic, TopicPartition};
+use telesift_schemas::{
+    Epoch, Generation, Marker, Offset, Origin, Timestamp, Topic, TopicPartition,
+};
 
 /// How far a reader that starts in the middle looks back for the origins before, in records. An owner that lost its
 /// partition leaves one late batch at most, and a batch must be shorter than half of this.
@@ -145,8 +147,7 @@ fn retain_new(records: &mut Vec<StoredRecord>, last: &mut Option<Offset>) {
 
 /// Whether a topic holds screened messages.
 fn holds_messages(topic: &Topic) -> bool {
-    let generation = topic.as_str().strip_prefix("messages-g");
-    *topic == Topic::MESSAGES || generation.is_some_and(|n| n.parse::<u32>().is_ok())
+    Generation::of_name(Topic::MESSAGES.as_str(), topic.as_str()).is_some()
 }
 
 /// The offset of the raw record that a record of `messages` came from.
@@ -192,6 +193,17 @@ impl RecordLog for OriginLog {
 
     async fn create_topic(&self, topic: &Topic, config: TopicConfig) -> Result<()> {
         self.inner.create_topic(topic, config).await
+    }
+
+    async fn delete_topic(&self, topic: &Topic) -> Result<()> {
+        self.inner.delete_topic(topic).await?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|at, _| at.topic != *topic);
+        Ok(())
+    }
+
+    async fn forget_generation(&self, generation: Generation) -> Result<()> {
+        self.inner.forget_generation(generation).await
     }
 
     async fn topics(&self) -> Result<Vec<TopicInfo>> {

@@ -1,13 +1,19 @@
-//! Rule sets and a range of `telegram-raw` in, a comparison out: dry runs of the screen, one at a time, at low priority.
+//! A stretch of history in, a comparison or a generation out: replays, one at a time, at low priority.
 //!
-//! A dry run reads the log and writes its own progress to the catalog; topics, stores and the ledger of the live stages
-//! are not within its reach. Positions and counts are stored together, so that a restart counts nothing twice. Every
+//! A dry run (`attempt`) reads the log and writes its own progress to the catalog; topics, stores and the ledger of the live
+//! stages are not within its reach. Positions and counts are stored together, so that a restart counts nothing twice. Every
 //! record is judged as it stands: duplicates are refused when they are taken in, not here.
+//!
+//! Any other replay (`build`) fills a generation beside the live one, with stages and positions of its own; live positions
+//! are untouched. `switch` makes it the live one.
 
 mod attempt;
+mod build;
 mod judge;
+mod order;
 mod range;
 mod sources;
+mod switch;
 mod tally;
 
 use std::{
@@ -19,20 +25,24 @@ use async_trait::async_trait;
 use telesift_ports::{
     Clock, RecordLog, Replays, SmartModuleChain,
     chain::ChainError,
+    generations::{GenerationState, Generations, GenerationsError, Register},
     replays::{
-        LabelSource, Order, ReplayCatalog, ReplayError, ReplayProgress, ReplayRange, ReplayRequest,
-        ReplaySpec, ReplayStage, ReplayState, ReplayStatus, ResolvedRules, RulePair, RulesChoice,
-        RulesSource,
+        GenerationStatus, LabelSource, Order, ReplayCatalog, ReplayError, ReplayRequest,
+        ReplayState, ReplayStatus, RulesSource,
     },
 };
+use telesift_schemas::Generation;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     StageError,
     consumer::{delays, pause},
+    generations::Line,
+    workers::Held,
 };
 use attempt::{Attempt, End};
+use build::Build;
 pub use sources::{KeptLabels, KeptRules};
 
 /// The task's name in logs and metrics.
@@ -51,24 +61,27 @@ pub struct ReplayConfig {
     pub batch_records: usize,
     /// How often progress is stored, at most; zero = after each batch.
     pub checkpoint_every: Duration,
-    /// How long to rest after a batch, in times of what it took: 0.5 leaves the live stages a third of one core.
-    pub rest: f32,
-    /// How long both chains may take for one batch.
+    /// The share of the time a replay may work, 0..=1: after a batch it rests for as long as that takes.
+    pub cpu_share: f64,
+    /// How long both chains of a dry run may take for one batch.
     pub watchdog: Duration,
+    /// How long a switch waits until the generation has what the live one has.
+    pub switch_within: Duration,
 }
 
 /// How often the queue is looked at although nothing was queued here.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 impl Default for ReplayConfig {
-    /// 16 unfinished, 250 records at once, stored every second, resting half the time it works, 30 s for a batch.
+    /// 16 unfinished, 250 records at once, stored every second, half of the time, 30 s for a batch, 10 s for a switch.
     fn default() -> Self {
         ReplayConfig {
             max_unfinished: 16,
             batch_records: 250,
             checkpoint_every: Duration::from_secs(1),
-            rest: 0.5,
+            cpu_share: 0.5,
             watchdog: Duration::from_secs(30),
+            switch_within: Duration::from_secs(10),
         }
     }
 }
@@ -84,10 +97,18 @@ pub struct ReplayParts {
     pub rules: Arc<dyn RulesSource>,
     /// Knows the labels.
     pub labels: Arc<dyn LabelSource>,
-    /// Makes the chains.
+    /// Makes the chains of dry runs.
     pub chains: RuleChains,
+    /// Runs the stages that fill generations.
+    pub line: Arc<Line>,
     /// For the times of a replay.
     pub clock: Arc<dyn Clock>,
+}
+
+impl ReplayParts {
+    fn generations(&self) -> &Generations {
+        &self.line.parts.generations
+    }
 }
 
 /// Takes in replays and runs them one after the other.
@@ -104,13 +125,8 @@ pub struct ReplayRunner {
 #[async_trait]
 impl Replays for ReplayRunner {
     async fn start(&self, request: ReplayRequest) -> Result<ReplayStatus, ReplayError> {
-        let new = self.resolve("rules", &request.rules).await?;
-        let ranges = range::resolve(&*self.parts.log, &request.from, &request.to).await?;
-        let base = match &request.base {
-            Some(choice) => self.resolve("base", choice).await?,
-            None => self.parts.rules.active(&ranges).await?,
-        };
-        self.queue(&request, ranges, base, new).await
+        let ordered = order::prepare(&self.parts, request).await?;
+        self.queue(ordered).await
     }
 
     async fn status(&self, id: &str) -> Result<Option<ReplayStatus>, ReplayError> {
@@ -135,8 +151,12 @@ impl Replays for ReplayRunner {
         let is_moved = self.move_any(id, from, to).await?;
         match (is_moved, order) {
             (true, Order::Resume) => self.queued.notify_one(),
-            (true, Order::Pause | Order::Cancel) => self.interrupt(id),
-            (false, _) => {}
+            (true, Order::Pause) => {
+                self.interrupt(id);
+            }
+            // One that is under way is given up by its runner, once its stages have ended.
+            (true, Order::Cancel) if !self.interrupt(id) => self.discard(id).await?,
+            (true, Order::Cancel) | (false, _) => {}
         }
         let Some(replay) = self.parts.catalog.replay(id).await? else {
             return Ok(None);
@@ -148,6 +168,30 @@ impl Replays for ReplayRunner {
             true => Ok(Some(replay)),
             false => Err(ReplayError::State(replay.state)),
         }
+    }
+
+    async fn switch(&self, id: &str) -> Result<Option<ReplayStatus>, ReplayError> {
+        let Some(replay) = self.parts.catalog.replay(id).await? else {
+            return Ok(None);
+        };
+        switch::to(&self.parts, &self.config, &replay).await?;
+        Ok(Some(replay))
+    }
+
+    async fn switch_back(&self, id: &str) -> Result<Option<ReplayStatus>, ReplayError> {
+        let Some(replay) = self.parts.catalog.replay(id).await? else {
+            return Ok(None);
+        };
+        switch::back(&self.parts, &self.config, &replay).await?;
+        Ok(Some(replay))
+    }
+
+    async fn generations(&self) -> Result<Vec<GenerationStatus>, ReplayError> {
+        switch::list(&self.parts).await
+    }
+
+    async fn retire(&self, generation: Generation) -> Result<bool, ReplayError> {
+        switch::retire(&self.parts, generation).await
     }
 }
 
@@ -163,33 +207,7 @@ impl ReplayRunner {
         }
     }
 
-    async fn resolve(
-        &self,
-        field: &'static str,
-        choice: &RulesChoice,
-    ) -> Result<ResolvedRules, ReplayError> {
-        match choice {
-            RulesChoice::Inline(text) => {
-                let read = self.parts.rules.read(text);
-                read.map_err(|fault| ReplayError::Rules { field, fault })
-            }
-            RulesChoice::Named(name) => {
-                let found = self.parts.rules.resolve(name).await?;
-                found.ok_or_else(|| ReplayError::UnknownRules {
-                    field,
-                    name: name.clone(),
-                })
-            }
-        }
-    }
-
-    async fn queue(
-        &self,
-        request: &ReplayRequest,
-        ranges: Vec<ReplayRange>,
-        base: ResolvedRules,
-        new: ResolvedRules,
-    ) -> Result<ReplayStatus, ReplayError> {
+    async fn queue(&self, ordered: order::Ordered) -> Result<ReplayStatus, ReplayError> {
         let catalog = &self.parts.catalog;
         let _alone = self.taking_in.lock().await;
         let n_unfinished = catalog.unfinished_replays().await?.len();
@@ -198,27 +216,15 @@ impl ReplayRunner {
         }
         let replay = ReplayStatus {
             id: uuid::Uuid::now_v7().to_string(),
-            progress: ReplayProgress::at_start(&ranges),
-            spec: ReplaySpec {
-                stage: ReplayStage::Screen,
-                dry_run: true,
-                from: request.from.to_string(),
-                to: request.to.to_string(),
-                ranges,
-                rules: new.version,
-                base: base.version,
-            },
+            progress: ordered.progress,
+            spec: ordered.spec,
             state: ReplayState::Queued,
             error: None,
             created_at: self.parts.clock.now(),
             started_at: None,
             ended_at: None,
         };
-        let rules = RulePair {
-            base: base.json,
-            new: new.json,
-        };
-        catalog.create_replay(&replay, &rules).await?;
+        catalog.create_replay(&replay, &ordered.rules).await?;
         self.queued.notify_one();
         Ok(replay)
     }
@@ -244,41 +250,65 @@ impl ReplayRunner {
         Ok(false)
     }
 
-    /// Makes the replay under way look up, if it is this one.
-    fn interrupt(&self, id: &str) {
+    /// Makes the replay under way look up, if it is this one; whether it is.
+    fn interrupt(&self, id: &str) -> bool {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, token)) = current.as_ref().filter(|(running, _)| running == id) {
+        let is_its = current.as_ref().filter(|(running, _)| running == id);
+        if let Some((_, token)) = is_its {
             token.cancel();
         }
+        is_its.is_some()
+    }
+
+    /// Gives up the generation of a replay, if it has one that is not live.
+    async fn discard(&self, id: &str) -> Result<(), GenerationsError> {
+        let now = self.parts.clock.now();
+        let give_up = |register: &mut Register| {
+            let live = register.live;
+            let its = register
+                .all
+                .iter_mut()
+                .filter(|e| e.is_kept() && e.generation != live && e.replay.as_deref() == Some(id));
+            its.for_each(|e| {
+                e.state = GenerationState::Retired;
+                e.idle_since = Some(now);
+            });
+            Ok::<_, ()>(())
+        };
+        self.parts.generations().change(give_up).await?.ok();
+        Ok(())
+    }
+
+    /// Gives up generations whose replay is over, or gone: the last process ended in between.
+    async fn sweep(&self) -> Result<(), StageError> {
+        let register = self.parts.generations().refresh().await?;
+        let building = register
+            .all
+            .iter()
+            .filter(|e| e.state == GenerationState::Building);
+        for id in building.filter_map(|e| e.replay.clone()) {
+            let replay = self.parts.catalog.replay(&id).await?;
+            if replay.is_none_or(|r| r.state.is_over()) {
+                self.discard(&id).await?;
+            }
+        }
+        Ok(())
     }
 
     fn set_current(&self, current: Option<(String, CancellationToken)>) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = current;
     }
 
-    /// Runs queued replays, oldest first, until `shutdown`; one that a restart interrupted goes first.
+    /// Runs queued replays, oldest first, until `held` ends; one that a restart interrupted goes first.
     ///
     /// # Errors
     /// What no retry mends: the catalog is damaged, or [`StageError::Hung`], which only a restart gets rid of; the replay
     /// in question has failed by then, so that the next process does not meet it again.
-    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), StageError> {
+    pub async fn run(&self, held: Held) -> Result<(), StageError> {
+        let shutdown = held.stop.clone();
         let mut delays = delays();
         while !shutdown.is_cancelled() {
-            let outcome = match self.parts.catalog.unfinished_replays().await {
-                Ok(replays) => match next_of(replays) {
-                    Some(replay) => self.run_one(replay, &shutdown).await,
-                    None => {
-                        tokio::select! {
-                            () = shutdown.cancelled() => {}
-                            () = self.queued.notified() => {}
-                            // Asked for in another process.
-                            () = tokio::time::sleep(LOOK_EVERY) => {}
-                        }
-                        Ok(())
-                    }
-                },
-                Err(error) => Err(error.into()),
-            };
+            let outcome = self.run_next(&held).await;
             match outcome {
                 Ok(()) => delays = crate::consumer::delays(),
                 Err(error) if error.is_retryable() => {
@@ -291,26 +321,45 @@ impl ReplayRunner {
         Ok(())
     }
 
+    /// Runs the next replay, or waits for one.
+    async fn run_next(&self, held: &Held) -> Result<(), StageError> {
+        self.sweep().await?;
+        match next_of(self.parts.catalog.unfinished_replays().await?) {
+            Some(replay) => self.run_one(replay, held).await,
+            None => {
+                tokio::select! {
+                    () = held.stop.cancelled() => {}
+                    () = self.queued.notified() => {}
+                    // Asked for in another process.
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Runs one replay to its end, or until it is interrupted.
-    async fn run_one(
-        &self,
-        replay: ReplayStatus,
-        shutdown: &CancellationToken,
-    ) -> Result<(), StageError> {
+    async fn run_one(&self, replay: ReplayStatus, held: &Held) -> Result<(), StageError> {
         let (id, token) = (replay.id.clone(), CancellationToken::new());
         self.set_current(Some((id.clone(), token.clone())));
         let is_ours = match replay.state {
             ReplayState::Running => true, // a restart interrupted it
             from => self.move_to(&id, from, ReplayState::Running, None).await?,
         };
-        let end = match is_ours {
-            true => {
+        let end = match (is_ours, replay.spec.dry_run) {
+            (false, _) => Ok(End::Interrupted),
+            (true, true) => {
                 Attempt::begin(&self.parts, &self.config, &id, token)
                     .await?
-                    .run(shutdown)
+                    .run(&held.stop)
                     .await
             }
-            false => Ok(End::Interrupted),
+            (true, false) => {
+                Build::begin(&self.parts, &self.config, &id, token)
+                    .await?
+                    .run(held)
+                    .await
+            }
         };
         self.set_current(None);
         self.finish(&id, end?).await
@@ -324,8 +373,15 @@ impl ReplayRunner {
             End::Hung(error) => (ReplayState::Failed, Some(error.to_string()), Some(error)),
         };
         tracing::info!(replay = id, state = to.as_str(), error, "replay ended");
-        self.move_to(id, ReplayState::Running, to, error.as_deref())
+        let is_moved = self
+            .move_to(id, ReplayState::Running, to, error.as_deref())
             .await?;
+        if !is_moved {
+            let replay = self.parts.catalog.replay(id).await?;
+            if replay.is_none_or(|r| r.state == ReplayState::Cancelled) {
+                self.discard(id).await?; // cancelled in the last moment
+            }
+        }
         hung.map_or(Ok(()), Err)
     }
 

@@ -3,7 +3,7 @@
 
 mod again;
 mod chains;
-mod output;
+pub(crate) mod output;
 mod owner;
 mod plan;
 mod suspects;
@@ -16,17 +16,19 @@ use bytes::Bytes;
 use telesift_ports::{
     Clock, RecordLog, SmartModuleChain,
     chain::{ChainError, ChainInput, ChainOutcome},
+    generations::{Stretch, messages_of},
     leases::Fence,
     ledger::{Counters, StageKey, StageState},
     record_log::{self, Gap, GapReason, Outcome, StateWrite, StoredRecord, Transaction},
     rules::{RuleSet, RulesInfo},
 };
-use telesift_schemas::{Offset, Topic, TopicPartition};
+use telesift_schemas::{Generation, Offset, Topic, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},
     dead_letter::{self, Refusal, Retry, Tried},
     decisions::rules::RulesBook,
+    generations::stage_name,
 };
 use chains::Chains;
 use plan::{Judged, Plan};
@@ -56,6 +58,9 @@ pub struct Screen {
     clock: Arc<dyn Clock>,
     chains: Chains,
     rules: Arc<RulesBook>,
+    stage: &'static str,
+    /// What was, or is to be, screened by other rules than the book says.
+    stretches: Vec<Stretch>,
     input: TopicPartition,
     output: TopicPartition,
     watchdog: Duration,
@@ -80,9 +85,11 @@ impl Screen {
         watchdog: Duration,
     ) -> Self {
         let output = TopicPartition::new(Topic::MESSAGES, input.partition);
-        let suspects = Suspects::new(&input);
+        let suspects = Suspects::new(STAGE, &input);
         let taken = (!log.is_transactional()).then(|| Taken::new(output.clone()));
         Screen {
+            stage: STAGE,
+            stretches: Vec::new(),
             log,
             clock,
             chains: Chains::new(chains),
@@ -99,6 +106,17 @@ impl Screen {
         }
     }
 
+    /// The same for the messages of `generation`, whose `stretches` go by rules of their own. Position, ledger and identities
+    /// are that generation's.
+    pub fn of(mut self, generation: Generation, stretches: Vec<Stretch>) -> Self {
+        self.stage = stage_name(STAGE, generation);
+        self.output = messages_of(generation, self.input.partition);
+        self.suspects = Suspects::new(self.stage, &self.input);
+        self.taken = self.taken.map(|_| Taken::new(self.output.clone()));
+        self.stretches = stretches;
+        self
+    }
+
     /// Commits under this lease.
     pub fn under(mut self, fence: Fence) -> Self {
         self.fence = fence;
@@ -107,7 +125,7 @@ impl Screen {
 
     fn state_key(&self) -> String {
         StageKey {
-            stage: STAGE.into(),
+            stage: self.stage.into(),
             input: self.input.clone(),
         }
         .state_key()
@@ -253,7 +271,7 @@ impl Screen {
     fn refuse(&self, plan: &mut Plan, record: &StoredRecord, refusal: Refusal) {
         let now = self.clock.now();
         plan.refused(dead_letter::append(
-            STAGE,
+            self.stage,
             &self.input,
             record,
             refusal,
@@ -348,7 +366,7 @@ impl Process for Screen {
         let n_done = records.partition_point(|r| r.offset < self.state.next);
         let mut rest = &records[n_done..];
         while let Some(first) = rest.first() {
-            let section = rules.section(self.input.partition, first.offset);
+            let section = rules.section_in(&self.stretches, self.input.partition, first.offset);
             let (now, later) = rest.split_at(self.n_together(rest, section.until));
             let next = later.first().map_or(input.batch.next, |r| r.offset);
             match now {

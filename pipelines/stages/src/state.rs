@@ -37,6 +37,12 @@ impl CatalogState {
         }
     }
 
+    /// The same of another stage; nothing of it is read yet.
+    pub(crate) fn set_stage(&mut self, stage: &str) {
+        stage.clone_into(&mut self.key.stage);
+        (self.stored, self.is_stale) = (None, true);
+    }
+
     /// Commits under this lease from now on.
     pub(crate) fn set_fence(&mut self, fence: Fence) {
         self.fence = fence;

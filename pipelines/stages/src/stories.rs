@@ -16,11 +16,12 @@ use telesift_ports::{
     ledger::{Counters, StageKey, StageState},
     record_log::{NewRecord, Outcome, StateWrite, Transaction},
 };
-use telesift_schemas::{Offset, PartitionId, StoryAssigned, Topic, TopicPartition};
+use telesift_schemas::{Generation, Offset, PartitionId, StoryAssigned, Topic, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},
     dead_letter::{self, Refusal, Retry, Tried},
+    generations::stage_name,
     identities,
     screen::gap_counters,
 };
@@ -68,6 +69,8 @@ pub struct Stories {
     log: Arc<dyn RecordLog>,
     clock: Arc<dyn Clock>,
     config: StoriesConfig,
+    generation: Generation,
+    stage: &'static str,
     inputs: Vec<TopicPartition>,
     states: Vec<(Option<Bytes>, StageState)>,
     /// Absent until it is read from the log, and again after a commit that may or may not have happened.
@@ -89,12 +92,21 @@ impl Stories {
             log,
             clock,
             config,
+            generation: Generation::FIRST,
+            stage: STAGE,
             states: vec![(None, StageState::default()); inputs.len()],
             taken: vec![Offset::ZERO; inputs.len()],
             window: None,
             inputs,
             fence: Fence::open(),
         }
+    }
+
+    /// The same for the stories of `generation`: topic, position, ledger and identities are that generation's.
+    pub fn of(mut self, generation: Generation) -> Self {
+        self.generation = generation;
+        self.stage = stage_name(STAGE, generation);
+        self
     }
 
     /// Commits under this lease.
@@ -105,7 +117,7 @@ impl Stories {
 
     fn state_key(&self, i: usize) -> String {
         let input = self.inputs[i].clone();
-        let stage = STAGE.into();
+        let stage = self.stage.into();
         StageKey { stage, input }.state_key()
     }
 
@@ -147,7 +159,7 @@ impl Stories {
                         let first = first.map(|a| (a, Kind::First));
                         let joined = Some((joined, Kind::Joined(i)));
                         for (assigned, kind) in first.into_iter().chain(joined) {
-                            plan.append(append(&assigned), kind);
+                            plan.append(append(self.generation, &assigned), kind);
                         }
                     }
                 },
@@ -155,7 +167,7 @@ impl Stories {
                     window.take_unreadable();
                     plan.counters[i].dead_lettered += 1;
                     let (refusal, now) = (unreadable(&error), self.clock.now());
-                    let letter = dead_letter::append(STAGE, &input.at, record, refusal, now);
+                    let letter = dead_letter::append(self.stage, &input.at, record, refusal, now);
                     plan.append(letter, Kind::DeadLetter);
                 }
             }
@@ -215,7 +227,14 @@ impl Process for Stories {
                 // The last commit may have happened although it failed: the log knows.
                 self.load().await?;
                 let positions: Vec<_> = self.states.iter().map(|(_, s)| s.next).collect();
-                rebuild::window(&*self.log, &self.inputs, &positions, self.config).await?
+                rebuild::window(
+                    &*self.log,
+                    self.generation,
+                    &self.inputs,
+                    &positions,
+                    self.config,
+                )
+                .await?
             }
         };
         let ready = order::ready(inputs);
@@ -278,14 +297,19 @@ impl Plan {
 }
 
 /// The append that assigns a message, refused by the log if it has a story.
-fn append(assigned: &StoryAssigned) -> (TopicPartition, NewRecord) {
+fn append(generation: Generation, assigned: &StoryAssigned) -> (TopicPartition, NewRecord) {
     let value = serde_json::to_vec(assigned).expect("an assignment is strings and finite numbers");
     let record = NewRecord {
         key: Bytes::from(assigned.message.chat.to_string()),
         value: value.into(),
-        unique: vec![identities::of_story(&assigned.message)],
+        unique: vec![identities::of_story(generation, &assigned.message)],
     };
-    (TopicPartition::new(Topic::STORIES, PartitionId(0)), record)
+    (topic_of(generation), record)
+}
+
+/// Where the stories of a generation are recorded.
+pub fn topic_of(generation: Generation) -> TopicPartition {
+    TopicPartition::new(Topic::STORIES.of(generation), PartitionId(0))
 }
 
 /// The states to write once it is known which assignments were new.

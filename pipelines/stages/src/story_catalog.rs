@@ -9,11 +9,12 @@ use telesift_ports::{
     ledger::{Counters, Fate},
     record_log::Transaction,
 };
-use telesift_schemas::{Offset, StoryAssigned, TopicPartition};
+use telesift_schemas::{Generation, Offset, StoryAssigned, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},
     dead_letter::{self, Refusal, Retry, Tried},
+    generations::stage_name,
     screen::gap_counters,
     state::CatalogState,
 };
@@ -27,6 +28,8 @@ pub struct StoryCatalog {
     log: Arc<dyn RecordLog>,
     catalog: Arc<dyn Catalog>,
     clock: Arc<dyn Clock>,
+    generation: Generation,
+    stage: &'static str,
     state: CatalogState,
 }
 
@@ -43,7 +46,17 @@ impl StoryCatalog {
             log,
             catalog,
             clock,
+            generation: Generation::FIRST,
+            stage: STAGE,
         }
+    }
+
+    /// The same for the stories of `generation`.
+    pub fn of(mut self, generation: Generation) -> Self {
+        self.generation = generation;
+        self.stage = stage_name(STAGE, generation);
+        self.state.set_stage(self.stage);
+        self
     }
 
     /// Commits under this lease.
@@ -61,7 +74,9 @@ impl StoryCatalog {
                 Err(e) => {
                     let refusal = unreadable(&e);
                     let now = self.clock.now();
-                    letters.push(dead_letter::append(STAGE, &input.at, record, refusal, now));
+                    letters.push(dead_letter::append(
+                        self.stage, &input.at, record, refusal, now,
+                    ));
                 }
             }
         }
@@ -85,7 +100,9 @@ impl Process for StoryCatalog {
             return Ok(()); // committed by an earlier try of this batch
         }
         let members = self.read(input).await?;
-        self.catalog.add_story_members(&members).await?;
+        self.catalog
+            .add_story_members(self.generation, &members)
+            .await?;
         let n = input.batch.records.len() as u64;
         let emitted = members.len() as u64;
         state.counters += &gap_counters(input);
@@ -105,7 +122,9 @@ impl Process for StoryCatalog {
         }
         let (fate, refusal) = match serde_json::from_slice::<StoryAssigned>(&retry.record.value) {
             Ok(member) => {
-                self.catalog.add_story_members(&[member]).await?;
+                self.catalog
+                    .add_story_members(self.generation, &[member])
+                    .await?;
                 (Fate::Emitted, None)
             }
             Err(e) => (Fate::Refused, Some(unreadable(&e))),

@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use telesift_ports::{
     RecordLog, RuleReader,
+    generations::Stretch,
     record_log::{self, ReadLimits},
     rules::{RuleSet, RuleSource, RulesError, RulesInfo},
 };
@@ -47,6 +48,30 @@ impl Held {
     /// The rules that hold at `offset` of a partition of `telegram-raw`.
     pub fn section(&self, partition: PartitionId, offset: Offset) -> Section {
         self.0.timeline.section(partition, offset)
+    }
+
+    /// The same where `stretches` go by rules of their own.
+    pub fn section_in(
+        &self,
+        stretches: &[Stretch],
+        partition: PartitionId,
+        offset: Offset,
+    ) -> Section {
+        let (stretch, until) = Stretch::at(stretches, partition, offset);
+        match stretch {
+            Some(stretch) => Section {
+                rules: self.0.timeline.named(&stretch.rules, stretch.shipped),
+                until,
+            },
+            None => {
+                let section = self.section(partition, offset);
+                let ends = section.until.into_iter().chain(until);
+                Section {
+                    until: ends.min(),
+                    ..section
+                }
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use telesift_ports::{
     catalog,
     record_log::{self, Batch, Gap, GapReason, ReadLimits, StoredRecord},
-    replays::{Label, ReplayProgress, ReplayRange, ReplayStatus, RuleText},
+    replays::{BaseRules, Label, ReplayProgress, ReplayRange, ReplayStatus, RuleText},
 };
 use telesift_schemas::{Offset, Origin, Topic, TopicPartition};
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     StageError,
     consumer::{delays, pause},
+    generations::Pace,
     telemetry,
 };
 
@@ -50,9 +51,11 @@ impl From<catalog::Error> for Stop {
 pub(super) struct Attempt<'a> {
     parts: &'a ReplayParts,
     config: &'a ReplayConfig,
+    pace: Pace,
     id: &'a str,
     interrupted: CancellationToken,
     replay: ReplayStatus,
+    base: BaseRules,
     progress: ReplayProgress,
     /// Offsets processed as last stored.
     stored: u64,
@@ -76,12 +79,17 @@ impl<'a> Attempt<'a> {
         Ok(Attempt {
             parts,
             config,
+            pace: Pace::new(config.cpu_share),
             id,
             interrupted,
             stored: progress.processed(),
             stored_at: Instant::now(),
             progress,
             replay,
+            base: BaseRules {
+                sets: Vec::new(),
+                sections: Vec::new(),
+            },
         })
     }
 
@@ -102,34 +110,35 @@ impl<'a> Attempt<'a> {
         for i in 0..self.replay.spec.ranges.len() {
             let range = self.replay.spec.ranges[i];
             while self.progress.next[i] < range.to {
+                let (set, until) = self.base.at(range.partition, self.progress.next[i]);
+                let to = until.map_or(range.to, |until| until.min(range.to));
+                let range = ReplayRange { to, ..range };
                 if shutdown.is_cancelled() || self.interrupted.is_cancelled() {
                     self.store().await?;
                     return Err(Stop::End(End::Interrupted));
                 }
                 let started = Instant::now();
                 let batch = self.read(range, self.progress.next[i], shutdown).await?;
-                self.take(&mut judges, i, batch).await?;
+                self.take(&mut judges, (i, set), batch).await?;
                 if self.stored_at.elapsed() >= self.config.checkpoint_every {
                     self.store().await?;
                 }
                 let took = started.elapsed();
-                self.rest(took.mul_f32(self.config.rest.max(0.0)), shutdown)
-                    .await;
+                self.rest(self.pace.rest(took), shutdown).await;
             }
         }
         self.store().await
     }
 
     /// The chains, once it is sure that the stored rules still judge as they did when the replay began.
-    async fn judges(&self, shutdown: &CancellationToken) -> Result<Judges, Stop> {
+    async fn judges(&mut self, shutdown: &CancellationToken) -> Result<Judges, Stop> {
         let rules = self.parts.catalog.replay_rules(self.id).await?;
         let Some(rules) = rules else {
             return Err(failed("its rules are gone"));
         };
-        for (json, version) in [
-            (&rules.base, &self.replay.spec.base),
-            (&rules.new, &self.replay.spec.rules),
-        ] {
+        self.base = BaseRules::from_text(&rules.base, &self.replay.spec.base);
+        let base = self.base.sets.iter().map(|set| (&set.json, &set.version));
+        for (json, version) in base.chain([(&rules.new, &self.replay.spec.rules)]) {
             match self.parts.rules.read(&RuleText::Json(json.clone())) {
                 Ok(read) if read.version == *version => {}
                 Ok(read) => {
@@ -141,8 +150,9 @@ impl<'a> Attempt<'a> {
                 Err(fault) => return Err(failed(format!("the rules `{version}`: {fault}"))),
             }
         }
+        let base = self.base.sets.iter().map(|set| set.json.clone()).collect();
         tokio::select! {
-            built = Judges::new(self.parts.chains.clone(), rules) => built.map_err(failed),
+            built = Judges::new(self.parts.chains.clone(), base, rules.new) => built.map_err(failed),
             () = shutdown.cancelled() => Err(Stop::End(End::Interrupted)),
             () = self.interrupted.cancelled() => Err(Stop::End(End::Interrupted)),
         }
@@ -181,11 +191,18 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Judges and counts a batch of the range at index `i`.
-    async fn take(&mut self, judges: &mut Judges, i: usize, batch: Batch) -> Result<(), Stop> {
+    /// Judges and counts a batch of the range at index `i`, which the set at index `set` screened.
+    async fn take(
+        &mut self,
+        judges: &mut Judges,
+        (i, set): (usize, usize),
+        batch: Batch,
+    ) -> Result<(), Stop> {
         let partition = self.replay.spec.ranges[i].partition;
         let first = batch.records.first().map_or(batch.next, |r| r.offset);
-        let judged = judges.judge(&batch.records, self.config.watchdog).await;
+        let judged = judges
+            .judge(set, &batch.records, self.config.watchdog)
+            .await;
         let at = TopicPartition::new(Topic::TELEGRAM_RAW, partition);
         let judgements = judged.map_err(|fault| self.faulty(fault, at, first))?;
         let mut labels = self.labels(&judgements).await?;

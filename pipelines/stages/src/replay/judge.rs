@@ -7,7 +7,7 @@ use telesift_ports::{
     SmartModuleChain,
     chain::{ChainError, ChainInput, ChainOutcome},
     record_log::StoredRecord,
-    replays::{RulePair, Twin},
+    replays::Twin,
 };
 use telesift_schemas::{DeadLetterCode, MessageKey, Screen};
 
@@ -42,24 +42,38 @@ pub(super) enum Fault {
     Hung,
 }
 
-/// Both chains.
-pub(super) struct Judges(Option<Twin<Box<dyn SmartModuleChain>>>);
+/// A chain per set compared with, and that of the new rules.
+struct Chains {
+    base: Vec<Box<dyn SmartModuleChain>>,
+    new: Box<dyn SmartModuleChain>,
+}
+
+/// The chains; gone once one of them is lost.
+pub(super) struct Judges(Option<Chains>);
 
 impl Judges {
-    /// Builds both chains. Compiling takes its time on a busy machine, so this is not under the watchdog.
-    pub(super) async fn new(chains: RuleChains, rules: RulePair) -> Result<Self, ChainError> {
+    /// Builds the chains of the sets `base` and of `new`, all JSON. Compiling takes its time on a busy machine, so this is
+    /// not under the watchdog.
+    pub(super) async fn new(
+        chains: RuleChains,
+        base: Vec<String>,
+        new: String,
+    ) -> Result<Self, ChainError> {
         let build = move || {
-            Ok(Judges(Some(Twin {
-                base: chains(&rules.base)?,
-                new: chains(&rules.new)?,
-            })))
+            let base = base
+                .iter()
+                .map(|json| chains(json))
+                .collect::<Result<_, _>>()?;
+            let new = chains(&new)?;
+            Ok(Judges(Some(Chains { base, new })))
         };
         tokio::task::spawn_blocking(build).await.map_err(panicked)?
     }
 
-    /// One judgement per record, in order.
+    /// One judgement per record, in order, compared with the set at index `base`.
     pub(super) async fn judge(
         &mut self,
+        base: usize,
         records: &[StoredRecord],
         watchdog: Duration,
     ) -> Result<Vec<Judgement>, Fault> {
@@ -67,7 +81,9 @@ impl Judges {
         let mut chains = self.0.take().ok_or_else(lost)?;
         let inputs: Vec<ChainInput> = records.iter().map(input).collect();
         let work = tokio::task::spawn_blocking(move || {
-            let base = chains.base.process(&inputs)?;
+            let unknown = || ChainError(format!("there is no set {base}"));
+            let base = chains.base.get_mut(base).ok_or_else(unknown)?;
+            let base = base.process(&inputs)?;
             let new = chains.new.process(&inputs)?;
             let judgements = base.into_iter().zip(new);
             let judgements = judgements.map(|(base, new)| judgement(base, new)).collect();

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use telesift_ports::{
-    Catalog, RuleReader, RuleSets,
+    Catalog, Generations, RuleReader, RuleSets,
     catalog::{Error, Result, in_force},
-    replays::{Label, LabelSource, ReplayRange, ResolvedRules, RuleFault, RuleText, RulesSource},
-    rules::{InvalidRules, RuleSet, RuleSource, RulesError},
+    replays::{
+        BaseRules, BaseSection, KeptSet, Label, LabelSource, ReplayError, ReplayRange,
+        ResolvedRules, RuleFault, RuleText, RulesChoice, RulesSource,
+    },
+    rules::{InvalidRules, NewRules, RuleSet, RuleSource, RulesError, RulesInfo},
 };
-use telesift_schemas::{MessageKey, Offset};
+use telesift_schemas::MessageKey;
 
 use crate::decisions::rules::RulesBook;
 
@@ -18,12 +21,62 @@ pub struct KeptRules {
     sets: Arc<dyn RuleSets>,
     book: Arc<RulesBook>,
     reader: Arc<dyn RuleReader>,
+    generations: Arc<Generations>,
 }
 
 impl KeptRules {
-    /// The sets that `sets` keeps and `book` puts in force, read by `reader`.
-    pub fn new(sets: Arc<dyn RuleSets>, book: Arc<RulesBook>, reader: Arc<dyn RuleReader>) -> Self {
-        KeptRules { sets, book, reader }
+    /// The sets that `sets` keeps and `book` puts in force, read by `reader`; `generations` say where others did.
+    pub fn new(
+        sets: Arc<dyn RuleSets>,
+        book: Arc<RulesBook>,
+        reader: Arc<dyn RuleReader>,
+        generations: Arc<Generations>,
+    ) -> Self {
+        KeptRules {
+            sets,
+            book,
+            reader,
+            generations,
+        }
+    }
+
+    /// Which set screened what, in the live generation.
+    async fn sections(
+        &self,
+        ranges: &[ReplayRange],
+    ) -> std::result::Result<(Vec<RulesInfo>, Vec<BaseSection>), RulesError> {
+        let held = self.book.hold().await?;
+        let register = self.generations.now();
+        let live = register.entry(register.live_parts().messages);
+        let stretches = live.map_or(&[][..], |e| &e.stretches);
+        let (mut sets, mut sections): (Vec<RulesInfo>, _) = (Vec::new(), Vec::new());
+        for range in ranges {
+            let mut from = range.from;
+            // An empty range names the set that holds there all the same.
+            loop {
+                let section = held.section_in(stretches, range.partition, from);
+                let known = sets.iter().position(|s| s.version == section.rules.version);
+                let set = known.unwrap_or_else(|| {
+                    sets.push(section.rules);
+                    sets.len() - 1
+                });
+                let to = section.until.map_or(range.to, |until| until.min(range.to));
+                if from < to {
+                    let partition = range.partition;
+                    sections.push(BaseSection {
+                        partition,
+                        from,
+                        to,
+                        set,
+                    });
+                }
+                from = to;
+                if from >= range.to {
+                    break;
+                }
+            }
+        }
+        Ok((sets, sections))
     }
 }
 
@@ -46,23 +99,60 @@ impl RulesSource for KeptRules {
             .map_err(|e| Error::Damaged(e.to_string()))
     }
 
-    async fn active(&self, ranges: &[ReplayRange]) -> Result<ResolvedRules> {
-        let held = self.book.hold().await.map_err(failed)?;
-        let last = |range: &ReplayRange| Offset(range.to.0.saturating_sub(1).max(range.from.0));
-        let sections = ranges
-            .iter()
-            .map(|range| held.section(range.partition, last(range)));
-        // Of several partitions, the set that was decided last.
-        let latest = sections.max_by_key(|s| s.rules.added.as_ref().map(|made| made.decision));
-        let Some(section) = latest else {
-            return Ok(resolved(self.reader.shipped()));
+    async fn active(&self, ranges: &[ReplayRange]) -> Result<BaseRules> {
+        let (infos, sections) = self.sections(ranges).await.map_err(failed)?;
+        let mut sets = Vec::new();
+        for info in &infos {
+            let set = self.book.rule_set(info).await.map_err(failed)?;
+            sets.push(resolved(set));
+        }
+        if sets.is_empty() {
+            sets.push(resolved(self.reader.shipped()));
+        }
+        Ok(BaseRules { sets, sections })
+    }
+
+    async fn keep(
+        &self,
+        choice: &RulesChoice,
+        by: &str,
+    ) -> std::result::Result<KeptSet, ReplayError> {
+        let info = match choice {
+            RulesChoice::Named(name) if name == SHIPPED => self.sets.shipped().await,
+            RulesChoice::Named(name) => self.sets.get(name).await.map(|detail| detail.info),
+            RulesChoice::Inline(text) => {
+                let (text, is_json) = match text {
+                    RuleText::Toml(text) => (text, false),
+                    RuleText::Json(text) => (text, true),
+                };
+                let new = NewRules {
+                    text: text.clone(),
+                    is_json,
+                    by: by.to_owned(),
+                    note: Some("for a replay".to_owned()),
+                };
+                self.sets.add(new).await.map(|added| added.rules)
+            }
         };
-        drop(held);
-        self.book
-            .rule_set(&section.rules)
-            .await
-            .map(resolved)
-            .map_err(failed)
+        let unusable = |InvalidRules { line, reason }| ReplayError::Rules {
+            field: "rules",
+            fault: RuleFault { line, reason },
+        };
+        let info = info.map_err(|error| match (error, choice) {
+            (RulesError::Invalid(invalid), _) => unusable(invalid),
+            (RulesError::Unknown(_) | RulesError::Ambiguous { .. }, RulesChoice::Named(name)) => {
+                ReplayError::UnknownRules {
+                    field: "rules",
+                    name: name.clone(),
+                }
+            }
+            (error, _) => ReplayError::Catalog(failed(error)),
+        })?;
+        Ok(KeptSet {
+            version: info.now.map_err(unusable)?,
+            identity: info.version,
+            shipped: info.shipped,
+        })
     }
 
     fn read(&self, text: &RuleText) -> std::result::Result<ResolvedRules, RuleFault> {

@@ -12,8 +12,6 @@ use super::judge::Judged;
 
 /// Samples kept of each change.
 const SAMPLES_PER_CHANGE: usize = 20;
-/// Characters kept of a sample's text.
-const SAMPLE_CHARS: usize = 1_000;
 /// Changed factors kept of a sample.
 const SAMPLE_FACTORS: usize = 5;
 
@@ -104,7 +102,6 @@ fn sample(judged: &Judged, origin: &Origin, verdicts: Twin<Verdict>) -> Sample {
     Sample {
         message: judged.key,
         edit: judged.edit,
-        text: judged.text.chars().take(SAMPLE_CHARS).collect(),
         origin: origin.clone(),
         base: verdicts.base,
         new: verdicts.new,

@@ -21,7 +21,7 @@ impl Screen {
     pub(super) async fn screen_again(&mut self, retry: &Retry) -> Result<Tried, StageError> {
         // Held as for a batch: rules are activated between, never within.
         let rules = self.rules.hold().await?;
-        let section = rules.section(self.input.partition, retry.record.offset);
+        let section = rules.section_in(&self.stretches, self.input.partition, retry.record.offset);
         let record = std::slice::from_ref(&retry.record);
         let ran = match self.run_chain(&section.rules, record).await {
             // The rules that hold there stay what they are: that is for somebody to decide, and nobody waits for it.

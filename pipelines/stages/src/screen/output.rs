@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use telesift_ports::record_log::UniqueKey;
 use telesift_schemas::{
-    Class, DeadLetterCode, MessageKey, MessageKind, Offset, Origin, TopicPartition,
+    Class, DeadLetterCode, Generation, MessageKey, MessageKind, Offset, Origin, TopicPartition,
 };
 
 /// A value that left the chain.
@@ -56,7 +56,8 @@ struct ScreenHead {
     class: Class,
 }
 
-pub(super) fn read(value: &[u8]) -> Screened {
+/// Reads a value that is to become a message of `generation`.
+pub(super) fn read(generation: Generation, value: &[u8]) -> Screened {
     let head: Head<'_> = match serde_json::from_slice(value) {
         Ok(head) => head,
         // Not the parser's own words: they may quote the message.
@@ -84,14 +85,24 @@ pub(super) fn read(value: &[u8]) -> Screened {
             kind,
             ..
         } => Screened::Message {
-            // A message is deleted once, and that is not the edit of the same second.
-            identity: match kind.as_deref() == Some(MessageKind::Deleted.as_str()) {
-                true => UniqueKey::new("screened-deletion", &[&id.to_string()]),
-                false => UniqueKey::new("screened", &[&id.to_string(), &edit.to_string()]),
-            },
+            identity: identity(generation, (&id, edit), kind.as_deref()),
         },
         Head { .. } => broken("a message without id, edit or screen".to_owned()),
     }
+}
+
+/// What refuses a second record of a message version in a generation. A message is deleted once, and that is not the edit of
+/// the same second.
+pub(crate) fn identity(
+    generation: Generation,
+    (id, edit): (&MessageKey, i64),
+    kind: Option<&str>,
+) -> UniqueKey {
+    let id = id.to_string();
+    if kind == Some(MessageKind::Deleted.as_str()) {
+        return UniqueKey::of_generation(generation, "screened-deletion", &[&id]);
+    }
+    UniqueKey::of_generation(generation, "screened", &[&id, &edit.to_string()])
 }
 
 fn broken(message: String) -> Screened {
@@ -101,9 +112,9 @@ fn broken(message: String) -> Screened {
     }
 }
 
-/// The identity of a record of `messages`; `None` for what is no message.
-pub(super) fn identity(value: &[u8]) -> Option<UniqueKey> {
-    match read(value) {
+/// The identity of a record of the messages of `generation`; `None` for what is no message.
+pub(crate) fn identity_of(generation: Generation, value: &[u8]) -> Option<UniqueKey> {
+    match read(generation, value) {
         Screened::Message { identity } => Some(identity),
         _ => None,
     }
@@ -162,7 +173,7 @@ mod tests {
             let value = format!(
                 r#"{{"id":"1:2","edit":{edit},"kind":"{kind}","screen":{{"class":"noise"}}}}"#
             );
-            read(value.as_bytes())
+            read(Generation::FIRST, value.as_bytes())
         };
         assert_ne!(of("text", 7), of("deleted", 7));
         assert_eq!(of("deleted", 7), of("deleted", 9), "deleted once");
@@ -171,7 +182,9 @@ mod tests {
 
     #[test]
     fn reactions_leave_as_the_record_itself() {
-        let Screened::Reacted(record) = read(br#"{"reacted":{"v":1,"id":"1:2"}}"#) else {
+        let Screened::Reacted(record) =
+            read(Generation::FIRST, br#"{"reacted":{"v":1,"id":"1:2"}}"#)
+        else {
             panic!("not read as reactions");
         };
         assert_eq!(record, &br#"{"v":1,"id":"1:2"}"#[..]);
@@ -187,7 +200,7 @@ mod tests {
             br#"{"id":"x","edit":0,"screen":{"class":"noise"}}"#,
         ] {
             assert!(matches!(
-                read(value),
+                read(Generation::FIRST, value),
                 Screened::Fail {
                     code: DeadLetterCode::GuestOutput,
                     ..

@@ -7,10 +7,10 @@ use telesift_ports::{
     ledger::Counters,
     record_log::{NewRecord, Outcome, StoredRecord, UniqueKey},
 };
-use telesift_schemas::{DeadLetterCode, Offset, Topic, TopicPartition};
+use telesift_schemas::{DeadLetterCode, Generation, Offset, Origin, Topic, TopicPartition};
 
 use super::output::{self, Screened};
-use crate::dead_letter::Refusal;
+use crate::{dead_letter::Refusal, identities};
 
 /// What a batch comes to, before the log has said which appends are new.
 pub(super) struct Plan {
@@ -124,14 +124,20 @@ impl Judged {
             } => return Judged::Refused(Refusal::new(code, format!("{module}: {message}"))),
             ChainOutcome::Value(value) => value,
         };
-        match output::read(&value) {
+        let generation = Generation::of_name(Topic::MESSAGES.as_str(), output.topic.as_str());
+        match output::read(generation.unwrap_or(Generation::FIRST), &value) {
             Screened::Skip(reason) => Judged::Skipped(reason),
             Screened::Fail { code, message } => Judged::Refused(Refusal::new(code, message)),
             Screened::Reacted(reactions) => {
                 let record = NewRecord {
                     key: record.key.clone(),
                     value: output::with_origin(&reactions, (at, record.offset), retry),
-                    unique: Vec::new(),
+                    // Every generation screens it, and the first to do so tells.
+                    unique: vec![identities::of_reactions(&Origin {
+                        topic: at.topic.clone(),
+                        partition: at.partition,
+                        offset: record.offset,
+                    })],
                 };
                 let output = TopicPartition::new(Topic::REACTIONS, at.partition);
                 Judged::Reacted((output, record))

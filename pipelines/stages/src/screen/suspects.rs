@@ -27,9 +27,9 @@ pub(super) struct Suspects {
 }
 
 impl Suspects {
-    pub(super) fn new(input: &TopicPartition) -> Self {
+    pub(super) fn new(stage: &str, input: &TopicPartition) -> Self {
         Suspects {
-            key: format!("suspects/screen/{}/{}", input.topic, input.partition),
+            key: format!("suspects/{stage}/{}/{}", input.topic, input.partition),
             range: None,
         }
     }

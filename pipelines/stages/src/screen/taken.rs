@@ -10,7 +10,7 @@ use telesift_ports::{
     RecordLog,
     record_log::{Error, ReadLimits, StoredRecord, UniqueKey},
 };
-use telesift_schemas::{Offset, TopicPartition};
+use telesift_schemas::{Generation, Offset, Topic, TopicPartition};
 
 use super::output;
 use crate::{consumer::StageError, origins};
@@ -21,6 +21,7 @@ const MARKER_EVERY: u64 = 1_000;
 /// The output of one partition, as its owner knows it. Memory: some 40 bytes per message of the partition.
 pub(super) struct Taken {
     output: TopicPartition,
+    generation: Generation,
     /// Read up to here.
     next: Offset,
     /// The identities of its messages.
@@ -46,8 +47,10 @@ pub(super) enum Verdict {
 
 impl Taken {
     pub(super) fn new(output: TopicPartition) -> Self {
+        let generation = Generation::of_name(Topic::MESSAGES.as_str(), output.topic.as_str());
         Taken {
             output,
+            generation: generation.unwrap_or(Generation::FIRST),
             next: Offset::ZERO,
             identities: HashSet::new(),
             ahead: HashSet::new(),
@@ -111,7 +114,8 @@ impl Taken {
         };
         if origins::is_retry(record) {
             // A letter tried again, out of order and once.
-            self.identities.extend(output::identity(&record.value));
+            let identity = output::identity_of(self.generation, &record.value);
+            self.identities.extend(identity);
             self.n_messages = self.n_messages.map(|n| n + 1);
             return;
         }
@@ -125,7 +129,8 @@ impl Taken {
         if origin >= position {
             self.ahead.insert(origin);
         }
-        self.identities.extend(output::identity(&record.value));
+        let identity = output::identity_of(self.generation, &record.value);
+        self.identities.extend(identity);
         self.n_messages = self.n_messages.map(|n| n + 1);
     }
 

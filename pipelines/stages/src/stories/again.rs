@@ -26,8 +26,14 @@ impl Stories {
         let fate = match Arrival::read(&retry.at, &retry.record) {
             Ok(arrival) => {
                 let positions: Vec<_> = self.states.iter().map(|(_, s)| s.next).collect();
-                let mut window =
-                    rebuild::window(&*self.log, &self.inputs, &positions, self.config).await?;
+                let mut window = rebuild::window(
+                    &*self.log,
+                    self.generation,
+                    &self.inputs,
+                    &positions,
+                    self.config,
+                )
+                .await?;
                 match window.take(arrival) {
                     Verdict::Alone(reason) => Fate::Skipped(reason.to_owned()),
                     Verdict::Joins { first, joined } => {
@@ -45,7 +51,9 @@ impl Stories {
         let (key, (stored, mut state)) = (self.state_key(i), self.states[i].clone());
         let (guards, name) = (vec![(key.clone(), stored), retry.guard()], retry.name());
         let joined = assigned.len().checked_sub(1);
-        let appends = assigned.iter().map(|assigned| append(assigned));
+        let appends = assigned
+            .iter()
+            .map(|assigned| append(self.generation, assigned));
         let transaction = Transaction {
             appends: appends.chain([letter]).collect(),
             guards,

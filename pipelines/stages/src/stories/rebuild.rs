@@ -7,7 +7,7 @@ use telesift_ports::{
     record_log::{Error, ReadLimits, StoredRecord},
 };
 use telesift_schemas::{
-    MessageKey, Offset, PartitionId, StoryAssigned, Timestamp, Topic, TopicPartition,
+    Generation, MessageKey, Offset, PartitionId, StoryAssigned, Timestamp, TopicPartition,
 };
 
 use super::{
@@ -23,6 +23,7 @@ const CLOCK_SKEW_S: i64 = 600;
 /// The window as it stood when the stage had taken everything before `positions`.
 pub(super) async fn window(
     log: &dyn RecordLog,
+    generation: Generation,
     inputs: &[TopicPartition],
     positions: &[Offset],
     config: StoriesConfig,
@@ -46,7 +47,7 @@ pub(super) async fn window(
     let Some(oldest) = oldest else {
         return Ok(window);
     };
-    let stories = stories_since(log, oldest).await?;
+    let stories = stories_since(log, generation, oldest).await?;
     while let Some(tail) = tails
         .iter_mut()
         .filter(|tail| !tail.records.is_empty())
@@ -97,9 +98,10 @@ impl Tail<'_> {
 /// The assignments recorded since the first of the remembered messages was appended.
 async fn stories_since(
     log: &dyn RecordLog,
+    generation: Generation,
     oldest: Timestamp,
 ) -> Result<HashMap<MessageKey, StoryOf>, StageError> {
-    let at = TopicPartition::new(Topic::STORIES, PartitionId(0));
+    let at = super::topic_of(generation);
     let since = Timestamp::from_second(oldest.as_second() - CLOCK_SKEW_S).unwrap_or(oldest);
     let mut next = log.offset_at(&at, since).await?;
     let mut stories = HashMap::new();

@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use telesift_schemas::{ChatId, MessageKey, Origin, StoryAssigned, StoryLink, Timestamp};
+use telesift_schemas::{
+    ChatId, Generation, MessageKey, Origin, StoryAssigned, StoryLink, Timestamp,
+};
 use telesift_text::signature::Sketch;
 
 use super::{StoriesConfig, arrival::Arrival};
@@ -169,7 +171,8 @@ impl Window {
         if let Some(story) = &known.story {
             return Some((story.clone(), None));
         }
-        let name = identities::of_story(key);
+        // The same in every generation.
+        let name = identities::of_story(Generation::FIRST, key);
         let id = name
             .0
             .iter()

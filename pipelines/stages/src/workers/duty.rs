@@ -5,7 +5,7 @@ use std::{error::Error, future::Future, pin::Pin, sync::Arc, time::Duration};
 use telesift_ports::{
     Leases, catalog,
     imports::ImportError,
-    leases::{Fence, Lease, Term},
+    leases::{Fence, Lease, SoleLeases, Term},
     message_store,
 };
 use tokio::{task::JoinSet, time::Instant};
@@ -35,6 +35,22 @@ pub struct Held {
 }
 
 impl Held {
+    /// For a process that is alone: nothing to show, until `stop`.
+    pub fn alone(stop: CancellationToken) -> Self {
+        Held {
+            term: Term::new(Fence::open(), Arc::new(SoleLeases)),
+            stop,
+        }
+    }
+
+    /// The same lease, for something that may end before.
+    pub fn child(&self) -> Self {
+        Held {
+            term: self.term.clone(),
+            stop: self.stop.child_token(),
+        }
+    }
+
     /// What effects under this lease carry.
     pub fn fence(&self) -> Fence {
         self.term.fence().clone()

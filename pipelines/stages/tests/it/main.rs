@@ -8,6 +8,7 @@
 mod dead_letters;
 mod embed;
 mod flow;
+mod generations;
 mod imports;
 mod index;
 mod labels;
@@ -19,3 +20,4 @@ mod stories;
 mod updates;
 mod without_transactions;
 mod workers;
+mod works;

@@ -11,7 +11,7 @@ use telesift_ports::{
     replays::{Bound, ReplayError, ReplayState, RulesChoice},
 };
 use telesift_schemas::{Class, Cursor, Generation, Offset, PartitionId, Topic};
-use telesift_stages::{StageError, replay::ReplayConfig};
+use telesift_stages::{StageError, replay::ReplayConfig, workers::Held};
 
 use desk::{Desk, N_PARTITIONS, inline, labels, quick, record};
 
@@ -167,7 +167,7 @@ async fn a_range_is_half_open_whatever_it_is_named_by() {
     let mut request = desk.request(inline(0.6, 0.9));
     request.from = Bound::Time(desk::at(7));
     request.to = Bound::Time(desk::at(3));
-    let refused = desk.runner(quick()).start(request.clone()).await;
+    let refused = desk.runner(quick()).await.start(request.clone()).await;
     assert!(matches!(
         refused,
         Err(ReplayError::Range { field: "from", .. })
@@ -175,7 +175,7 @@ async fn a_range_is_half_open_whatever_it_is_named_by() {
     let other = telesift_schemas::Epoch::new("other").unwrap();
     for bad in [cursor(&epoch, 11), cursor(&other, 0)] {
         (request.from, request.to) = (bad, Bound::Latest);
-        let refused = desk.runner(quick()).start(request.clone()).await;
+        let refused = desk.runner(quick()).await.start(request.clone()).await;
         assert!(
             matches!(refused, Err(ReplayError::CursorUnknown { .. })),
             "{refused:?}"
@@ -186,7 +186,7 @@ async fn a_range_is_half_open_whatever_it_is_named_by() {
 #[tokio::test]
 async fn what_is_appended_later_is_not_part_of_the_range() {
     let desk = hundred().await;
-    let runner = desk.runner(quick());
+    let runner = desk.runner(quick()).await;
     let queued = runner.start(desk.request(inline(0.2, 0.9))).await.unwrap();
     desk.append(0, &[record(500, 0.3), record(501, 0.3)]).await;
     let done = desk.run_until_over(runner, &queued.id).await;
@@ -196,7 +196,7 @@ async fn what_is_appended_later_is_not_part_of_the_range() {
 #[tokio::test]
 async fn what_retention_took_is_counted_as_skipped() {
     let desk = hundred().await;
-    let runner = desk.runner(quick());
+    let runner = desk.runner(quick()).await;
     let queued = runner.start(desk.request(inline(0.2, 0.9))).await.unwrap();
     desk.clock.set(desk::at(1_000_000));
     let retention = Retention {
@@ -223,13 +223,20 @@ async fn a_restart_at_any_point_gives_the_same_result() {
     let n_batches = 4 * N_PARTITIONS as usize; // 25 records per partition, 7 at once
     for stop_after in 0..n_batches - 1 {
         for is_crash in [false, true] {
-            let queued = desk.runner(quick()).start(request.clone()).await.unwrap();
+            let queued = desk
+                .runner(quick())
+                .await
+                .start(request.clone())
+                .await
+                .unwrap();
             desk.run_batches(stop_after, is_crash).await;
             let half = desk.status(&queued.id).await;
             assert!(half.progress.result.ledger.is_conserved());
             assert!(is_crash || stop_after == 0 || half.progress.processed() > 0);
             assert_eq!(half.state, ReplayState::Running);
-            let again = desk.run_until_over(desk.runner(quick()), &queued.id).await;
+            let again = desk
+                .run_until_over(desk.runner(quick()).await, &queued.id)
+                .await;
             assert_eq!(again.progress, whole.progress, "stopped after {stop_after}");
             assert_eq!(again.started_at, half.started_at);
         }
@@ -239,14 +246,14 @@ async fn a_restart_at_any_point_gives_the_same_result() {
 #[tokio::test]
 async fn rules_that_cannot_be_used_queue_nothing() {
     let desk = hundred().await;
-    let runner = desk.runner(quick());
+    let runner = desk.runner(quick()).await;
     let mut request = desk.request(inline(0.9, 0.2));
     let refused = runner.start(request.clone()).await;
     assert!(
         matches!(&refused, Err(ReplayError::Rules { field: "rules", fault }) if fault.line == Some(1)),
         "{refused:?}"
     );
-    request.rules = inline(0.2, 0.9);
+    request.rules = Some(inline(0.2, 0.9));
     request.base = Some(RulesChoice::Named("nobody@1+0".to_owned()));
     let refused = runner.start(request).await;
     assert!(matches!(
@@ -259,10 +266,12 @@ async fn rules_that_cannot_be_used_queue_nothing() {
 #[tokio::test]
 async fn rules_that_judge_differently_since_fail_the_replay() {
     let mut desk = hundred().await;
-    let runner = desk.runner(quick());
+    let runner = desk.runner(quick()).await;
     let queued = runner.start(desk.request(inline(0.2, 0.9))).await.unwrap();
     desk.revise_rules();
-    let failed = desk.run_until_over(desk.runner(quick()), &queued.id).await;
+    let failed = desk
+        .run_until_over(desk.runner(quick()).await, &queued.id)
+        .await;
     assert_eq!(failed.state, ReplayState::Failed);
     assert!(failed.error.unwrap().contains("start it again"));
     assert_eq!(failed.progress.processed(), 0);
@@ -293,12 +302,15 @@ fn a_module_that_never_returns_fails_the_replay_and_asks_for_another_process() {
     runtime.block_on(async {
         let desk = hundred().await;
         desk.append(0, &["hang".to_owned()]).await;
-        let runner = desk.runner(ReplayConfig {
+        let config = ReplayConfig {
             watchdog: Duration::from_millis(150),
             ..quick()
-        });
+        };
+        let runner = desk.runner(config).await;
         let queued = runner.start(desk.request(inline(0.2, 0.9))).await.unwrap();
-        let ended = runner.run(tokio_util::sync::CancellationToken::new()).await;
+        let ended = runner
+            .run(Held::alone(tokio_util::sync::CancellationToken::new()))
+            .await;
         assert!(matches!(ended, Err(StageError::Hung { .. })), "{ended:?}");
         let failed = desk.status(&queued.id).await;
         assert_eq!(failed.state, ReplayState::Failed);

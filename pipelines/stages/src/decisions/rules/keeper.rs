@@ -241,7 +241,7 @@ impl Parts {
         );
         // Until it is read back: whoever holds the book next reads what this leaves behind, whatever fails here.
         pages.is_stale = true;
-        let guards = raw.into_iter().map(|raw| raw.stored).collect();
+        let guards = raw.into_iter().flat_map(|raw| raw.stored).collect();
         self.decide(&decision, Vec::new(), guards).await?;
         self.book.catch_up(&mut pages).await?;
         let activation = pages.timeline.last_activation().cloned();

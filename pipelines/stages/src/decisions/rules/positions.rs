@@ -6,42 +6,64 @@ use telesift_ports::{
     record_log::{self, StateWrite},
     rules::{RulesError, StartFrom},
 };
-use telesift_schemas::{Offset, PartitionId, Position, Topic, TopicPartition};
+use telesift_schemas::{Generation, Offset, PartitionId, Position, Topic, TopicPartition};
 
 use crate::screen;
 
 /// A partition of `telegram-raw`, as an activation sees it with nothing in flight.
 pub(super) struct RawPartition {
     pub(super) partition: PartitionId,
-    /// The next offset to be screened.
+    /// The next offset that no generation has screened: where all go by what is decided now.
     pub(super) screened: Offset,
     pub(super) end: Offset,
-    /// The screen's state as stored.
-    pub(super) stored: StateWrite,
+    /// The screens' states as stored, one per generation that is kept.
+    pub(super) stored: Vec<StateWrite>,
 }
 
 pub(super) async fn raw_partitions(log: &dyn RecordLog) -> Result<Vec<RawPartition>, RulesError> {
+    let screens = screens(log).await?;
     let mut all = Vec::new();
     for p in log.partitions(&Topic::TELEGRAM_RAW).await? {
-        let key = StageKey {
-            stage: screen::STAGE.into(),
-            input: TopicPartition::new(Topic::TELEGRAM_RAW, p.partition),
+        let (mut stored, mut screened) = (Vec::new(), Offset::ZERO);
+        for stage in &screens {
+            let key = StageKey {
+                stage: stage.clone(),
+                input: TopicPartition::new(Topic::TELEGRAM_RAW, p.partition),
+            }
+            .state_key();
+            let state = log.state(&key).await?;
+            if let Some(bytes) = &state {
+                let state: StageState = serde_json::from_slice(bytes).map_err(|e| {
+                    RulesError::Internal(format!("state `{key}` is unreadable: {e}"))
+                })?;
+                screened = screened.max(state.next);
+            }
+            stored.push((key, state));
         }
-        .state_key();
-        let stored = log.state(&key).await?;
-        let state: StageState = match &stored {
-            None => StageState::default(),
-            Some(bytes) => serde_json::from_slice(bytes)
-                .map_err(|e| RulesError::Internal(format!("state `{key}` is unreadable: {e}")))?,
-        };
         all.push(RawPartition {
             partition: p.partition,
-            screened: state.next,
+            screened,
             end: p.bounds.end,
-            stored: (key, stored),
+            stored,
         });
     }
     Ok(all)
+}
+
+/// The screens there are: the first generation's, and those of every generation that has screened something.
+async fn screens(log: &dyn RecordLog) -> Result<Vec<String>, RulesError> {
+    let prefix = format!("{}{}", StageKey::STATE_PREFIX, screen::STAGE);
+    let mut found = vec![screen::STAGE.to_owned()];
+    for (key, _) in log.state_with_prefix(&prefix).await? {
+        let Some(key) = StageKey::from_state_key(&key) else {
+            continue;
+        };
+        let is_screen = Generation::of_name(screen::STAGE, &key.stage).is_some();
+        if is_screen && !found.contains(&key.stage) {
+            found.push(key.stage);
+        }
+    }
+    Ok(found)
 }
 
 /// The first offset of each partition for a set that starts `from` there.

@@ -149,6 +149,22 @@ impl Timeline {
         }
     }
 
+    /// The set of that identity, or the one that ships now.
+    pub(super) fn named(&self, identity: &str, shipped: bool) -> RulesInfo {
+        if shipped {
+            return self.shipped();
+        }
+        self.exact(identity).cloned().unwrap_or_else(|| RulesInfo {
+            version: identity.to_owned(),
+            now: Err(InvalidRules {
+                line: None,
+                reason: "no decision added it".to_owned(),
+            }),
+            shipped: false,
+            added: None,
+        })
+    }
+
     /// The last decision.
     pub(super) fn last_activation(&self) -> Option<&Activation> {
         self.activations.last()

@@ -163,8 +163,14 @@ impl Flow {
             rules::STAGE => self.catalog.rules_list(None, 100).await.unwrap().len(),
             story_catalog::STAGE => {
                 let catalog = &*self.catalog;
-                let members =
-                    telesift_ports::StoryCatalog::story_members(catalog, "s", None, None, 100);
+                let members = telesift_ports::StoryCatalog::story_members(
+                    catalog,
+                    telesift_schemas::Generation::FIRST,
+                    "s",
+                    None,
+                    None,
+                    100,
+                );
                 members.await.unwrap().len()
             }
             _ => self.records(Topic::STORIES).await.len(),
@@ -351,9 +357,13 @@ async fn take_over(flow: &Flow, other: &Flow, case: &Case) {
                 .iter()
                 .filter_map(|r| serde_json::from_slice(&r.value).ok());
             let members: Vec<_> = members.collect();
-            telesift_ports::StoryCatalog::add_story_members(&*flow.catalog, &members)
-                .await
-                .unwrap();
+            telesift_ports::StoryCatalog::add_story_members(
+                &*flow.catalog,
+                telesift_schemas::Generation::FIRST,
+                &members,
+            )
+            .await
+            .unwrap();
         }
         _ => {
             let appends = other.records(Topic::STORIES).await.into_iter().map(|r| {

@@ -20,18 +20,21 @@ use telesift_ports::{
     memory::{ManualClock, MemoryCatalog, MemoryLog},
     record_log::{NewRecord, ReadLimits, Retention, StoredRecord, TopicConfig, Transaction},
     replays::{
-        Bound, Label, LabelSource, NoLabels, ReplayCatalog, ReplayRange, ReplayRequest,
-        ReplayStatus, ResolvedRules, RuleFault, RuleText, RulesChoice, RulesSource,
+        BaseRules, Bound, KeptSet, Label, LabelSource, NoLabels, ReplayCatalog, ReplayError,
+        ReplayRange, ReplayRequest, ReplayStage, ReplayStatus, ResolvedRules, RuleFault, RuleText,
+        RulesChoice, RulesSource,
     },
 };
 use telesift_schemas::{Class, MessageKey, PartitionId, Timestamp, Topic, TopicPartition};
 use telesift_stages::{
     StageError,
     replay::{ReplayConfig, ReplayParts, ReplayRunner, RuleChains},
+    workers::Held,
 };
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+use crate::works;
 use chain::{Cutter, OnBatch};
 
 pub(crate) const N_PARTITIONS: u32 = 4;
@@ -53,7 +56,7 @@ pub(crate) fn quick() -> ReplayConfig {
     ReplayConfig {
         batch_records: 7,
         checkpoint_every: Duration::ZERO,
-        rest: 0.0,
+        cpu_share: 1.0,
         ..ReplayConfig::default()
     }
 }
@@ -105,8 +108,13 @@ impl RulesSource for Thresholds {
         Ok((name == "default").then(|| self.read(&base).unwrap()))
     }
 
-    async fn active(&self, _: &[ReplayRange]) -> catalog::Result<ResolvedRules> {
-        Ok(self.resolve("default").await?.unwrap())
+    async fn active(&self, _: &[ReplayRange]) -> catalog::Result<BaseRules> {
+        Ok(BaseRules::one(self.resolve("default").await?.unwrap()))
+    }
+
+    /// Dry runs keep nothing.
+    async fn keep(&self, _: &RulesChoice, _: &str) -> Result<KeptSet, ReplayError> {
+        panic!("a dry run keeps no rules");
     }
 
     fn read(&self, text: &RuleText) -> Result<ResolvedRules, RuleFault> {
@@ -176,19 +184,23 @@ impl Desk {
     /// A dry run over everything, against the base.
     pub(crate) fn request(&self, rules: RulesChoice) -> ReplayRequest {
         ReplayRequest {
+            stage: ReplayStage::Screen,
+            dry_run: true,
             from: Bound::Earliest,
             to: Bound::Latest,
-            rules,
+            rules: Some(rules),
             base: None,
+            reassign: false,
+            by: "k".to_owned(),
         }
     }
 
-    pub(crate) fn runner(&self, config: ReplayConfig) -> ReplayRunner {
-        self.runner_with(config, |_| {})
+    pub(crate) async fn runner(&self, config: ReplayConfig) -> ReplayRunner {
+        self.runner_with(config, |_| {}).await
     }
 
     /// A runner that calls `on_batch` in the chain's thread before each batch, with the number of batches before it.
-    fn runner_with(
+    async fn runner_with(
         &self,
         config: ReplayConfig,
         on_batch: impl Fn(usize) + Send + Sync + 'static,
@@ -213,6 +225,7 @@ impl Desk {
             labels: self.labels.clone(),
             chains,
             clock: self.clock.clone(),
+            line: works::line(&self.log, &self.catalog, &self.clock).await,
         };
         ReplayRunner::new(parts, config)
     }
@@ -222,7 +235,7 @@ impl Desk {
     }
 
     pub(crate) async fn run_through(&self, request: &ReplayRequest) -> ReplayStatus {
-        let runner = self.runner(quick());
+        let runner = self.runner(quick()).await;
         let queued = runner.start(request.clone()).await.unwrap();
         self.run_until_over(runner, &queued.id).await
     }
@@ -238,7 +251,7 @@ impl Desk {
             stop.cancel();
             over
         };
-        let (ran, over) = tokio::join!(runner.run(stop.clone()), until);
+        let (ran, over) = tokio::join!(runner.run(Held::alone(stop.clone())), until);
         ran.unwrap();
         over
     }
@@ -250,34 +263,38 @@ impl Desk {
         let (stopped, crashed) = (stop.clone(), crash.clone());
         let (death, dead) = mpsc::channel::<()>();
         let dead = Mutex::new(dead);
-        let runner = self.runner_with(quick(), move |n_before| match is_crash {
-            true if n_before == n => {
-                crashed.notify_one();
-                // This batch never comes to an end within its process: an error says that the process is gone.
-                assert!(dead.lock().unwrap().recv().is_err());
-            }
-            false if n_before == n => stopped.cancel(),
-            _ => {}
-        });
+        let runner = self
+            .runner_with(quick(), move |n_before| match is_crash {
+                true if n_before == n => {
+                    crashed.notify_one();
+                    // This batch never comes to an end within its process: an error says that the process is gone.
+                    assert!(dead.lock().unwrap().recv().is_err());
+                }
+                false if n_before == n => stopped.cancel(),
+                _ => {}
+            })
+            .await;
         tokio::select! {
             () = crash.notified() => {}
-            ran = runner.run(stop) => ran.unwrap(),
+            ran = runner.run(Held::alone(stop)) => ran.unwrap(),
         }
         drop(death);
     }
 
     /// A runner whose batches wait to be let through; the first `n` are.
-    pub(crate) fn gated(&self, n: usize) -> Gated {
+    pub(crate) async fn gated(&self, n: usize) -> Gated {
         let (sender, receiver) = mpsc::channel();
         let (receiver, waiting) = (Mutex::new(receiver), Arc::new(Notify::new()));
         let told = waiting.clone();
-        let runner = self.runner_with(quick(), move |n_before| {
-            if n_before == n {
-                told.notify_one();
-            }
-            let receiver = receiver.lock().unwrap();
-            let () = receiver.recv().unwrap();
-        });
+        let runner = self
+            .runner_with(quick(), move |n_before| {
+                if n_before == n {
+                    told.notify_one();
+                }
+                let receiver = receiver.lock().unwrap();
+                let () = receiver.recv().unwrap();
+            })
+            .await;
         let gated = Gated {
             runner: Arc::new(runner),
             catalog: self.catalog.clone(),
@@ -317,7 +334,7 @@ pub(crate) struct Gated {
 impl Gated {
     pub(crate) fn run(&self) -> JoinHandle<Result<(), StageError>> {
         let (runner, stop) = (self.runner.clone(), self.stop.clone());
-        tokio::spawn(async move { runner.run(stop).await })
+        tokio::spawn(async move { runner.run(Held::alone(stop)).await })
     }
 
     pub(crate) fn let_through(&self, n: usize) {

@@ -16,7 +16,7 @@ async fn a_paused_replay_keeps_its_place_and_goes_on() {
     let desk = hundred().await;
     let request = desk.request(inline(0.20, 0.90));
     let whole = desk.run_through(&request).await;
-    let gated = desk.gated(2);
+    let gated = desk.gated(2).await;
     let id = gated.runner.start(request).await.unwrap().id;
     let run = gated.run();
     gated.until_waiting().await;
@@ -58,7 +58,7 @@ async fn a_paused_replay_keeps_its_place_and_goes_on() {
 #[tokio::test]
 async fn a_cancelled_replay_gives_way_to_the_next() {
     let desk = hundred().await;
-    let gated = desk.gated(1);
+    let gated = desk.gated(1).await;
     let first = gated
         .runner
         .start(desk.request(inline(0.2, 0.9)))
@@ -91,10 +91,11 @@ async fn a_cancelled_replay_gives_way_to_the_next() {
 #[tokio::test]
 async fn too_many_unfinished_replays_are_refused() {
     let desk = hundred().await;
-    let runner = desk.runner(ReplayConfig {
+    let config = ReplayConfig {
         max_unfinished: 2,
         ..quick()
-    });
+    };
+    let runner = desk.runner(config).await;
     let request = desk.request(inline(0.2, 0.9));
     let first = runner.start(request.clone()).await.unwrap().id;
     runner.start(request.clone()).await.unwrap();

@@ -12,7 +12,7 @@ use telesift_ports::{
     story_catalog::StorySummary,
 };
 use telesift_schemas::{
-    ChatId, MessageKey, Offset, PartitionId, StoryAssigned, Topic, TopicPartition,
+    ChatId, Generation, MessageKey, Offset, PartitionId, StoryAssigned, Topic, TopicPartition,
     partition_for_chat,
 };
 use telesift_stages::{
@@ -322,7 +322,10 @@ impl Board {
     }
 
     pub(crate) async fn summary(&self, key: &str) -> Option<StorySummary> {
-        let found = self.catalog.stories_of(&[key.parse().unwrap()], None).await;
+        let found = self
+            .catalog
+            .stories_of(Generation::FIRST, &[key.parse().unwrap()], None)
+            .await;
         found.unwrap().pop().map(|(_, summary)| summary)
     }
 }

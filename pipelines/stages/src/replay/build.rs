@@ -1,0 +1,360 @@
+//! One run of a replay that fills a generation: its stages run at the replay's pace until all of history is there.
+
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use telesift_ports::{
+    catalog,
+    generations::{Entry, GenerationState, Part, Register, Stretch},
+    ledger::{Counters, StageKey},
+    replays::{ReplayProgress, ReplayState, ReplayStatus},
+};
+use telesift_schemas::{Offset, Topic, TopicPartition};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{ReplayConfig, ReplayParts, attempt::End, order::screens_from};
+use crate::{
+    StageError,
+    consumer::pause,
+    generations::{Pace, Wanted, positions, reached, take_over_is_done},
+    workers::Held,
+};
+
+/// How often it is looked how far the stages are.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How often it is asked whether it was paused or cancelled: by this process it is told, by another it is not.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) struct Build<'a> {
+    parts: &'a ReplayParts,
+    config: &'a ReplayConfig,
+    id: &'a str,
+    interrupted: CancellationToken,
+    replay: ReplayStatus,
+    /// Offsets processed as last stored.
+    stored: u64,
+    /// When it was last asked whether somebody paused or cancelled it elsewhere.
+    asked_at: Instant,
+    /// What must be reached; found part by part, each once the part before it is there.
+    wanted: Vec<(Part, Vec<Wanted>)>,
+}
+
+type Stages = Pin<Box<dyn Future<Output = Result<(), StageError>> + Send>>;
+
+impl<'a> Build<'a> {
+    /// Takes the replay up where its stages stand.
+    pub(super) async fn begin(
+        parts: &'a ReplayParts,
+        config: &'a ReplayConfig,
+        id: &'a str,
+        interrupted: CancellationToken,
+    ) -> Result<Self, StageError> {
+        let missing = || StageError::State {
+            key: format!("replay/{id}"),
+            reason: "it is gone".to_owned(),
+        };
+        let replay = parts.catalog.replay(id).await?.ok_or_else(missing)?;
+        Ok(Build {
+            parts,
+            config,
+            id,
+            interrupted,
+            stored: replay.progress.processed(),
+            replay,
+            asked_at: Instant::now(),
+            wanted: Vec::new(),
+        })
+    }
+
+    /// Runs until an end. What a cancelled or failed replay wrote is given up before this returns.
+    ///
+    /// # Errors
+    /// If log or catalog fail, or a SmartModule hangs: the next attempt goes on from where the stages stand.
+    pub(super) async fn run(mut self, held: &Held) -> Result<End, StageError> {
+        let Some(entry) = self.entry().await? else {
+            return Ok(End::Failed(
+                "the generation it is made from is gone".to_owned(),
+            ));
+        };
+        if entry.state == GenerationState::Ready {
+            return Ok(End::Through); // the last process ended in between
+        }
+        self.parts.line.prepare(&entry).await?;
+        let (held, shutdown) = (held.child(), &held.stop);
+        let stop = held.stop.clone();
+        let (line, own) = (self.parts.line.clone(), entry.clone());
+        let pace = Arc::new(Pace::new(self.config.cpu_share));
+        let mut stages: Stages = Box::pin(async move {
+            let parts: Vec<Part> = own.own_parts().collect();
+            line.run(&own, &parts, Some(pace), held).await
+        });
+        let end = self.follow(&entry, &mut stages, shutdown).await;
+        stop.cancel();
+        let end = match end? {
+            // They have ended, and must not be asked again.
+            Followed::Stages(outcome) => match outcome {
+                Ok(()) => End::Interrupted,
+                Err(error) if error.is_retryable() || error.is_handover() => return Err(error),
+                Err(error @ StageError::Hung { .. }) => return Err(error),
+                Err(error) => End::Failed(error.to_string()),
+            },
+            Followed::End(end) => {
+                stages.await?;
+                end
+            }
+        };
+        self.settle(&entry, &end).await?;
+        Ok(end)
+    }
+
+    /// Watches the stages until everything is there.
+    async fn follow(
+        &mut self,
+        entry: &Entry,
+        stages: &mut Stages,
+        shutdown: &CancellationToken,
+    ) -> Result<Followed, StageError> {
+        loop {
+            let is_complete = tokio::select! {
+                biased;
+                outcome = &mut *stages => return Ok(Followed::Stages(outcome)),
+                looked = self.look(entry) => match looked {
+                    Ok(is_complete) => is_complete,
+                    Err(error) if error.is_retryable() => {
+                        tracing::warn!(%error, "a replay cannot see how far it is");
+                        false
+                    }
+                    Err(error) => return Err(error),
+                },
+            };
+            if is_complete {
+                return Ok(Followed::End(End::Through));
+            }
+            tokio::select! {
+                outcome = &mut *stages => return Ok(Followed::Stages(outcome)),
+                () = self.interrupted.cancelled() => return Ok(Followed::End(End::Interrupted)),
+                () = pause(LOOK_EVERY, shutdown) => {
+                    if shutdown.is_cancelled() {
+                        return Ok(Followed::End(End::Interrupted));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Marks the generation as complete, or gives it up.
+    async fn settle(&self, entry: &Entry, end: &End) -> Result<(), StageError> {
+        let state = match end {
+            End::Through => GenerationState::Ready,
+            End::Failed(_) | End::Hung(_) => GenerationState::Retired,
+            End::Interrupted => {
+                let replay = self.parts.catalog.replay(self.id).await?;
+                match replay.is_none_or(|r| r.state.is_over()) {
+                    true => GenerationState::Retired,
+                    false => return Ok(()),
+                }
+            }
+        };
+        let now = self.parts.clock.now();
+        let number = entry.generation;
+        let mark = |register: &mut Register| {
+            if let Some(entry) = register.entry_mut(number) {
+                entry.state = state;
+                entry.idle_since = Some(now);
+            }
+            Ok::<_, ()>(())
+        };
+        self.parts.generations().change(mark).await?.ok();
+        Ok(())
+    }
+
+    /// The generation this replay fills: that of an earlier attempt, or a new one.
+    async fn entry(&self) -> Result<Option<Entry>, StageError> {
+        let (spec, now) = (&self.replay.spec, self.parts.clock.now());
+        let own = spec.stage.own_parts().unwrap_or_default();
+        let make = |register: &mut Register| {
+            if let Some(entry) = register.made_by(self.id) {
+                return Ok::<_, ()>(entry.clone());
+            }
+            let base = spec.base_generation.and_then(|base| register.entry(base));
+            let base = base.filter(|e| e.is_kept()).ok_or(())?;
+            let generation = register.next_number();
+            let entry = Entry {
+                generation,
+                parts: base.parts.with(own, generation),
+                state: GenerationState::Building,
+                replay: Some(self.id.to_owned()),
+                base: Some(base.generation),
+                stretches: self.stretches(base),
+                screens_from: screens_from(spec),
+                reassign: spec.reassign,
+                created_at: now,
+                idle_since: None,
+                came_from: None,
+                removed: Vec::new(),
+            };
+            register.all.push(entry.clone());
+            Ok(entry)
+        };
+        Ok(self.parts.generations().change(make).await?.ok())
+    }
+
+    fn stretches(&self, base: &Entry) -> Vec<Stretch> {
+        let spec = &self.replay.spec;
+        let Some((rules, shipped)) = &spec.rules_kept else {
+            return base.stretches.clone();
+        };
+        let over: Vec<Stretch> = spec
+            .screens
+            .iter()
+            .map(|range| Stretch {
+                partition: range.partition,
+                from: range.from,
+                to: range.to,
+                rules: rules.clone(),
+                shipped: *shipped,
+            })
+            .collect();
+        Stretch::overlay(&base.stretches, &over)
+    }
+
+    /// Stores how far it is; whether everything is there.
+    async fn look(&mut self, entry: &Entry) -> Result<bool, StageError> {
+        let progress = self.progress(entry).await?;
+        let processed = progress.processed();
+        if processed != self.stored {
+            let catalog = &self.parts.catalog;
+            match catalog
+                .put_replay_progress(self.id, self.stored, &progress)
+                .await
+            {
+                Ok(()) => self.stored = processed,
+                // It is over; who ended it also interrupts this.
+                Err(catalog::Error::Conflict { .. }) => self.interrupted.cancel(),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if self.asked_at.elapsed() >= ASK_EVERY {
+            self.asked_at = Instant::now();
+            let replay = self.parts.catalog.replay(self.id).await?;
+            if replay.is_none_or(|r| r.state != ReplayState::Running) {
+                self.interrupted.cancel();
+            }
+        }
+        self.is_complete(entry).await
+    }
+
+    /// Part by part: the ends that one part must reach are those of the part before it once that was there.
+    async fn is_complete(&mut self, entry: &Entry) -> Result<bool, StageError> {
+        let (log, catalog) = (&*self.parts.log, &*self.parts.line.parts.catalog);
+        for part in entry.own_parts() {
+            if part == Part::Stories
+                && !entry.reassign
+                && !take_over_is_done(log, entry.generation).await?
+            {
+                return Ok(false);
+            }
+            if !self.wanted.iter().any(|(p, _)| *p == part) {
+                let wanted = self.wanted_of(entry, part).await?;
+                self.wanted.push((part, wanted));
+            }
+            let wanted = self.wanted.iter().find(|(p, _)| *p == part);
+            let wanted = wanted.map_or(&[][..], |(_, wanted)| wanted);
+            // One after the other, so that the later ones are fixed when the earlier are there.
+            if !reached(log, catalog, wanted).await?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn wanted_of(&self, entry: &Entry, part: Part) -> Result<Vec<Wanted>, StageError> {
+        let mut wanted = Vec::new();
+        let register = self.parts.generations().now();
+        for (stage, topic) in positions_of(&register, part, entry) {
+            for p in self.parts.log.partitions(&topic).await? {
+                let screened = self.replay.spec.ranges.iter();
+                let to = match part {
+                    Part::Messages => screened
+                        .filter(|r| r.partition == p.partition)
+                        .map(|r| r.to)
+                        .next()
+                        .unwrap_or(p.bounds.end),
+                    Part::Store | Part::Stories => p.bounds.end,
+                };
+                wanted.push(Wanted {
+                    stage,
+                    input: TopicPartition::new(topic.clone(), p.partition),
+                    next: to,
+                });
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// What the ledger of its stages says of the replay's ranges.
+    async fn progress(&self, entry: &Entry) -> Result<ReplayProgress, StageError> {
+        let spec = &self.replay.spec;
+        let first = entry.own_parts().next().unwrap_or(Part::Messages);
+        let register = self.parts.generations().now();
+        let mut next: BTreeMap<_, Offset> =
+            spec.ranges.iter().map(|r| (r.partition, r.from)).collect();
+        let mut counters = Counters::default();
+        let stages = positions(
+            &*self.parts.log,
+            &*self.parts.line.parts.catalog,
+            &register,
+            &[(first, entry.generation)],
+        )
+        .await?;
+        for position in stages.iter().filter(|p| p.input.topic == spec.input) {
+            let key = StageKey {
+                stage: position.stage.clone(),
+                input: position.input.clone(),
+            };
+            if let Some(at) = next.get_mut(&position.input.partition) {
+                *at = (*at).max(position.next);
+            }
+            counters += &self.counters(&key).await?;
+        }
+        let mut progress = self.replay.progress.clone();
+        let ranges = spec.ranges.iter();
+        progress.next = ranges.map(|r| next[&r.partition].min(r.to)).collect();
+        let passed = spec.ranges.iter().zip(&progress.next);
+        let ledger = &mut progress.result.ledger;
+        ledger.received = passed
+            .map(|(r, next)| next.0.saturating_sub(r.from.0))
+            .sum();
+        ledger.judged = counters.emitted;
+        ledger.skipped = counters.skipped;
+        ledger.failed = BTreeMap::new();
+        if counters.dead_lettered > 0 {
+            ledger
+                .failed
+                .insert("dead_lettered".to_owned(), counters.dead_lettered);
+        }
+        Ok(progress)
+    }
+
+    async fn counters(&self, key: &StageKey) -> Result<Counters, StageError> {
+        let state = crate::generations::state_of(&*self.parts.log, &key.state_key()).await?;
+        let state = match state {
+            Some(state) => Some(state),
+            None => self.parts.line.parts.catalog.stage_state(key).await?,
+        };
+        Ok(state.map(|s| s.counters).unwrap_or_default())
+    }
+}
+
+fn positions_of(register: &Register, part: Part, entry: &Entry) -> Vec<(&'static str, Topic)> {
+    crate::generations::stages_of(register, part, entry.generation)
+}
+
+/// How watching ended.
+enum Followed {
+    /// For this reason; the stages still run.
+    End(End),
+    /// The stages have ended.
+    Stages(Result<(), StageError>),
+}

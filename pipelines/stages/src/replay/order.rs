@@ -1,0 +1,222 @@
+//! A request in, what is to be done out: rules found, range fixed, checked.
+
+use telesift_ports::{
+    generations::Part,
+    replays::{
+        BaseRules, Bound, ReplayError, ReplayProgress, ReplayRange, ReplayRequest, ReplaySpec,
+        ReplayStage, ResolvedRules, RulePair, RulesChoice,
+    },
+};
+use telesift_schemas::{Offset, PartitionId, Topic};
+
+use super::{ReplayParts, range};
+
+/// A replay that can be queued.
+pub(super) struct Ordered {
+    pub(super) spec: ReplaySpec,
+    pub(super) progress: ReplayProgress,
+    pub(super) rules: RulePair,
+}
+
+/// Checks a request.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) async fn prepare(
+    parts: &ReplayParts,
+    request: ReplayRequest,
+) -> Result<Ordered, ReplayError> {
+    let Some(own) = request.stage.own_parts() else {
+        let there: Vec<&str> = ReplayStage::replayable().map(ReplayStage::as_str).collect();
+        return Err(ReplayError::NotSupported(format!(
+            "`{}` cannot be replayed yet; {} can",
+            request.stage.as_str(),
+            there.join(", ")
+        )));
+    };
+    match (request.dry_run, request.stage) {
+        (true, ReplayStage::Screen) => dry_run(parts, request).await,
+        (true, stage) => Err(ReplayError::NotSupported(format!(
+            "`{}` has no dry run: there is nothing to compare; leave out `dry_run`",
+            stage.as_str()
+        ))),
+        (false, ReplayStage::Screen) => screen(parts, request).await,
+        (false, _) => rebuild(parts, request, own).await,
+    }
+}
+
+async fn dry_run(parts: &ReplayParts, request: ReplayRequest) -> Result<Ordered, ReplayError> {
+    let Some(rules) = &request.rules else {
+        return Err(refused(
+            "rules",
+            "a dry run compares with new rules: name some",
+        ));
+    };
+    let new = resolve(parts, "rules", rules).await?;
+    let ranges = range::resolve(&*parts.log, &request.from, &request.to).await?;
+    let base = match &request.base {
+        Some(choice) => BaseRules::one(resolve(parts, "base", choice).await?),
+        None => parts.rules.active(&ranges).await?,
+    };
+    Ok(Ordered {
+        progress: ReplayProgress::at_start(&ranges),
+        rules: RulePair {
+            base: base.to_text(),
+            new: new.json,
+        },
+        spec: ReplaySpec {
+            rules: new.version,
+            base: base.versions(),
+            ..spec(parts, &request, Topic::TELEGRAM_RAW, ranges)
+        },
+    })
+}
+
+/// A generation of everything: what lies before the range is taken over, what lies behind follows.
+async fn screen(parts: &ReplayParts, request: ReplayRequest) -> Result<Ordered, ReplayError> {
+    if request.base.is_some() {
+        return Err(refused("base", "only a dry run compares"));
+    }
+    let asked = range::resolve(&*parts.log, &request.from, &request.to).await?;
+    let all = range::resolve(&*parts.log, &Bound::Earliest, &Bound::Latest).await?;
+    // Of a partition that no cursor names nothing is screened anew.
+    let asked_of = |all: &ReplayRange| {
+        let named = asked.iter().find(|r| r.partition == all.partition);
+        named.map_or((all.to, all.to), |r| (r.from, r.to))
+    };
+    let kept = match &request.rules {
+        Some(choice) => Some(parts.rules.keep(choice, &request.by).await?),
+        None => None,
+    };
+    let screens: Vec<ReplayRange> = all
+        .iter()
+        .map(|range| {
+            let (from, to) = asked_of(range);
+            let partition = range.partition;
+            ReplayRange {
+                partition,
+                from,
+                to,
+            }
+        })
+        .collect();
+    let ranges: Vec<ReplayRange> = screens
+        .iter()
+        .map(|range| ReplayRange {
+            from: Offset::ZERO,
+            ..*range
+        })
+        .collect();
+    let mut spec = spec(parts, &request, Topic::TELEGRAM_RAW, ranges.clone());
+    if let Some(kept) = kept {
+        spec.rules = kept.version;
+        spec.rules_kept = Some((kept.identity, kept.shipped));
+    }
+    spec.screens = screens;
+    Ok(Ordered {
+        progress: ReplayProgress::at_start(&ranges),
+        rules: nothing_compared(),
+        spec,
+    })
+}
+
+/// A whole store, or all stories, out of the live messages.
+async fn rebuild(
+    parts: &ReplayParts,
+    request: ReplayRequest,
+    own: &[Part],
+) -> Result<Ordered, ReplayError> {
+    let stage = request.stage.as_str();
+    for (field, is_given) in [
+        ("rules", request.rules.is_some()),
+        ("base", request.base.is_some()),
+        ("from", request.from != Bound::Earliest),
+        ("to", request.to != Bound::Latest),
+        (
+            "reassign",
+            request.reassign && !own.contains(&Part::Stories),
+        ),
+    ] {
+        if is_given {
+            let reason =
+                format!("a replay of `{stage}` makes all of it anew, from `messages` as they are");
+            return Err(refused(field, reason));
+        }
+    }
+    let topic = parts.generations().live().messages_topic();
+    let partitions = parts.log.partitions(&topic).await?;
+    let ranges: Vec<ReplayRange> = partitions
+        .iter()
+        .map(|p| ReplayRange {
+            partition: p.partition,
+            from: p.bounds.start,
+            to: p.bounds.end,
+        })
+        .collect();
+    Ok(Ordered {
+        progress: ReplayProgress::at_start(&ranges),
+        rules: nothing_compared(),
+        spec: spec(parts, &request, topic, ranges),
+    })
+}
+
+fn spec(
+    parts: &ReplayParts,
+    request: &ReplayRequest,
+    input: Topic,
+    ranges: Vec<ReplayRange>,
+) -> ReplaySpec {
+    ReplaySpec {
+        stage: request.stage,
+        dry_run: request.dry_run,
+        from: request.from.to_string(),
+        to: request.to.to_string(),
+        input,
+        ranges,
+        rules: String::new(),
+        base: String::new(),
+        rules_kept: None,
+        screens: Vec::new(),
+        reassign: request.reassign,
+        base_generation: (!request.dry_run).then(|| parts.generations().now().live),
+    }
+}
+
+fn nothing_compared() -> RulePair {
+    RulePair {
+        base: String::new(),
+        new: String::new(),
+    }
+}
+
+fn refused(field: &'static str, reason: impl Into<String>) -> ReplayError {
+    ReplayError::Range {
+        field,
+        reason: reason.into(),
+    }
+}
+
+async fn resolve(
+    parts: &ReplayParts,
+    field: &'static str,
+    choice: &RulesChoice,
+) -> Result<ResolvedRules, ReplayError> {
+    match choice {
+        RulesChoice::Inline(text) => {
+            let read = parts.rules.read(text);
+            read.map_err(|fault| ReplayError::Rules { field, fault })
+        }
+        RulesChoice::Named(name) => {
+            let found = parts.rules.resolve(name).await?;
+            found.ok_or_else(|| ReplayError::UnknownRules {
+                field,
+                name: name.clone(),
+            })
+        }
+    }
+}
+
+/// The first raw offset that is screened anew, per partition.
+pub(super) fn screens_from(spec: &ReplaySpec) -> Vec<(PartitionId, Offset)> {
+    spec.screens.iter().map(|r| (r.partition, r.from)).collect()
+}
