@@ -124,6 +124,8 @@ const ROUTES: &[Route] = &[
     route("POST", "/v1/replays/{id}/cancel", Admin, Audited("replays.cancel")),
     route("POST", "/v1/replays/{id}/switch", Admin, Audited("replays.switch")),
     route("POST", "/v1/replays/{id}/switch-back", Admin, Audited("replays.switch_back")),
+    route("GET", "/v1/generations", Admin, Plain),
+    route("DELETE", "/v1/generations/{number}", Admin, Audited("generations.retire")),
 
     route("GET", "/v1/keys", Admin, Plain),
     route("POST", "/v1/keys", Admin, Audited("keys.create")),

@@ -29,7 +29,7 @@ pub(crate) use bots::{BotInfoBody, BotReportBody};
         (name = "log", description = "Topics and records, byte for byte"),
         (name = "imports", description = "Telegram Desktop exports"),
         (name = "bots", description = "Bots, and the door Telegram calls at"),
-        (name = "replays", description = "A stretch of history under other rules"),
+        (name = "replays", description = "History under other rules, compared, or in a generation beside the live one"),
         (name = "stats", description = "The ledger and the classes"),
         (name = "dead letters", description = "What stages could not process"),
         (name = "rules", description = "Rule sets: added, activated from an offset on, rolled back"),

@@ -14,6 +14,7 @@ mod dead_letters;
 mod explain;
 mod feedback;
 mod gaps;
+mod generations;
 mod imports;
 mod keys;
 mod messages;
@@ -59,6 +60,8 @@ pub(crate) fn quick() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(replays::cancel))
         .routes(routes!(replays::switch))
         .routes(routes!(replays::switch_back))
+        .routes(routes!(generations::list))
+        .routes(routes!(generations::retire))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .routes(routes!(audit::list))

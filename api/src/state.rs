@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use telesift_ports::{
-    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays, RuleSets,
+    Bots, Catalog, Clock, Embedder, Explainer, Generations, Imports, MessageStore, RecordLog,
+    Replays, RuleSets,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ pub struct ApiState {
     pub bots: Arc<dyn Bots>,
     /// Runs replays.
     pub replays: Arc<dyn Replays>,
+    /// Which generation is live.
+    pub generations: Arc<Generations>,
     /// Makes the vector of a query; must be the model of the store's vectors.
     pub embedder: Arc<dyn Embedder>,
     /// Keeps rule sets, and what of the log each screens.
@@ -107,6 +110,7 @@ pub(crate) struct App {
     pub(crate) imports: Arc<dyn Imports>,
     pub(crate) bots: Arc<dyn Bots>,
     pub(crate) replays: Arc<dyn Replays>,
+    pub(crate) generations: Arc<Generations>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) rules: Arc<dyn RuleSets>,
     pub(crate) explainer: Arc<dyn Explainer>,
@@ -143,12 +147,13 @@ impl App {
             uploads: Semaphore::new(config.max_uploads.max(1)),
             streams: Arc::new(Semaphore::new(tail.max_streams)),
             farewells: Arc::new(Semaphore::new(MAX_FAREWELLS)),
-            log: Log::new(state.log),
+            log: Log::new(state.log, state.generations.clone()),
             store: Store::new(state.store),
             catalog: state.catalog,
             imports: state.imports,
             bots: state.bots,
             replays: state.replays,
+            generations: state.generations,
             embedder: state.embedder,
             rules: state.rules,
             explainer: state.explainer,

@@ -19,6 +19,7 @@ use crate::{
 
 mod feed;
 mod frame;
+pub(crate) mod moved;
 mod pace;
 mod session;
 pub(crate) mod sse;

@@ -6,14 +6,16 @@
 use std::sync::Arc;
 
 use telesift_ports::{
-    MessageStore, RecordLog,
+    Generations, MessageStore, RecordLog,
     message_store::{
         ChatSummary, ClassCounts, ClassCountsQuery, Hit, ListPosition, MessageFilter, Result,
         SearchRequest,
     },
     record_log::{self, Batch, Bounds, PartitionBounds, ReadLimits, StoredRecord, TopicInfo},
 };
-use telesift_schemas::{ChatId, Epoch, Message, MessageKey, Offset, PartitionId, TopicPartition};
+use telesift_schemas::{
+    ChatId, Epoch, Generation, Message, MessageKey, Offset, PartitionId, TopicPartition,
+};
 
 use crate::{
     auth::{Auditor, Viewer},
@@ -22,10 +24,12 @@ use crate::{
 
 mod labels;
 mod letters;
+mod named;
 mod stories;
 mod trace;
 
 pub(crate) use labels::{Change, decisions};
+pub(crate) use named::Named;
 
 /// The message store, closed until someone says who looks.
 pub(crate) struct Store(Arc<dyn MessageStore>);
@@ -138,11 +142,16 @@ impl VisibleStore<'_> {
 }
 
 /// The log, closed until someone says who looks. Bounds and offsets are not secret.
-pub(crate) struct Log(Arc<dyn RecordLog>);
+pub(crate) struct Log(Arc<dyn RecordLog>, Arc<Generations>);
 
 impl Log {
-    pub(crate) fn new(log: Arc<dyn RecordLog>) -> Self {
-        Log(log)
+    pub(crate) fn new(log: Arc<dyn RecordLog>, generations: Arc<Generations>) -> Self {
+        Log(log, generations)
+    }
+
+    /// What is meant by a topic's name now.
+    pub(crate) fn named(&self, name: telesift_schemas::Topic) -> Named {
+        Named::new(name, &self.1.live())
     }
 
     pub(crate) fn epoch(&self) -> &Epoch {
@@ -187,7 +196,7 @@ impl Log {
         }
         Ok(Topic {
             log: &*self.0,
-            topic,
+            topic: self.named(topic).stored,
             chats: viewer.visible_chats(),
         })
     }
@@ -195,13 +204,8 @@ impl Log {
 
 /// Whether a topic's records are messages keyed by chat: `messages` or a generation of it.
 pub(crate) fn holds_messages(topic: &telesift_schemas::Topic) -> bool {
-    *topic == telesift_schemas::Topic::MESSAGES || generation(topic).is_some()
-}
-
-/// The number in `messages-g<number>`.
-pub(crate) fn generation(topic: &telesift_schemas::Topic) -> Option<u32> {
-    let number = topic.as_str().strip_prefix("messages-g")?;
-    number.parse().ok()
+    let messages = telesift_schemas::Topic::MESSAGES;
+    Generation::of_name(messages.as_str(), topic.as_str()).is_some()
 }
 
 /// A topic as a viewer may read it.

@@ -8,7 +8,7 @@ use telesift_api::{
     AlwaysHealthy, ApiConfig, ApiState, KeyRequest, LimitsConfig, issue_key, router, serve,
 };
 use telesift_ports::{
-    Embedder, Explainer, RecordLog,
+    Embedder, Explainer, Generations, RecordLog,
     catalog::Scope,
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     explain::Explanation,
@@ -69,6 +69,7 @@ impl Served {
             imports: Arc::new(FakeImports::new()),
             bots: Arc::new(bots),
             replays: Arc::new(FakeReplays::default()),
+            generations: Arc::new(Generations::first_only(log.clone())),
             embedder: Arc::new(Nothing),
             rules: Arc::new(keeper),
             explainer: Arc::new(Nothing),

@@ -1,8 +1,13 @@
 //! The one place where errors of the ports become problems.
 
 use telesift_ports::{
-    bots::BotError, catalog, embedder::EmbedError, imports::ImportError, message_store, record_log,
-    replays::ReplayError,
+    bots::BotError,
+    catalog,
+    embedder::EmbedError,
+    generations::GenerationsError,
+    imports::ImportError,
+    message_store, record_log,
+    replays::{ReplayError, ReplayStage},
 };
 
 use super::{Code, Problem};
@@ -123,8 +128,32 @@ impl From<ReplayError> for Problem {
             ReplayError::State(state) => {
                 Problem::new(Code::ReplayState, detail).with("state", state.as_str())
             }
+            ReplayError::NotSupported(_) => {
+                let there: Vec<&str> = ReplayStage::replayable().map(ReplayStage::as_str).collect();
+                Problem::new(Code::NotSupportedYet, detail).with("supported", there)
+            }
+            ReplayError::NoGeneration(_) => Problem::new(Code::ReplayState, detail),
+            ReplayError::Generation { generation, .. } => {
+                Problem::new(Code::ReplayState, detail).with("generation", generation)
+            }
+            ReplayError::NotCaughtUp {
+                generation,
+                missing,
+            } => Problem::new(Code::ReplayState, detail)
+                .with("generation", generation)
+                .with("missing", missing),
             ReplayError::Log(error) => error.into(),
             ReplayError::Catalog(error) => error.into(),
+            ReplayError::Generations(error) => error.into(),
+        }
+    }
+}
+
+impl From<GenerationsError> for Problem {
+    fn from(error: GenerationsError) -> Self {
+        match error {
+            GenerationsError::Log(error) => error.into(),
+            e @ GenerationsError::Unreadable(_) => Problem::internal(e),
         }
     }
 }

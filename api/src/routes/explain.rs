@@ -11,7 +11,7 @@ use telesift_ports::{
     explain::{Explanation, Factor, SpamExplanation},
     rules::RuleSet,
 };
-use telesift_schemas::{Class, Message, MessageKey, Origin, Screen, Timestamp, Topic};
+use telesift_schemas::{Class, Message, MessageKey, Origin, Screen, Timestamp};
 
 use super::messages::missing;
 use crate::{
@@ -201,14 +201,11 @@ async fn stages(
 ) -> Result<Vec<StageView>> {
     let origin = message.origin.clone();
     let screened = app.log.screened_record_of(message).await?;
-    let output = match (&screened, &origin) {
-        (Some(record), Some(origin)) => Some(Origin {
-            topic: Topic::MESSAGES,
-            partition: origin.partition,
-            offset: record.offset,
-        }),
-        _ => None,
-    };
+    let output = screened.as_ref().map(|(at, record)| Origin {
+        topic: at.topic.clone(),
+        partition: at.partition,
+        offset: record.offset,
+    });
     let known = |is_known, outcome| if is_known { outcome } else { "unknown" };
     Ok(vec![
         StageView {
@@ -223,7 +220,7 @@ async fn stages(
             outcome: known(output.is_some(), "emitted"),
             input: origin,
             output: output.clone(),
-            at: screened.map(|record| record.appended_at),
+            at: screened.map(|(_, record)| record.appended_at),
         },
         StageView {
             // The store gave the message out, so the stage has stored it.

@@ -1,4 +1,4 @@
-//! Replays: what a stretch of the log would come to under other rules, without touching anything.
+//! Replays: what a stretch of the log would come to under other rules, or comes to in a generation of its own.
 
 use std::sync::Arc;
 
@@ -11,18 +11,20 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use telesift_ports::replays::{
-    Bound, BoundError, Order, ReplayError, ReplayRequest, ReplayStage, RuleText, RulesChoice,
+    Bound, BoundError, Order, ReplayError, ReplayRequest, ReplayStage, ReplayStatus, RuleText,
+    RulesChoice,
 };
 
 use crate::{
-    auth::Admin,
+    auth::{Admin, Viewer},
     body::JsonObject,
     cursor::Page,
     params::{Closed, Params, parse_closed},
-    problem::{Code, Problem, Result},
+    problem::{Problem, Result},
     state::App,
 };
 
+mod samples;
 mod view;
 
 pub(crate) use view::ReplayView;
@@ -48,28 +50,38 @@ impl Closed for ReplayStage {
 /// A replay to be made.
 #[derive(Deserialize, utoipa::ToSchema)]
 pub(crate) struct NewReplay {
-    /// `screen`; the other stages (`index`, `stories`, `embed`, `extract`, `alert`, `windows`) are refused as 501 so far.
+    /// `screen`: messages, store and stories of a new generation; `index`: a new store of the messages as they are;
+    /// `stories`: new stories of them. The others (`embed`, `extract`, `alert`, `windows`) are refused as 501 so far.
     #[schema(example = "screen")]
     stage: String,
-    /// First raw records: `earliest` (unless given), `latest`, a cursor of `telegram-raw`, or a time of append.
+    /// First raw records: `earliest` (unless given), `latest`, a cursor of `telegram-raw`, or a time of append. What lies
+    /// before is taken over as it is.
     #[serde(default)]
     from: Option<String>,
-    /// Where to stop before, in the same words; `latest` unless given.
+    /// Where to stop before, in the same words; `latest` unless given. What lies behind follows the rules in force.
     #[serde(default)]
     to: Option<String>,
-    /// The new rules: the name of a version, or a rule set as TOML text, as JSON text or as a JSON object.
-    #[schema(value_type = Value)]
-    rules: Value,
-    /// What they are compared with, in the same forms; unless given, the rules active in the range.
+    /// The new rules: the name of a version, or a rule set as TOML text, as JSON text or as a JSON object. A dry run needs
+    /// some; without them any other replay of `screen` goes by those that screened each record. A set that stands in the
+    /// request is added, unless this is a dry run.
+    #[serde(default)]
+    #[schema(value_type = Option<Value>)]
+    rules: Option<Value>,
+    /// What a dry run compares with, in the same forms; unless given, the rules that screened each record.
     #[serde(default)]
     #[schema(value_type = Option<Value>)]
     base: Option<Value>,
-    /// `true`: nothing is written. Anything else is refused as 501 so far.
+    /// `true`: two rule sets are compared, and nothing is written; of `screen` only.
     #[serde(default)]
     dry_run: bool,
+    /// `true`: stories are decided anew. Unless given, those recorded are taken over.
+    #[serde(default)]
+    reassign: bool,
 }
 
-const FIELDS: &[&str] = &["stage", "from", "to", "rules", "base", "dry_run"];
+const FIELDS: &[&str] = &[
+    "stage", "from", "to", "rules", "base", "dry_run", "reassign",
+];
 
 /// A replay that was queued.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -81,8 +93,10 @@ pub(crate) struct StartedReplay {
 /// Start a replay
 ///
 /// A dry run of `screen` judges every raw record of the range under two rule sets and compares: nothing is written to
-/// topics, stores or statistics, and nobody is notified. The range is fixed now; it is half-open. One replay runs at a
-/// time, at low priority; it resumes by itself after a restart.
+/// topics, stores or statistics. Any other replay fills a generation beside the live one, which holds all of history and
+/// follows the live topics once it is `done`; `switch` makes it the live one. Live positions are untouched, and nobody is
+/// ever notified. The range is fixed now; it is half-open. One replay runs at a time, at low priority; it resumes by
+/// itself after a restart.
 #[utoipa::path(
     post, path = "/v1/replays", tag = "replays",
     request_body(content = NewReplay, example = json!({"stage": "screen", "from": "2026-01-05T00:00:00Z", "to": "latest", "rules": "name = \"mine\"\nversion = 2\n[thresholds]\nsignal = 0.7\n", "dry_run": true})),
@@ -92,24 +106,20 @@ pub(crate) struct StartedReplay {
     )
 )]
 pub(crate) async fn start(
-    _admin: Admin,
+    Admin(admin): Admin,
     State(app): State<Arc<App>>,
     body: JsonObject,
 ) -> Result<Response> {
     let body: NewReplay = body.into(FIELDS)?;
-    let stage: ReplayStage = parse_closed("stage", &body.stage)?;
-    if stage != ReplayStage::Screen || !body.dry_run {
-        return Err(Problem::new(
-            Code::NotSupportedYet,
-            "only dry runs of `screen` are supported yet: send `\"stage\": \"screen\", \"dry_run\": true`",
-        )
-        .with("supported", serde_json::json!([{"stage": "screen", "dry_run": true}])));
-    }
     let request = ReplayRequest {
+        stage: parse_closed("stage", &body.stage)?,
+        dry_run: body.dry_run,
         from: bound("from", body.from, Bound::Earliest)?,
         to: bound("to", body.to, Bound::Latest)?,
-        rules: choice("rules", body.rules)?,
+        rules: body.rules.map(|rules| choice("rules", rules)).transpose()?,
         base: body.base.map(|base| choice("base", base)).transpose()?,
+        reassign: body.reassign,
+        by: admin.key.id.clone(),
     };
     let replay = app.replays.start(request).await?;
     let location = format!("/v1/replays/{}", replay.id);
@@ -171,7 +181,10 @@ pub(crate) async fn list(
     params.finish()?;
     let found = app.replays.list(after.as_deref(), limit + 1).await?;
     let page = Page::cut(found, limit, LIST, |last| last.id.clone())?;
-    Ok(Json(page.map(ReplayView::in_list)))
+    let register = app.generations.now();
+    Ok(Json(
+        page.map(|replay| ReplayView::in_list(replay, &register)),
+    ))
 }
 
 /// Get a replay
@@ -183,13 +196,13 @@ pub(crate) async fn list(
     responses((status = 200, description = "Where it stands and what it found", body = ReplayView, example = json!(view::example())))
 )]
 pub(crate) async fn one(
-    _admin: Admin,
+    Admin(viewer): Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<ReplayView>> {
     params.finish()?;
-    found(app.replays.status(&id).await, &id)
+    found((&app, &viewer), app.replays.status(&id).await, &id).await
 }
 
 /// Pause a replay
@@ -201,13 +214,18 @@ pub(crate) async fn one(
     responses((status = 200, description = "Where it stands", body = ReplayView))
 )]
 pub(crate) async fn pause(
-    _admin: Admin,
+    Admin(viewer): Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<ReplayView>> {
     params.finish()?;
-    found(app.replays.steer(&id, Order::Pause).await, &id)
+    found(
+        (&app, &viewer),
+        app.replays.steer(&id, Order::Pause).await,
+        &id,
+    )
+    .await
 }
 
 /// Resume a replay
@@ -219,83 +237,99 @@ pub(crate) async fn pause(
     responses((status = 200, description = "Where it stands", body = ReplayView))
 )]
 pub(crate) async fn resume(
-    _admin: Admin,
+    Admin(viewer): Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<ReplayView>> {
     params.finish()?;
-    found(app.replays.steer(&id, Order::Resume).await, &id)
+    found(
+        (&app, &viewer),
+        app.replays.steer(&id, Order::Resume).await,
+        &id,
+    )
+    .await
 }
 
 /// Cancel a replay
 ///
-/// What it found so far stays readable. Doing so again changes nothing.
+/// What a dry run found so far stays readable; what any other replay wrote is removed. Doing so again changes nothing. One
+/// that is `done` is not cancelled: retire its generation.
 #[utoipa::path(
     post, path = "/v1/replays/{id}/cancel", tag = "replays",
     params(("id" = String, Path, description = "The replay")),
     responses((status = 200, description = "Where it stood", body = ReplayView))
 )]
 pub(crate) async fn cancel(
-    _admin: Admin,
+    Admin(viewer): Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<ReplayView>> {
     params.finish()?;
-    found(app.replays.steer(&id, Order::Cancel).await, &id)
+    found(
+        (&app, &viewer),
+        app.replays.steer(&id, Order::Cancel).await,
+        &id,
+    )
+    .await
 }
 
-/// Switch to a replay's results
+/// Switch to a replay's generation
 ///
-/// Only for replays that are no dry run: a dry run writes nothing that could be switched to, and answers 409.
+/// From then on it is the live one: messages, search, stories and the topic names `messages` and `stories` are its own.
+/// Waits until it has everything the live one had when this was asked for. Tails get a gap frame `switched` and go on at
+/// the same place; the generation before is kept up to date, so that `switch-back` is possible until it is retired.
 #[utoipa::path(
     post, path = "/v1/replays/{id}/switch", tag = "replays",
     params(("id" = String, Path, description = "The replay")),
-    responses((status = 409, description = "`replay_state`: it is a dry run", body = crate::openapi::ProblemBody, content_type = "application/problem+json"))
+    responses(
+        (status = 200, description = "Switched, or live already", body = ReplayView),
+        (status = 409, description = "`replay_state`: it is a dry run, is not `done`, or its generation is retired or behind (`missing` says by what)", body = crate::openapi::ProblemBody, content_type = "application/problem+json"),
+    )
 )]
 pub(crate) async fn switch(
-    _admin: Admin,
+    Admin(viewer): Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<ReplayView>> {
     params.finish()?;
-    refuse_switch(&app, &id).await
+    found((&app, &viewer), app.replays.switch(&id).await, &id).await
 }
 
-/// Switch back from a replay's results
+/// Switch back from a replay's generation
 ///
-/// Only for replays that are no dry run, and were switched to.
+/// Makes the generation live again that was so before. Doing so again changes nothing.
 #[utoipa::path(
     post, path = "/v1/replays/{id}/switch-back", tag = "replays",
     params(("id" = String, Path, description = "The replay")),
-    responses((status = 409, description = "`replay_state`: it is a dry run", body = crate::openapi::ProblemBody, content_type = "application/problem+json"))
+    responses(
+        (status = 200, description = "Switched back", body = ReplayView),
+        (status = 409, description = "`replay_state`: it was never switched to, another one is live, or the generation before is retired or behind", body = crate::openapi::ProblemBody, content_type = "application/problem+json"),
+    )
 )]
 pub(crate) async fn switch_back(
-    _admin: Admin,
+    Admin(viewer): Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<ReplayView>> {
     params.finish()?;
-    refuse_switch(&app, &id).await
+    found((&app, &viewer), app.replays.switch_back(&id).await, &id).await
 }
 
-async fn refuse_switch(app: &App, id: &str) -> Result<Json<ReplayView>> {
-    let replay = app.replays.status(id).await?;
-    let replay = replay.ok_or_else(|| Problem::not_found("replay", id))?;
-    Err(Problem::new(
-        Code::ReplayState,
-        "this replay is a dry run: it wrote nothing that could be switched to",
-    )
-    .with("state", replay.state.as_str()))
-}
-
-fn found(
-    replay: std::result::Result<Option<telesift_ports::replays::ReplayStatus>, ReplayError>,
+async fn found(
+    (app, viewer): (&App, &Viewer),
+    replay: std::result::Result<Option<ReplayStatus>, ReplayError>,
     id: &str,
 ) -> Result<Json<ReplayView>> {
-    let replay = replay?.ok_or_else(|| Problem::not_found("replay", id))?;
-    Ok(Json(ReplayView::whole(replay)))
+    let mut replay = replay?.ok_or_else(|| Problem::not_found("replay", id))?;
+    let samples =
+        samples::with_texts((app, viewer), std::mem::take(&mut replay.progress.samples)).await?;
+    Ok(Json(ReplayView::whole(
+        replay,
+        samples,
+        &app.generations.now(),
+    )))
 }

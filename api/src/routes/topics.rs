@@ -4,16 +4,22 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use serde::Serialize;
-use telesift_ports::record_log::TopicInfo;
+use telesift_ports::{generations::Parts, record_log::TopicInfo};
 
-use crate::{auth::Reader, cursor::Page, params::Params, problem::Result, state::App};
+use crate::{
+    auth::Reader, cursor::Page, params::Params, problem::Result, state::App, visible::Named,
+};
 
 /// A topic.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct TopicView {
-    /// Its name.
+    /// Its name. `messages` and `stories` are those of the live generation; those of another one are called `messages-g2`.
     #[schema(example = "messages")]
     topic: String,
+    /// The generation that made it; `null` for topics that have none.
+    generation: Option<u32>,
+    /// Whether readers of messages get this generation's.
+    live: bool,
     /// Its partitions, ascending.
     partitions: Vec<PartitionView>,
     /// What may be evicted.
@@ -40,15 +46,22 @@ pub(crate) struct RetentionView {
     max_bytes: Option<u64>,
 }
 
-impl From<TopicInfo> for TopicView {
-    fn from(info: TopicInfo) -> Self {
+impl TopicView {
+    fn new(info: TopicInfo, live: &Parts) -> Self {
+        let (name, generation) = Named::of_stored(&info.topic, live);
         let partitions = info.partitions.iter().map(|p| PartitionView {
             partition: p.partition.0,
             start: p.bounds.start.0,
             end: p.bounds.end.0,
         });
         TopicView {
-            topic: info.topic.to_string(),
+            live: match &generation {
+                // The live one goes by its plain name.
+                Some(_) => !name.contains("-g"),
+                None => true,
+            },
+            topic: name,
+            generation: generation.map(|g| g.0),
             partitions: partitions.collect(),
             retention: RetentionView {
                 max_age_s: info.retention.max_age_s,
@@ -63,7 +76,7 @@ impl From<TopicInfo> for TopicView {
 /// With the readable range of each partition. Offsets are not secret, so a limited key sees all topics.
 #[utoipa::path(
     get, path = "/v1/topics", tag = "log",
-    responses((status = 200, description = "Every topic, by name", body = Page<TopicView>, example = json!({"items": [{"topic": "messages", "partitions": [{"partition": 0, "start": 0, "end": 124}], "retention": {"max_age_s": null, "max_bytes": null}}], "next_cursor": null})))
+    responses((status = 200, description = "Every topic, by name", body = Page<TopicView>, example = json!({"items": [{"topic": "messages", "generation": 1, "live": true, "partitions": [{"partition": 0, "start": 0, "end": 124}], "retention": {"max_age_s": null, "max_bytes": null}}], "next_cursor": null})))
 )]
 pub(crate) async fn list(
     _reader: Reader,
@@ -71,9 +84,12 @@ pub(crate) async fn list(
     params: Params,
 ) -> Result<Json<Page<TopicView>>> {
     params.finish()?;
-    let topics = app.log.topics().await?;
+    let live = app.generations.live();
+    let topics = app.log.topics().await?.into_iter();
+    let mut items: Vec<TopicView> = topics.map(|info| TopicView::new(info, &live)).collect();
+    items.sort_by(|a, b| a.topic.cmp(&b.topic));
     Ok(Json(Page {
-        items: topics.into_iter().map(TopicView::from).collect(),
+        items,
         next_cursor: None,
     }))
 }

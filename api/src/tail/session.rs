@@ -12,6 +12,7 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     feed::{LiveRecord, Recent, TopicFeed, Window},
     frame::Frame,
+    moved::Follow,
 };
 use crate::telemetry;
 
@@ -19,6 +20,8 @@ use crate::telemetry;
 const CATCH_UP_BYTES: usize = 1 << 20;
 /// Pause after the log could not be read.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// Pause before it is looked again whether another generation has come as far as the client.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Failed reads in a row, about half a minute, after which the client is told to come again.
 const MAX_FAILURES: u32 = 60;
 
@@ -33,6 +36,10 @@ pub(super) struct Session {
     ready: VecDeque<Item>,
     feed: Arc<TopicFeed>,
     changes: watch::Receiver<()>,
+    /// For topics of which another generation may become live.
+    follow: Option<Follow>,
+    /// Gap frames of a switch that the client has not got yet.
+    switched: VecDeque<Frame>,
     queue_records: usize,
     heartbeat: Duration,
     next_heartbeat: Instant,
@@ -84,8 +91,17 @@ pub(super) struct Setup {
     pub(super) filter: Option<MessageFilter>,
     pub(super) starts: Vec<StartAt>,
     pub(super) feed: Arc<TopicFeed>,
+    pub(super) follow: Option<Follow>,
     pub(super) queue_records: usize,
     pub(super) heartbeat: Duration,
+}
+
+/// Returns when another generation may have become live. Cancel-safe.
+async fn any_switch(follow: &mut Option<Follow>) {
+    match follow {
+        Some(follow) => follow.changed().await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Session {
@@ -114,6 +130,8 @@ impl Session {
             lanes,
             ready: VecDeque::new(),
             feed: setup.feed,
+            follow: setup.follow,
+            switched: VecDeque::new(),
             queue_records: setup.queue_records.max(1),
             heartbeat: setup.heartbeat,
             next_heartbeat: Instant::now(),
@@ -131,6 +149,17 @@ impl Session {
             if Instant::now() >= self.next_heartbeat {
                 return Ok(self.beat());
             }
+            if let Some(frame) = self.switched.pop_front() {
+                return Ok(frame);
+            }
+            if self.is_switch_due() {
+                match self.switch().await {
+                    Ok(true) => self.failures = 0,
+                    Ok(false) => self.sleep(LOOK_AGAIN).await,
+                    Err(error) => self.failed(error).await?,
+                }
+                continue;
+            }
             if let Some(frame) = self.ready() {
                 return Ok(frame);
             }
@@ -145,13 +174,7 @@ impl Session {
                 }
                 Ok(false) => self.failures = 0,
                 Err(error) => {
-                    self.failures += 1;
-                    if matches!(error, record_log::Error::Closed) || self.failures > MAX_FAILURES {
-                        return Err(error);
-                    }
-                    tracing::warn!(topic = %self.topic, %error, "a stream cannot read the log; trying again");
-                    let soon = Instant::now() + RETRY_AFTER;
-                    tokio::time::sleep_until(soon.min(self.next_heartbeat)).await;
+                    self.failed(error).await?;
                     continue;
                 }
             }
@@ -161,9 +184,76 @@ impl Session {
             tokio::select! {
                 // The sender lives in the readers; when they end, heartbeats go on until the stream is ended.
                 Ok(()) = self.changes.changed() => {}
+                () = any_switch(&mut self.follow) => {}
                 () = tokio::time::sleep_until(self.next_heartbeat) => {}
             }
         }
+    }
+
+    /// Takes note of a failed read, and waits a little.
+    ///
+    /// # Errors
+    /// When the log is closed, or has failed too often.
+    async fn failed(&mut self, error: record_log::Error) -> record_log::Result<()> {
+        self.failures += 1;
+        if matches!(error, record_log::Error::Closed) || self.failures > MAX_FAILURES {
+            return Err(error);
+        }
+        tracing::warn!(topic = %self.topic, %error, "a stream cannot read the log; trying again");
+        self.sleep(RETRY_AFTER).await;
+        Ok(())
+    }
+
+    async fn sleep(&self, time: Duration) {
+        let soon = Instant::now() + time;
+        tokio::time::sleep_until(soon.min(self.next_heartbeat)).await;
+    }
+
+    fn is_switch_due(&mut self) -> bool {
+        let current = self.generation;
+        self.follow.as_mut().is_some_and(|f| f.is_due(current))
+    }
+
+    /// Goes over to the live generation: a gap frame per partition, each with the whole new cursor, so that a client that
+    /// leaves between two of them comes back to the right place. `false` while the live generation has not come as far.
+    async fn switch(&mut self) -> record_log::Result<bool> {
+        let Some(follow) = &self.follow else {
+            return Ok(true);
+        };
+        let places: Vec<_> = self.lanes.iter().map(|l| (l.partition, l.given)).collect();
+        let Some(moved) = follow.go(self.generation, &places).await? else {
+            return Ok(false);
+        };
+        // What was read of the old generation and not given is read again from the new one.
+        self.ready.clear();
+        self.generation = moved.generation;
+        let new = moved
+            .places
+            .into_iter()
+            .filter_map(|(partition, start, head)| {
+                Some(Lane {
+                    partition,
+                    recent: moved.feed.partition(partition)?.clone(),
+                    given: start,
+                    read: start,
+                    head,
+                })
+            });
+        self.lanes = new.collect();
+        self.changes = moved.feed.changes();
+        self.feed = moved.feed;
+        self.caught_up = false;
+        let cursor = self.cursor_by(|l| l.given);
+        for ((partition, from), lane) in places.into_iter().zip(&self.lanes) {
+            let gap = Gap {
+                from,
+                to: lane.given,
+                reason: GapReason::Switched,
+            };
+            self.switched
+                .push_back(Frame::gap(partition, &gap, &cursor));
+        }
+        Ok(true)
     }
 
     /// The next frame if it is read already; no heartbeat.

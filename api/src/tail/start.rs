@@ -3,16 +3,22 @@
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use telesift_ports::{message_store::MessageFilter, record_log::PartitionBounds};
+use telesift_ports::{
+    message_store::MessageFilter,
+    record_log::{self, PartitionBounds},
+};
 use telesift_schemas::{Cursor, Generation, Offset, PartitionId, Timestamp, Topic, TopicPartition};
 
-use super::session::{Session, Setup, StartAt};
+use super::{
+    moved::Follow,
+    session::{Session, Setup, StartAt},
+};
 use crate::{
     auth::Viewer,
     params::{MessageQuery, Params, parse_value},
     problem::{Code, Problem, Result},
     state::App,
-    visible::{generation, holds_messages},
+    visible::{Named, holds_messages},
 };
 
 /// What a client asked for.
@@ -101,9 +107,19 @@ pub(super) async fn session(app: &Arc<App>, viewer: &Viewer, request: Request) -
     if let Some(filter) = &mut filter {
         filter.visible_chats = viewer.visible_chats().map(<[_]>::to_vec);
     }
-    let bounds = app.log.partitions(&request.topic).await?;
-    let generation = Generation(generation(&request.topic).unwrap_or(Generation::FIRST.0));
-    let feed = app.hub.feed(&request.topic, &bounds);
+    let named = app.log.named(request.topic.clone());
+    let (stored, generation) = opened(&named, &request.from)?;
+    let bounds = match app.log.partitions(&stored).await {
+        Err(record_log::Error::TopicNotFound(_)) if generation != named.generation => {
+            let detail = format!(
+                "the cursor is of generation {}, which is not kept any more",
+                generation.0
+            );
+            return Err(unknown(&detail));
+        }
+        bounds => bounds?,
+    };
+    let feed = app.hub.feed(&stored, &bounds);
 
     let wanted = partitions(&request, &bounds)?;
     let mut starts = Vec::with_capacity(wanted.len());
@@ -112,11 +128,11 @@ pub(super) async fn session(app: &Arc<App>, viewer: &Viewer, request: Request) -
             From::Latest => p.bounds.end,
             From::Earliest => p.bounds.start,
             From::Time(time) => {
-                let at = TopicPartition::new(request.topic.clone(), p.partition);
+                let at = TopicPartition::new(stored.clone(), p.partition);
                 app.hub.log().offset_at(&at, *time).await?
             }
             From::Cursor(cursor) => {
-                if cursor.epoch != *app.log.epoch() || cursor.generation != generation {
+                if cursor.epoch != *app.log.epoch() {
                     return Err(unknown("the cursor is of another history of the log"));
                 }
                 at_cursor(cursor, p)?
@@ -130,6 +146,7 @@ pub(super) async fn session(app: &Arc<App>, viewer: &Viewer, request: Request) -
     }
     let config = app.hub.config();
     Ok(Session::new(Setup {
+        follow: Follow::new(app, &named),
         topic: request.topic,
         generation,
         epoch: app.log.epoch().clone(),
@@ -139,6 +156,21 @@ pub(super) async fn session(app: &Arc<App>, viewer: &Viewer, request: Request) -
         queue_records: config.queue_records,
         heartbeat: config.heartbeat(),
     }))
+}
+
+/// The topic to begin with, and its generation: the live one, or that of the cursor, from which the session moves on by
+/// itself.
+fn opened(named: &Named, from: &From) -> Result<(Topic, Generation)> {
+    let From::Cursor(cursor) = from else {
+        return Ok((named.stored.clone(), named.generation));
+    };
+    if cursor.generation == named.generation {
+        return Ok((named.stored.clone(), named.generation));
+    }
+    if !named.follows {
+        return Err(unknown("the cursor is of another generation of the topic"));
+    }
+    Ok((named.name.of(cursor.generation), cursor.generation))
 }
 
 /// The partitions to follow: the one named, or those of the cursor, or all.

@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 
 use telesift_ports::story_catalog::{MemberPosition, StoryMember};
-use telesift_schemas::{Message, MessageKey};
+use telesift_schemas::{Generation, Message, MessageKey};
 
 use crate::{
     auth::Viewer, cursor::Page, labels, problem::Result, reactions, state::App, view::MessageView,
 };
 
 impl App {
+    fn live_stories(&self) -> Generation {
+        self.generations.live().stories
+    }
+
     /// Messages as `viewer` sees them: one question to the catalog for all stories, one for all labels.
     pub(crate) async fn show(
         &self,
@@ -19,7 +23,7 @@ impl App {
         let keys: Vec<MessageKey> = messages.iter().map(|m| m.id).collect();
         let stories = self
             .catalog
-            .stories_of(&keys, viewer.visible_chats())
+            .stories_of(self.live_stories(), &keys, viewer.visible_chats())
             .await?;
         let stories: HashMap<_, _> = stories.into_iter().collect();
         let shown = messages.into_iter().map(|message| {
@@ -35,7 +39,7 @@ impl App {
     pub(crate) async fn show_one(&self, viewer: &Viewer, message: Message) -> Result<MessageView> {
         let story = self
             .catalog
-            .stories_of(&[message.id], viewer.visible_chats())
+            .stories_of(self.live_stories(), &[message.id], viewer.visible_chats())
             .await?
             .pop();
         let mut shown = MessageView::new(message, story.map(|(_, story)| story));
@@ -64,7 +68,8 @@ impl App {
         limit: usize,
     ) -> Result<Vec<StoryMember>> {
         let chats = viewer.visible_chats();
-        let members = self.catalog.story_members(story, chats, after, limit);
+        let of = self.live_stories();
+        let members = self.catalog.story_members(of, story, chats, after, limit);
         Ok(members.await?)
     }
 }

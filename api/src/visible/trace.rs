@@ -1,8 +1,11 @@
 //! From a message the viewer was shown back to its raw record, and forward to its record on `messages`.
 
 use serde::Deserialize;
-use telesift_ports::record_log::{self, ReadLimits, StoredRecord};
-use telesift_schemas::{Message, Offset, Origin, Topic, TopicPartition};
+use telesift_ports::{
+    generations::{first_at, messages_of},
+    record_log::{self, ReadLimits, StoredRecord},
+};
+use telesift_schemas::{Message, Origin, TopicPartition};
 
 use super::Log;
 
@@ -29,40 +32,28 @@ impl Log {
         Ok(records.find(|r| r.offset == origin.offset))
     }
 
-    /// Where on `messages` the screen stage put a message the viewer was shown by the store; `None` where it is not kept
-    /// any more. Partition p of `messages` is written by the owner of raw partition p alone and in order, so origins
-    /// ascend there and halving finds the record.
+    /// Where on the live `messages` the screen stage put a message the viewer was shown by the store; `None` where it is not
+    /// kept any more.
     pub(crate) async fn screened_record_of(
         &self,
         message: &Message,
-    ) -> record_log::Result<Option<StoredRecord>> {
+    ) -> record_log::Result<Option<(TopicPartition, StoredRecord)>> {
         let Some(origin) = &message.origin else {
             return Ok(None);
         };
-        let at = TopicPartition::new(Topic::MESSAGES, origin.partition);
-        let bounds = match self.0.bounds(&at).await {
+        let at = messages_of(self.1.live().messages, origin.partition);
+        let found = match first_at(&*self.0, &at, origin.offset).await {
             Err(error) => return absent(error),
-            Ok(bounds) => bounds,
+            Ok(offset) => self.0.read(&at, offset, ONE).await,
         };
-        let (mut low, mut high) = (bounds.start, bounds.end);
-        while low < high {
-            let middle = Offset(low.0 + (high.0 - low.0) / 2);
-            let found = match self.0.read(&at, middle, ONE).await {
-                Err(error) => return absent(error),
-                Ok(batch) => batch.records.into_iter().next(),
-            };
-            // Nothing readable from the middle on: what is left lies before it.
-            let Some(record) = found.filter(|r| r.offset < high) else {
-                high = middle;
-                continue;
-            };
-            match origin_of(&record) {
-                Some(found) if found.offset == origin.offset => return Ok(Some(record)),
-                Some(found) if found.offset > origin.offset => high = middle,
-                _ => low = record.offset.next(),
-            }
-        }
-        Ok(None)
+        let batch = match found {
+            Err(error) => return absent(error),
+            Ok(batch) => batch,
+        };
+        let is_its = |record: &StoredRecord| {
+            origin_of(record).is_some_and(|found| found.offset == origin.offset)
+        };
+        Ok(batch.records.into_iter().find(is_its).map(|r| (at, r)))
     }
 }
 

@@ -12,7 +12,7 @@ use axum::{
 use serde_json::{Value, json};
 use telesift_api::{AlwaysHealthy, ApiConfig, ApiState, KeyRequest, TailConfig, issue_key, router};
 use telesift_ports::{
-    Catalog, Embedder, Explainer, MessageStore, RecordLog,
+    Catalog, Embedder, Explainer, Generations, MessageStore, RecordLog,
     catalog::Scope,
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     explain::{Explanation, Factor, SpamExplanation},
@@ -42,6 +42,7 @@ pub(crate) struct Desk {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) config: ApiConfig,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) generations: Arc<Generations>,
     pub(crate) router: Router,
     pub(crate) admin: String,
 }
@@ -151,6 +152,7 @@ impl Desk {
     ) -> Desk {
         let shutdown = CancellationToken::new();
         let rules = rules::keeper(&log, &catalog, &clock).await;
+        let generations = Arc::new(Generations::load(log.clone()).await.unwrap());
         let bots = Arc::new(bots::desk(&log, &catalog, &clock).await);
         let router = router(ApiState {
             log: log.clone(),
@@ -159,6 +161,7 @@ impl Desk {
             imports: imports.clone(),
             bots,
             replays: Arc::new(FakeReplays::default()),
+            generations: generations.clone(),
             embedder: Arc::new(CountingEmbedder),
             rules: Arc::new(rules),
             explainer: Arc::new(LengthExplainer),
@@ -176,6 +179,7 @@ impl Desk {
             clock,
             config,
             shutdown,
+            generations,
             router,
             admin: String::new(),
         };

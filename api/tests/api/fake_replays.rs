@@ -5,14 +5,15 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use telesift_ports::{
     Clock, Replays,
+    generations::Register,
     memory::ManualClock,
     replays::{
-        FactorChange, Label, Order, ReplayError, ReplayProgress, ReplayRange, ReplayRequest,
-        ReplaySpec, ReplayStage, ReplayState, ReplayStatus, RuleFault, RuleText, RulesChoice,
-        Sample, Twin, Verdict,
+        FactorChange, GenerationStatus, Label, Order, ReplayError, ReplayProgress, ReplayRange,
+        ReplayRequest, ReplaySpec, ReplayState, ReplayStatus, RuleFault, RuleText, RulesChoice,
+        Sample, StagePosition, Twin, Verdict,
     },
 };
-use telesift_schemas::{Class, Offset, Origin, PartitionId, Topic};
+use telesift_schemas::{Class, Generation, Offset, Origin, PartitionId, Topic, TopicPartition};
 
 /// Takes three unfinished replays; knows `default`, and any rule set that does not hold the word `broken`.
 #[derive(Default)]
@@ -21,7 +22,13 @@ pub(crate) struct FakeReplays(Mutex<Vec<ReplayStatus>>);
 #[async_trait]
 impl Replays for FakeReplays {
     async fn start(&self, request: ReplayRequest) -> Result<ReplayStatus, ReplayError> {
-        let rules = version("rules", &request.rules)?;
+        if request.stage.own_parts().is_none() {
+            return Err(ReplayError::NotSupported(
+                "there is no such stage yet".to_owned(),
+            ));
+        }
+        let rules = request.rules.as_ref().map(|rules| version("rules", rules));
+        let rules = rules.transpose()?.unwrap_or_default();
         let base = request.base.as_ref().map(|base| version("base", base));
         let mut replays = self.0.lock().unwrap();
         let n_unfinished = replays.iter().filter(|r| !r.state.is_over()).count();
@@ -37,13 +44,18 @@ impl Replays for FakeReplays {
             id: format!("replay-{:03}", replays.len()),
             progress: ReplayProgress::at_start(&ranges),
             spec: ReplaySpec {
-                stage: ReplayStage::Screen,
-                dry_run: true,
+                stage: request.stage,
+                dry_run: request.dry_run,
                 from: request.from.to_string(),
                 to: request.to.to_string(),
+                input: Topic::TELEGRAM_RAW,
                 ranges,
                 rules,
                 base: base.transpose()?.unwrap_or_else(|| "active@1+0".to_owned()),
+                rules_kept: None,
+                screens: Vec::new(),
+                reassign: request.reassign,
+                base_generation: None,
             },
             state: ReplayState::Queued,
             error: None,
@@ -97,6 +109,45 @@ impl Replays for FakeReplays {
         };
         Ok(Some(replay.clone()))
     }
+
+    async fn switch(&self, id: &str) -> Result<Option<ReplayStatus>, ReplayError> {
+        let replays = self.0.lock().unwrap();
+        match replays.iter().find(|r| r.id == id) {
+            Some(r) if r.spec.dry_run => Err(ReplayError::NoGeneration(
+                "a dry run writes nothing that could be switched to",
+            )),
+            found => Ok(found.cloned()),
+        }
+    }
+
+    async fn switch_back(&self, id: &str) -> Result<Option<ReplayStatus>, ReplayError> {
+        self.switch(id).await
+    }
+
+    /// The first one, live, and its screen 3 records behind.
+    async fn generations(&self) -> Result<Vec<GenerationStatus>, ReplayError> {
+        let entry = Register::first().all.remove(0);
+        Ok(vec![GenerationStatus {
+            entry,
+            is_live: true,
+            stages: vec![StagePosition {
+                stage: "screen".to_owned(),
+                input: TopicPartition::new(Topic::TELEGRAM_RAW, PartitionId(1)),
+                next: Offset(7),
+                end: Offset(10),
+            }],
+        }])
+    }
+
+    async fn retire(&self, generation: Generation) -> Result<bool, ReplayError> {
+        match generation {
+            Generation::FIRST => Err(ReplayError::Generation {
+                generation: 1,
+                reason: "is the live one: switch to another first".to_owned(),
+            }),
+            Generation(n) => Ok(n == 2),
+        }
+    }
 }
 
 fn version(field: &'static str, choice: &RulesChoice) -> Result<String, ReplayError> {
@@ -136,7 +187,6 @@ fn progress() -> ReplayProgress {
     let sample = Sample {
         message: "-1001234567890:42".parse().unwrap(),
         edit: 0,
-        text: "сервер впав".to_owned(),
         origin: Origin {
             topic: Topic::TELEGRAM_RAW,
             partition: PartitionId(1),
@@ -160,7 +210,7 @@ fn progress() -> ReplayProgress {
     result.ledger.judged += 19;
     result.identical = 18;
     result.diff.insert("noise->signal".to_owned(), 1);
-    result.cost.new.add(&sample.text);
+    result.cost.new.add("сервер впав");
     let label = Label {
         class: Some(Class::Signal),
         spam: None,

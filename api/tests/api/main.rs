@@ -19,6 +19,7 @@ mod fake_imports;
 mod fake_replays;
 mod feedback;
 mod gaps;
+mod generations;
 mod hostile;
 mod imports;
 mod keys;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use telesift_ports::catalog::Scope;
 
-use crate::desk::{Desk, OPS};
+use crate::desk::{Desk, OPS, message};
 
 fn dry_run(rules: impl Into<Value>) -> Value {
     json!({"stage": "screen", "rules": rules.into(), "dry_run": true})
@@ -93,22 +93,45 @@ async fn invalid_rules_are_named_by_line_and_reason() {
 #[tokio::test]
 async fn what_is_not_supported_yet_says_what_is() {
     let desk = Desk::new().await;
-    for (stage, dry_run) in [
-        ("screen", Some(false)),
-        ("screen", None),
-        ("index", Some(true)),
-    ] {
-        let body =
-            json!({"stage": stage, "rules": "default", "dry_run": dry_run.unwrap_or_default()});
+    for stage in ["embed", "extract", "alert", "windows"] {
         let problem = desk
-            .post("/v1/replays", body)
+            .post("/v1/replays", json!({"stage": stage}))
             .await
             .problem(501, "not_supported_yet");
-        assert_eq!(
-            problem["supported"],
-            json!([{"stage": "screen", "dry_run": true}])
-        );
+        assert_eq!(problem["supported"], json!(["screen", "index", "stories"]));
     }
+}
+
+#[tokio::test]
+async fn a_replay_that_fills_a_generation_needs_no_rules() {
+    let desk = Desk::new().await;
+    for stage in ["screen", "index", "stories"] {
+        let id = start(&desk, json!({"stage": stage})).await;
+        let replay = desk.get(&format!("/v1/replays/{id}")).await.ok();
+        assert_eq!(
+            (&replay["stage"], &replay["dry_run"]),
+            (&json!(stage), &json!(false))
+        );
+        assert!(
+            replay["rules"].is_null() && replay["generation"].is_null(),
+            "{replay}"
+        );
+        let switched = desk
+            .post(&format!("/v1/replays/{id}/switch"), json!({}))
+            .await;
+        assert_eq!(switched.ok()["id"], id);
+    }
+}
+
+#[tokio::test]
+async fn a_sample_has_the_text_its_message_has_now() {
+    let desk = Desk::new().await;
+    let path = format!("/v1/replays/{}", start(&desk, dry_run("default")).await);
+    let sample = async || desk.get(&path).await.ok()["samples"]["noise->signal"][0].clone();
+    sample().await;
+    assert!(sample().await["text"].is_null(), "nothing of it is stored");
+    desk.take_in(message(OPS, 42, "noise", "сервер впав")).await;
+    assert_eq!(sample().await["text"], "сервер впав");
 }
 
 #[tokio::test]
@@ -138,10 +161,6 @@ async fn a_request_that_makes_no_sense_is_refused_by_field() {
         .await
         .problem(400, "unknown_parameter");
     assert_eq!(problem["nearest"], "dry_run");
-    let nothing = json!({"stage": "screen", "dry_run": true});
-    desk.post("/v1/replays", nothing)
-        .await
-        .problem(400, "invalid_parameter");
     assert!(
         desk.get("/v1/replays").await.ok()["items"]
             .as_array()

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use telesift_ports::{StoryCatalog as _, catalog::Scope};
-use telesift_schemas::{StoryAssigned, StoryLink};
+use telesift_schemas::{Generation, StoryAssigned, StoryLink};
 
 use crate::desk::{Desk, NEWS, OPS, message};
 
@@ -27,7 +27,10 @@ async fn told() -> Desk {
             event_time: taken.event_time,
             origin: taken.origin.unwrap(),
         };
-        desk.catalog.add_story_members(&[assigned]).await.unwrap();
+        desk.catalog
+            .add_story_members(Generation::FIRST, &[assigned])
+            .await
+            .unwrap();
     }
     for chat in [NEWS, OPS] {
         desk.take_in(message(chat, 9, "signal", "окреме повідомлення"))

@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use telesift_ports::replays::{
-    Confusion, LabelCounts, Passing, Quality, ReplayLedger, ReplayStatus, Samples, SpamCounts, Twin,
+use telesift_ports::{
+    generations::Register,
+    replays::{
+        Confusion, LabelCounts, Passing, Quality, ReplayLedger, ReplayStatus, SpamCounts, Twin,
+    },
 };
 use telesift_schemas::Timestamp;
+
+use super::samples::ShownSamples;
 
 /// Where a replay stands and what it found.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -24,12 +29,17 @@ pub(crate) struct ReplayView {
     from: String,
     /// The end, as it was asked for.
     to: String,
-    /// What these came to: offsets of `telegram-raw`, half-open; `next` is where the replay stands.
+    /// What these came to: offsets of `input`, half-open; `next` is where the replay stands. Of a replay of `screen` that
+    /// fills a generation, what is taken over too.
     ranges: Vec<RangeView>,
-    /// The new rules, `name@version+hash`.
-    rules: String,
-    /// The rules compared with.
-    base: String,
+    /// The new rules, `name@version+hash`; `null`: those that screened each record.
+    rules: Option<String>,
+    /// The rules compared with, in order where several screened the range; `null` where nothing is compared.
+    base: Option<String>,
+    /// The topic that is read.
+    input: String,
+    /// The generation it fills; `null` for a dry run, and before it has begun.
+    generation: Option<GenerationOf>,
     /// Offsets passed.
     processed: u64,
     /// Offsets in the range.
@@ -45,7 +55,7 @@ pub(crate) struct ReplayView {
     /// Up to 20 of each change, each as likely as any other; absent in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
-    samples: Option<Samples>,
+    samples: Option<ShownSamples>,
     /// What would pass the noise filter and go on to enrichment.
     #[schema(value_type = Object)]
     cost: CostView,
@@ -63,6 +73,17 @@ pub(crate) struct ReplayView {
     /// When it was over.
     #[schema(value_type = Option<String>)]
     ended_at: Option<Timestamp>,
+}
+
+/// A generation in short; `/v1/generations` has more.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct GenerationOf {
+    /// Its number.
+    number: u32,
+    /// `building`, `ready`, `retired`.
+    state: String,
+    /// Whether it is the live one.
+    live: bool,
 }
 
 /// The range of one partition.
@@ -106,16 +127,20 @@ pub(crate) struct AgainstLabels {
 
 impl ReplayView {
     /// With samples.
-    pub(super) fn whole(mut replay: ReplayStatus) -> Self {
-        let samples = std::mem::take(&mut replay.progress.samples);
+    pub(super) fn whole(replay: ReplayStatus, samples: ShownSamples, register: &Register) -> Self {
         ReplayView {
             samples: Some(samples),
-            ..Self::in_list(replay)
+            ..Self::in_list(replay, register)
         }
     }
 
     /// Without samples.
-    pub(super) fn in_list(replay: ReplayStatus) -> Self {
+    pub(super) fn in_list(replay: ReplayStatus, register: &Register) -> Self {
+        let generation = register.made_by(&replay.id).map(|entry| GenerationOf {
+            number: entry.generation.0,
+            state: entry.state.as_str().to_owned(),
+            live: entry.generation == register.live,
+        });
         let (spec, progress) = (replay.spec, replay.progress);
         let ranges = spec.ranges.iter().zip(&progress.next);
         ReplayView {
@@ -135,8 +160,10 @@ impl ReplayView {
             total: spec.total(),
             from: spec.from,
             to: spec.to,
-            rules: spec.rules,
-            base: spec.base,
+            rules: named(spec.rules),
+            base: named(spec.base),
+            input: spec.input.to_string(),
+            generation,
             identical: progress.result.identical,
             diff: progress.result.diff,
             samples: None,
@@ -149,6 +176,10 @@ impl ReplayView {
             ended_at: replay.ended_at,
         }
     }
+}
+
+fn named(versions: String) -> Option<String> {
+    (!versions.is_empty()).then_some(versions)
 }
 
 impl CostView {
@@ -197,7 +228,7 @@ pub(super) fn example() -> Value {
     json!({
         "id": "0197a2f0-b1c2-7d3e-8f40-5162738495a6", "stage": "screen", "dry_run": true, "state": "done",
         "from": "2026-01-05T00:00:00Z", "to": "latest", "ranges": [{"partition": 0, "from": 100, "to": 744, "next": 744}],
-        "rules": "mine@2+cd34ef56", "base": "default@3+ab12cd34", "processed": 644, "total": 644,
+        "input": "telegram-raw", "generation": null, "rules": "mine@2+cd34ef56", "base": "default@3+ab12cd34", "processed": 644, "total": 644,
         "ledger": {"received": 644, "judged": 640, "skipped": {"no_message": 4}, "failed": {}},
         "identical": 610, "diff": {"noise->signal": 12, "ham->spam": 1},
         "samples": {"noise->signal": [{
