@@ -19,7 +19,7 @@ pub(crate) use dead_letters::{
     DeadLettersAction, DeadLettersArgs, ListLetters, OfLetters, RetryLetters,
 };
 pub(crate) use models::{ModelsAction, ModelsArgs, PullArgs};
-pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs};
+pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs, StartArgs};
 pub(crate) use rules::{LearnArgs, RulesAction, RulesArgs};
 
 /// Sifts Telegram: imports, screens, indexes, searches and follows many chats.

@@ -146,10 +146,16 @@ fn identities(topic: &Topic, record: &StoredRecord) -> Vec<telesift_ports::recor
     }
 }
 
+/// Every topic of the flow, as it is to be.
+pub(crate) fn wanted(config: &Log) -> Result<Vec<(Topic, TopicConfig)>> {
+    let topics = topics(&config.fluvio.topics)?.into_iter();
+    Ok(topics.map(|(topic, plan)| (topic, plan.config())).collect())
+}
+
 /// Makes every topic that is missing.
 pub(crate) async fn create_topics(config: &Log, log: &dyn RecordLog) -> Result<()> {
-    for (topic, plan) in topics(&config.fluvio.topics)? {
-        log.create_topic(&topic, plan.config())
+    for (topic, spec) in wanted(config)? {
+        log.create_topic(&topic, spec)
             .await
             .with_context(|| format!("cannot create the topic `{topic}`"))?;
     }

@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) index: Index,
     pub(crate) embed: Embed,
     pub(crate) import: Import,
+    pub(crate) replay: Replay,
     pub(crate) telegram: Telegram,
     pub(crate) workers: Workers,
     pub(crate) telemetry: Telemetry,
@@ -204,6 +205,13 @@ pub(crate) struct Import {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Replay {
+    pub(crate) cpu_share: f64,
+    pub(crate) keep_days: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Telegram {
     pub(crate) public_url: String,
     pub(crate) api_base: String,
@@ -297,6 +305,10 @@ impl Config {
         anyhow::ensure!(
             self.index.batch_records >= 1,
             "index.batch_records must be at least 1"
+        );
+        anyhow::ensure!(
+            self.replay.cpu_share > 0.0 && self.replay.cpu_share <= 1.0,
+            "replay.cpu_share must be above 0 and at most 1"
         );
         anyhow::ensure!(
             self.catalog.max_connections >= 1,

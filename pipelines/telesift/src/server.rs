@@ -69,6 +69,7 @@ impl Server {
             imports: flow.imports.clone(),
             bots: flow.bots.clone(),
             replays: flow.replays.clone(),
+            generations: flow.generations.clone(),
             embedder: flow.embedder.clone(),
             rules: flow.rules.clone(),
             explainer: flow.explainer.clone(),

@@ -3,34 +3,34 @@
 mod bots;
 mod crew;
 pub(crate) mod embed;
+mod generations;
 mod log;
 mod open;
 mod parts;
 mod replays;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result};
 use telesift_engine::{NativeExplainer, NativeRules};
 use telesift_ports::{
-    Bots, Catalog, Clock, Embedder, Explainer, Imports, MessageStore, RecordLog, Replays,
-    RuleReader, RuleSets, SystemClock, leases as lease, message_store,
+    Bots, Catalog, Clock, Embedder, Explainer, Generations, Imports, MessageStore, RecordLog,
+    Replays, RuleReader, RuleSets, SystemClock,
+    generations::{Entry, Part},
+    leases as lease,
 };
-use telesift_schemas::{Topic, TopicPartition};
+use telesift_schemas::{Generation, Topic};
 use telesift_stages::{
     Consumer,
     consumer::Process,
     dead_letter::{self, LetterProjection},
     decisions::rules::{self, RulesBook, RulesKeeper, RulesProjection},
-    index::{self, Index},
-    labels::{self, LabelProjection},
+    generations::{Line, LineParts, LiveStore},
     origins::OriginLog,
     reactions::{self, ReactionProjection},
-    replay::{self, KeptRules},
-    screen::{self, Screen},
-    stories::{self, Stories},
-    story_catalog::{self, StoryCatalog},
-    workers::{DutyError, Held, Work, together},
+    replay::KeptRules,
+    screen, stories, story_catalog,
+    workers::Work,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +46,7 @@ pub(crate) struct Flow {
     pub(crate) imports: Arc<dyn Imports>,
     pub(crate) bots: Arc<dyn Bots>,
     pub(crate) replays: Arc<dyn Replays>,
+    pub(crate) generations: Arc<Generations>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) rules: Arc<dyn RuleSets>,
     pub(crate) explainer: Arc<dyn Explainer>,
@@ -63,6 +64,8 @@ impl Flow {
     ///           rules ─► decisions ──┘            └─► reactions ─► catalog
     ///           (from which offset on)
     /// ```
+    ///
+    /// From `screen` on, each generation has stages of its own; readers see the live one.
     pub(crate) async fn start(
         config: &Config,
         data_dir: &Path,
@@ -76,10 +79,12 @@ impl Flow {
         let (owned, held) = log::open(config, data_dir, &database).await?;
         let log = OriginLog::over(owned.clone());
         held.watch(tasks);
+        let generations = generations::load(log.clone(), tasks).await?;
+        log::create_topics(config, &*log, &generations.now()).await?;
 
-        // The stores.
+        // The stores: one per generation, and readers see the live one.
         let embedder = embed::open(config, data_dir).await?;
-        let store = Arc::new(open::store(config, data_dir, &*embedder).await?);
+        let stores = generations::stores(config, data_dir, &*embedder, &generations).await?;
 
         // Rules ─► decisions ─► the book that the screens go by.
         let chains = open::chain_factory(config);
@@ -99,7 +104,7 @@ impl Flow {
             config: Arc::new(config.clone()),
             log: log.clone(),
             catalog: database.clone(),
-            store: store.clone(),
+            store: Arc::new(LiveStore::new(stores.clone())),
             embedder: embedder.clone(),
             clock: clock.clone(),
         };
@@ -125,66 +130,74 @@ impl Flow {
             }
         });
 
+        // From here on each generation has stages of its own. Those of the first one stand here, each under its lease.
+        let stages = LineParts {
+            log: log.clone(),
+            owned,
+            catalog: database.clone(),
+            stores,
+            generations: generations.clone(),
+            embedder: embedder.clone(),
+            chains,
+            book: book.clone(),
+            clock: clock.clone(),
+        };
+        let line = Arc::new(Line::new(
+            stages,
+            generations::line_config(config, &*embedder),
+        ));
+        let first = Arc::new(Entry::first());
+
         // telegram-raw ─► screen ─► messages: one screen per partition.
         for input in parts.partitions(Topic::TELEGRAM_RAW).await? {
-            let (parts, owned, chains, book) =
-                (parts.clone(), owned.clone(), chains.clone(), book.clone());
+            let (line, first) = (line.clone(), first.clone());
             let lease = lease::of_partition(screen::STAGE, &input);
             crew.add("screen", screen::STAGE, lease, move |held| {
-                let screen = Screen::new(
-                    owned.clone(),
-                    parts.clock.clone(),
-                    chains.clone(),
-                    book.clone(),
-                    input.clone(),
-                    Duration::from_secs(parts.config.screen.watchdog_s),
-                );
-                let batch = parts.config.screen.batch_records;
-                let consumer = parts.consumer(screen::STAGE, vec![input.clone()], batch, 0);
-                run(consumer, screen.under(held.fence()), held.stop)
+                let (line, first, input) = (line.clone(), first.clone(), input.clone());
+                async move {
+                    let run = |held| line.screen(&first, input.clone(), None, held);
+                    Ok(line.while_used(of_first(Part::Messages), held, run).await?)
+                }
             });
         }
-
-        // telegram-raw ─► dry runs, which write nothing but their own progress.
-        let known = KeptRules::new(keeper.clone(), book, reader);
-        let replays = replays::runner(&parts, database.clone(), Arc::new(known));
-        let runner = replays.clone();
-        crew.add("screen", replay::STAGE, replay::STAGE, move |held| {
-            let runner = runner.clone();
-            async move { Ok(runner.run(held.stop).await?) }
-        });
 
         // messages ─► index ─► store ◄─ labels ◄─ decisions: the store has one writer, so all of it is one duty.
-        let messages = parts.partitions(Topic::MESSAGES).await?;
-        let decisions = parts.partitions(Topic::DECISIONS).await?;
-        let writer = (parts.clone(), messages.clone(), decisions.clone());
+        let (writer, its) = (line.clone(), first.clone());
         crew.add("index", lease::STORE, lease::STORE, move |held| {
-            let (parts, messages, decisions) = writer.clone();
-            async move { write_store(parts, messages, decisions, held).await }
+            let (line, first) = (writer.clone(), its.clone());
+            async move {
+                let run = |held| line.store(&first, None, held);
+                Ok(line.while_used(of_first(Part::Store), held, run).await?)
+            }
         });
 
-        // messages ─► stories ─► `stories`: one owner over all partitions.
-        let of_stories = parts.clone();
+        // messages ─► stories ─► `stories`: one owner over all partitions; stories ─► story-catalog ─► catalog.
+        let (teller, its) = (line.clone(), first.clone());
         crew.add("stories", stories::STAGE, stories::STAGE, move |held| {
-            let parts = &of_stories;
-            let config = (&parts.config.stories).into();
-            let (log, clock) = (parts.log.clone(), parts.clock.clone());
-            let stage = Stories::new(log, clock, messages.clone(), config).under(held.fence());
-            let consumer = parts.stories_consumer(stories::STAGE, messages.clone());
-            run(consumer, stage, held.stop)
+            let (line, first) = (teller.clone(), its.clone());
+            async move {
+                let run = |held| line.stories(&first, None, held);
+                Ok(line.while_used(of_first(Part::Stories), held, run).await?)
+            }
+        });
+        let (lister, its) = (line.clone(), first);
+        let (group, lease) = (
+            story_catalog::STAGE,
+            lease::of_partition(story_catalog::STAGE, &stories::topic_of(Generation::FIRST)),
+        );
+        crew.add("stories", group, lease, move |held| {
+            let (line, first) = (lister.clone(), its.clone());
+            async move {
+                let run = |held| line.story_catalog(&first, None, held);
+                Ok(line.while_used(of_first(Part::Stories), held, run).await?)
+            }
         });
 
-        // stories ─► story-catalog ─► catalog, and the rules' decisions ─► its lists of them.
-        for input in parts.partitions(Topic::STORIES).await? {
-            let parts = parts.clone();
-            let lease = lease::of_partition(story_catalog::STAGE, &input);
-            crew.add("stories", story_catalog::STAGE, lease, move |held| {
-                let (log, catalog) = (parts.log.clone(), parts.catalog.clone());
-                let stage = StoryCatalog::new(log, catalog, parts.clock.clone(), input.clone());
-                let consumer = parts.stories_consumer(story_catalog::STAGE, vec![input.clone()]);
-                run(consumer, stage.under(held.fence()), held.stop)
-            });
-        }
+        // The same stages of all other generations, and the replays that fill them: one duty.
+        let known = KeptRules::new(keeper.clone(), book, reader, generations.clone());
+        let replays = replays::runner(config, line.clone(), database.clone(), Arc::new(known));
+        generations::add_duty(&mut crew, config, line, replays.clone());
+
         // Reactions, and what no stage could process ─► the catalog.
         for input in parts.partitions(Topic::REACTIONS).await? {
             let parts = parts.clone();
@@ -211,6 +224,7 @@ impl Flow {
                 },
             );
         }
+        let decisions = parts.partitions(Topic::DECISIONS).await?;
         let (of_rules, tables) = (parts.clone(), database.clone());
         crew.add("index", rules::STAGE, rules::STAGE, move |held| {
             let projection = RulesProjection::new(
@@ -226,12 +240,13 @@ impl Flow {
         tasks.spawn("stages", move |stop| crew::run(crew, stop));
         Ok(Flow {
             log,
-            store,
+            store: parts.store,
             catalog: parts.catalog,
             imports,
             bots,
             replays,
-            embedder,
+            generations,
+            embedder: parts.embedder,
             rules: keeper,
             explainer: Arc::new(NativeExplainer::default()),
             clock,
@@ -245,66 +260,9 @@ impl Flow {
     }
 }
 
-/// Everything that writes to the message store, under one lease: the index, the vectors behind it, the labels, the upkeep.
-async fn write_store(
-    parts: Parts,
-    messages: Vec<TopicPartition>,
-    decisions: Vec<TopicPartition>,
-    held: Held,
-) -> Result<(), DutyError> {
-    parts.store.begin_term(held.term.clone()).await?;
-    let index = Index::new(
-        parts.log.clone(),
-        parts.store.clone(),
-        parts.catalog.clone(),
-        parts.embedder.clone(),
-        parts.clock.clone(),
-        messages.clone(),
-    );
-    let limits = &parts.config.index;
-    let consumer = parts.consumer(
-        index::STAGE,
-        messages.clone(),
-        limits.batch_records,
-        limits.min_interval_ms,
-    );
-    let mut writers = vec![run(consumer, index.under(held.fence()), held.stop.clone())];
-    writers.extend(embed::stage(&parts, messages, held.stop.clone()));
-    for input in decisions {
-        let labels = LabelProjection::new(
-            parts.log.clone(),
-            parts.catalog.clone(),
-            parts.store.clone(),
-            parts.clock.clone(),
-            input.clone(),
-        );
-        let consumer = parts.consumer(labels::STAGE, vec![input], 1_000, 0);
-        writers.push(run(consumer, labels.under(held.fence()), held.stop.clone()));
-    }
-    let every = Duration::from_secs(limits.maintain_every_s.max(1));
-    writers.push(Box::pin(maintain(parts.store.clone(), every, held.stop)));
-    together(writers).await
-}
-
-/// Compacts and extends the indexes now and then; a failure is logged and tried again next time.
-async fn maintain(
-    store: Arc<dyn MessageStore>,
-    every: Duration,
-    stop: CancellationToken,
-) -> Result<(), DutyError> {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(every) => {}
-        }
-        match store.maintain().await {
-            Err(lost @ message_store::Error::LeaseLost { .. }) => return Err(lost.into()),
-            Err(error) => {
-                tracing::warn!(%error, "store maintenance failed; it runs again in {} s", every.as_secs());
-            }
-            Ok(()) => {}
-        }
-    }
+/// A part of the first generation.
+fn of_first(part: Part) -> (Part, Generation) {
+    (part, Generation::FIRST)
 }
 
 /// A stage on its consumer, as a duty runs it.

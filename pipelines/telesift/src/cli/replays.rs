@@ -3,27 +3,49 @@
 use clap::{Args, Subcommand};
 
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ReplayArgs {
+    #[command(flatten)]
+    pub(crate) start: StartArgs,
     #[command(subcommand)]
-    pub(crate) action: ReplayAction,
+    pub(crate) action: Option<ReplayAction>,
+}
+
+/// What to replay.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct StartArgs {
+    /// The stage to run again: screen (messages, store and stories; where `--rules` is given, that is meant), index (the
+    /// store) or stories.
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) stage: Option<String>,
+    /// First raw records: earliest, latest, a cursor of telegram-raw, or a time of append (RFC 3339). What lies before is
+    /// taken over as it is.
+    #[arg(long, default_value = "earliest", value_name = "WHERE")]
+    pub(crate) from: String,
+    /// Where to stop before, in the same words. What lies behind follows the rules in force.
+    #[arg(long, default_value = "latest", value_name = "WHERE")]
+    pub(crate) to: String,
+    /// The new rules: a file (TOML or JSON), or the name of a version; by default those that screened each record.
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) rules: Option<String>,
+    /// What a dry run compares with: a file, or the name of a version; by default the rules that screened each record.
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) base: Option<String>,
+    /// Write nothing, only compare two rule sets. Without it, a generation is filled beside the live one.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Decide on stories anew, rather than take over those that are recorded.
+    #[arg(long)]
+    pub(crate) reassign: bool,
+    /// Follow it to its end and print the report.
+    #[arg(long)]
+    pub(crate) wait: bool,
 }
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum ReplayAction {
-    /// Start a replay; so far, dry runs of `screen`, which write nothing.
-    Start {
-        /// The stage to run again.
-        #[arg(long, default_value = "screen", value_name = "STAGE")]
-        stage: String,
-        /// Write nothing, only compare. Required: other replays are not supported yet.
-        #[arg(long)]
-        dry_run: bool,
-        #[command(flatten)]
-        what: Comparison,
-        /// Follow it to its end and print the report.
-        #[arg(long)]
-        wait: bool,
-    },
+    /// Start a replay; the same as `replay` with these options.
+    Start(StartArgs),
     /// List replays, newest first.
     List {
         /// How many.
@@ -48,10 +70,27 @@ pub(crate) enum ReplayAction {
         /// Its id.
         id: String,
     },
-    /// Give it up; what it found so far stays readable.
+    /// Give it up: what a dry run found so far stays readable, what any other wrote is removed.
     Cancel {
         /// Its id.
         id: String,
+    },
+    /// Make the generation it filled the live one.
+    Switch {
+        /// The replay's id.
+        id: String,
+    },
+    /// Make the generation live again that was so before.
+    SwitchBack {
+        /// The replay's id.
+        id: String,
+    },
+    /// List generations, and how far they are.
+    Generations,
+    /// Give a generation up: what it alone uses is removed.
+    Retire {
+        /// Its number.
+        generation: u32,
     },
 }
 
@@ -61,7 +100,7 @@ pub(crate) struct Comparison {
     /// The new rules: a file (TOML or JSON), or the name of a version.
     #[arg(long, value_name = "FILE|NAME")]
     pub(crate) rules: String,
-    /// What to compare with: a file, or the name of a version; by default the rules active in the range.
+    /// What to compare with: a file, or the name of a version; by default the rules that screened each record.
     #[arg(long, value_name = "FILE|NAME")]
     pub(crate) base: Option<String>,
     /// First raw records: earliest, latest, a cursor of telegram-raw, or a time of append (RFC 3339).

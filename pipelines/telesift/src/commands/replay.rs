@@ -1,6 +1,7 @@
 //! `telesift replay`: starts, follows and steers replays.
 
 mod follow;
+mod generations;
 mod report;
 
 use std::path::Path;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{block_on, print};
 use crate::{
-    cli::{Comparison, Connection, ReplayAction, ReplayArgs},
+    cli::{Comparison, Connection, ReplayAction, ReplayArgs, StartArgs},
     client::Client,
     exit::Usage,
 };
@@ -24,44 +25,85 @@ pub(crate) fn run(connection: Connection, args: ReplayArgs) -> Result<()> {
     let client = Client::find(&connection)?;
     block_on(async {
         match args.action {
-            ReplayAction::Start {
-                stage,
-                dry_run,
-                what,
-                wait,
-            } => {
-                if wait {
-                    let asked = (stage.as_str(), dry_run, &what);
-                    return run_through(&connection, &client, asked, SAMPLES).await;
-                }
-                let id = start(&client, &stage, dry_run, &what).await?;
-                match connection.json {
-                    true => print::json(&json!({"id": id})),
-                    false => print::line(id),
-                }
-            }
-            ReplayAction::List { limit } => list(&connection, &client, limit).await,
-            ReplayAction::Show { id, samples } => {
+            None => begin(&connection, &client, &args.start).await,
+            Some(ReplayAction::Start(start)) => begin(&connection, &client, &start).await,
+            Some(ReplayAction::List { limit }) => list(&connection, &client, limit).await,
+            Some(ReplayAction::Show { id, samples }) => {
                 let replay: Value = client.get(&path(&id), &[]).await?;
                 show(&connection, &replay, samples)
             }
-            ReplayAction::Pause { id } => steer(&connection, &client, &id, "pause").await,
-            ReplayAction::Resume { id } => steer(&connection, &client, &id, "resume").await,
-            ReplayAction::Cancel { id } => steer(&connection, &client, &id, "cancel").await,
+            Some(ReplayAction::Pause { id }) => steer(&connection, &client, &id, "pause").await,
+            Some(ReplayAction::Resume { id }) => steer(&connection, &client, &id, "resume").await,
+            Some(ReplayAction::Cancel { id }) => steer(&connection, &client, &id, "cancel").await,
+            Some(ReplayAction::Switch { id }) => steer(&connection, &client, &id, "switch").await,
+            Some(ReplayAction::SwitchBack { id }) => {
+                steer(&connection, &client, &id, "switch-back").await
+            }
+            Some(ReplayAction::Generations) => generations::list(&connection, &client).await,
+            Some(ReplayAction::Retire { generation }) => {
+                generations::retire(&connection, &client, generation).await
+            }
         }
     })
+}
+
+/// Starts a replay, and follows it if asked to.
+async fn begin(connection: &Connection, client: &Client, args: &StartArgs) -> Result<()> {
+    if args.wait {
+        return run_through(connection, client, &body(args)?, SAMPLES).await;
+    }
+    let id = start(client, &body(args)?).await?;
+    match connection.json {
+        true => print::json(&json!({"id": id})),
+        false => print::line(id),
+    }
+}
+
+fn body(args: &StartArgs) -> Result<Value> {
+    let stage = match (&args.stage, &args.rules) {
+        (Some(stage), _) => stage.as_str(),
+        (None, Some(_)) => "screen",
+        // Not everything, by a command somebody typed to see what it does.
+        (None, None) => {
+            let ask =
+                "say what to replay: `--stage`, or `--rules`; `telesift replay --help` tells more";
+            return Err(Usage(ask.to_owned()).into());
+        }
+    };
+    let mut body =
+        json!({"stage": stage, "dry_run": args.dry_run, "from": args.from, "to": args.to});
+    if args.reassign {
+        body["reassign"] = true.into();
+    }
+    for (field, named) in [("rules", &args.rules), ("base", &args.base)] {
+        if let Some(named) = named {
+            body[field] = rules(named)?;
+        }
+    }
+    Ok(body)
+}
+
+/// The dry run that compares two rule sets.
+pub(super) fn comparison(what: &Comparison) -> Result<Value> {
+    let mut body = json!({
+        "stage": "screen", "dry_run": true, "from": what.from, "to": what.to, "rules": rules(&what.rules)?,
+    });
+    if let Some(base) = &what.base {
+        body["base"] = rules(base)?;
+    }
+    Ok(body)
 }
 
 /// Starts a replay, follows it to its end, and shows what it found. Ctrl-C cancels it.
 pub(super) async fn run_through(
     connection: &Connection,
     client: &Client,
-    (stage, dry_run, what): (&str, bool, &Comparison),
+    body: &Value,
     n_samples: usize,
 ) -> Result<()> {
     // Before there is anything to cancel: a signal from then on must not leave a replay behind.
     let interrupt = Interrupt::listen().await;
-    let id = start(client, stage, dry_run, what).await?;
+    let id = start(client, body).await?;
     let replay = follow::follow(client, &id, interrupt, connection.json).await?;
     show(connection, &replay, n_samples)?;
     match replay["state"].as_str() {
@@ -75,14 +117,8 @@ pub(super) async fn run_through(
 }
 
 /// Starts a replay; its id.
-async fn start(client: &Client, stage: &str, dry_run: bool, what: &Comparison) -> Result<String> {
-    let mut body = json!({
-        "stage": stage, "dry_run": dry_run, "from": what.from, "to": what.to, "rules": rules(&what.rules)?,
-    });
-    if let Some(base) = &what.base {
-        body["base"] = rules(base)?;
-    }
-    let request = client.request(Method::POST, "/v1/replays").json(&body);
+async fn start(client: &Client, body: &Value) -> Result<String> {
+    let request = client.request(Method::POST, "/v1/replays").json(body);
     let answer: Value = client.json(request).await?;
     let id = answer["id"].as_str();
     Ok(id.context("the server named no replay")?.to_owned())

@@ -29,8 +29,13 @@ fn list(connection: &Connection, client: &Client) -> Result<()> {
     }
     for topic in answer["items"].as_array().into_iter().flatten() {
         for partition in topic["partitions"].as_array().into_iter().flatten() {
+            let of = match topic["generation"].as_u64() {
+                Some(number) if topic["live"] == true => format!("  live: generation {number}"),
+                Some(number) => format!("  generation {number}"),
+                None => String::new(),
+            };
             print::line(format!(
-                "{:<16} {:>3}  {} .. {}",
+                "{:<16} {:>3}  {} .. {}{of}",
                 topic["topic"].as_str().unwrap_or_default(),
                 partition["partition"],
                 partition["start"],

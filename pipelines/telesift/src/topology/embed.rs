@@ -10,15 +10,10 @@ use anyhow::{Context, Result};
 use telesift_models::{
     Caller, Endpoint, HashEmbedder, LocalEmbedder, RemoteEmbedder, RemoteKind, RemoteModel,
 };
-use telesift_ports::{Embedder, embedder::EmbeddingCost};
-use telesift_schemas::{Class, TopicPartition};
-use telesift_stages::{
-    embed::{self, EmbedConfig},
-    workers::Work,
-};
-use tokio_util::sync::CancellationToken;
+use telesift_ports::Embedder;
+use telesift_schemas::Class;
+use telesift_stages::embed::EmbedConfig;
 
-use super::Parts;
 use crate::config::{Config, Embed, EmbedKind};
 
 /// Models are looked for here by name, below the data directory.
@@ -75,17 +70,8 @@ fn remote(embed: &Embed, kind: RemoteKind) -> Result<Arc<dyn Embedder>> {
     Ok(Arc::new(RemoteEmbedder::new(model, Arc::new(caller))))
 }
 
-/// store ─► embed ─► store, woken by what comes in on `inputs`. Vectors that cost next to nothing need no stage: the index
-/// makes them.
-pub(super) fn stage(
-    parts: &Parts,
-    inputs: Vec<TopicPartition>,
-    stop: CancellationToken,
-) -> Option<Work> {
-    if parts.embedder.cost() == EmbeddingCost::Negligible {
-        return None;
-    }
-    let config = &parts.config;
+/// How vectors are made behind the store.
+pub(super) fn stage(config: &Config) -> EmbedConfig {
     let mut stage = EmbedConfig {
         batch: config.embed.batch,
         // The index makes rows a moment after the log moved on.
@@ -95,13 +81,5 @@ pub(super) fn stage(
     if config.embed.include_noise {
         stage.classes.push(Class::Noise);
     }
-    let stage = embed::Embed::new(
-        parts.log.clone(),
-        parts.store.clone(),
-        parts.embedder.clone(),
-        parts.clock.clone(),
-        inputs,
-        stage,
-    );
-    Some(Box::pin(async move { Ok(stage.run(stop).await?) }))
+    stage
 }

@@ -5,8 +5,12 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context, Result};
 use telesift_catalog::SqlCatalog;
 use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
-use telesift_ports::{RecordLog, record_log::TopicConfig};
-use telesift_schemas::Topic;
+use telesift_ports::{
+    RecordLog,
+    generations::{Part, Register},
+    record_log::TopicConfig,
+};
+use telesift_schemas::{Generation, Topic};
 
 use crate::{
     cluster,
@@ -44,7 +48,7 @@ impl Kept {
     }
 }
 
-/// The log of the configuration, with every topic of the flow.
+/// The log of the configuration.
 pub(super) async fn open(
     config: &Config,
     data_dir: &Path,
@@ -53,14 +57,12 @@ pub(super) async fn open(
     match config.log.kind {
         LogKind::Embedded => {
             let log = Arc::new(open_embedded(config, data_dir).await?);
-            create_topics(config, &*log).await?;
             let shared: Arc<dyn RecordLog> = log.clone();
             Ok((shared, Kept::Embedded(log)))
         }
         LogKind::Fluvio => {
             let lock = lock(data_dir)?;
             let log = cluster::open_patiently(&config.log, state.clone()).await?;
-            cluster::create_topics(&config.log, &log).await?;
             Ok((Arc::new(log), Kept::Fluvio(lock)))
         }
     }
@@ -89,21 +91,37 @@ fn lock(data_dir: &Path) -> Result<std::fs::File> {
     }
 }
 
-async fn create_topics(config: &Config, log: &dyn RecordLog) -> Result<()> {
-    for (topic, partitions) in Topic::ALL {
-        let retention = config
-            .log
-            .retention
-            .get(topic.as_str())
-            .copied()
-            .unwrap_or_default();
-        let spec = TopicConfig {
-            partitions: partitions.unwrap_or(config.log.partitions),
-            retention: retention.into(),
-        };
+/// Makes every topic of the flow that is missing; but not the stories of the first generation if they were given up.
+pub(super) async fn create_topics(
+    config: &Config,
+    log: &dyn RecordLog,
+    register: &Register,
+) -> Result<()> {
+    let is_given_up = |topic: &Topic| {
+        *topic == Topic::STORIES && !register.is_used((Part::Stories, Generation::FIRST))
+    };
+    for (topic, spec) in topics(config)? {
+        if is_given_up(&topic) {
+            continue;
+        }
         log.create_topic(&topic, spec)
             .await
             .with_context(|| format!("cannot create the topic `{topic}`"))?;
     }
     Ok(())
+}
+
+fn topics(config: &Config) -> Result<Vec<(Topic, TopicConfig)>> {
+    if config.log.kind == LogKind::Fluvio {
+        return cluster::wanted(&config.log);
+    }
+    let all = Topic::ALL.into_iter().map(|(topic, partitions)| {
+        let retention = config.log.retention.get(topic.as_str()).copied();
+        let spec = TopicConfig {
+            partitions: partitions.unwrap_or(config.log.partitions),
+            retention: retention.unwrap_or_default().into(),
+        };
+        (topic, spec)
+    });
+    Ok(all.collect())
 }

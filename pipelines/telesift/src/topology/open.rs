@@ -7,7 +7,7 @@ use telesift_catalog::{CatalogConfig, KeySource, Location, SecretKey, SqlCatalog
 use telesift_engine::{ChainSpec, EngineChain, ModuleSpec};
 use telesift_ports::{Embedder, SmartModuleChain};
 use telesift_stages::screen::ChainFactory;
-use telesift_store_lance::{LanceStore, LanceStoreConfig, S3Config};
+use telesift_store_lance::{LanceStoreConfig, LanceStores, S3Config};
 
 use crate::{config::Config, exit};
 
@@ -35,11 +35,12 @@ fn secret_key(data_dir: &Path) -> Result<KeySource> {
     }
 }
 
-pub(super) async fn store(
-    config: &Config,
-    data_dir: &Path,
-    embedder: &dyn Embedder,
-) -> Result<LanceStore> {
+/// The message stores of all generations; none is open yet.
+pub(super) fn stores(config: &Config, data_dir: &Path, embedder: &dyn Embedder) -> LanceStores {
+    LanceStores::new(store_config(config, data_dir, embedder))
+}
+
+fn store_config(config: &Config, data_dir: &Path, embedder: &dyn Embedder) -> LanceStoreConfig {
     let uri = match config.store.uri.as_str() {
         "" => data_dir.join("lance").display().to_string(),
         uri => uri.to_owned(),
@@ -53,9 +54,7 @@ pub(super) async fn store(
         secret_access_key: config.store.secret_access_key.expose(),
     }
     .into();
-    LanceStore::open(store)
-        .await
-        .context("cannot open the message store; it is filled again from the log: stop every server, move its folder away, start again")
+    store
 }
 
 /// The canonical chain, from the `.wasm` this binary carries: `normalize`, then `signal-score` with the rules, which it has

@@ -19,6 +19,7 @@ pub(super) struct Parts {
     pub(super) config: Arc<Config>,
     pub(super) log: Arc<dyn RecordLog>,
     pub(super) catalog: Arc<dyn Catalog>,
+    /// That of the live generation.
     pub(super) store: Arc<dyn MessageStore>,
     pub(super) embedder: Arc<dyn Embedder>,
     pub(super) clock: Arc<dyn Clock>,
@@ -53,16 +54,6 @@ impl Parts {
             },
             min_interval: Duration::from_millis(min_interval_ms),
         }
-    }
-
-    /// The loop of the stages around stories.
-    pub(super) fn stories_consumer(
-        &self,
-        stage: &'static str,
-        inputs: Vec<TopicPartition>,
-    ) -> Consumer {
-        let limits = &self.config.stories;
-        self.consumer(stage, inputs, limits.batch_records, limits.min_interval_ms)
     }
 
     /// Imports from `spool`, which is made if it is not there and freed of what a crash left.

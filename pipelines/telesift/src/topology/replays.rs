@@ -1,4 +1,5 @@
-//! Replays, wired beside the flow: they read the log, and write to nothing but their own rows of the catalog.
+//! Replays, wired beside the flow: comparisons write to nothing but their own rows of the catalog, all others to a generation
+//! of their own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,28 +8,34 @@ use telesift_ports::{
     SmartModuleChain,
     replays::{ReplayCatalog, RulesSource},
 };
-use telesift_stages::replay::{KeptLabels, ReplayConfig, ReplayParts, ReplayRunner, RuleChains};
+use telesift_stages::{
+    generations::Line,
+    replay::{KeptLabels, ReplayConfig, ReplayParts, ReplayRunner, RuleChains},
+};
 
-use super::Parts;
 use crate::config::Config;
 
 /// The runner; nothing runs yet.
 pub(super) fn runner(
-    parts: &Parts,
+    config: &Config,
+    line: Arc<Line>,
     rows: Arc<dyn ReplayCatalog>,
     rules: Arc<dyn RulesSource>,
 ) -> Arc<ReplayRunner> {
-    let config = ReplayConfig {
-        watchdog: Duration::from_secs(parts.config.screen.watchdog_s),
-        ..ReplayConfig::default()
-    };
+    let on = line.parts();
     let parts = ReplayParts {
-        log: parts.log.clone(),
+        log: on.log.clone(),
         catalog: rows,
         rules,
-        labels: Arc::new(KeptLabels::new(parts.catalog.clone())),
-        chains: chains(&parts.config),
-        clock: parts.clock.clone(),
+        labels: Arc::new(KeptLabels::new(on.catalog.clone())),
+        chains: chains(config),
+        clock: on.clock.clone(),
+        line,
+    };
+    let config = ReplayConfig {
+        watchdog: Duration::from_secs(config.screen.watchdog_s),
+        cpu_share: config.replay.cpu_share,
+        ..ReplayConfig::default()
     };
     Arc::new(ReplayRunner::new(parts, config))
 }

@@ -13,6 +13,7 @@ mod demo;
 mod faults;
 mod feedback;
 mod frozen;
+mod generations;
 #[cfg(feature = "test-guests")]
 mod guests;
 mod imports;

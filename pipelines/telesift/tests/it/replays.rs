@@ -183,10 +183,13 @@ async fn rules_that_cannot_be_used_are_refused_with_line_and_reason() {
             text(&output.stderr)
         );
     }
-    let output = run(&home, &["replay", "start", "--rules", "default"]);
+    let output = run(
+        &home,
+        &["replay", "start", "--stage", "screen", "--dry-run"],
+    );
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        text(&output.stderr).contains("dry runs"),
+        text(&output.stderr).contains("a dry run compares"),
         "{}",
         text(&output.stderr)
     );

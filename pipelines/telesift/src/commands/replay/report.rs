@@ -12,6 +12,17 @@ const TEXT_CHARS: usize = 160;
 
 /// One line for a list.
 pub(super) fn in_list(replay: &Value) -> String {
+    if replay["dry_run"] == Value::Bool(false) {
+        return format!(
+            "{}  {:<9}  {}/{} records  {} -> {}",
+            text(&replay["id"]),
+            text(&replay["state"]),
+            replay["processed"],
+            replay["total"],
+            text(&replay["stage"]),
+            generation(&replay["generation"]),
+        );
+    }
     let changes: u64 = counts(&replay["diff"]).map(|(_, n)| n).sum();
     format!(
         "{}  {:<9}  {}/{} records  {} changes  {} -> {}",
@@ -27,6 +38,9 @@ pub(super) fn in_list(replay: &Value) -> String {
 
 /// Everything, with at most `n_samples` of each change.
 pub(super) fn report(replay: &Value, n_samples: usize) -> String {
+    if replay["dry_run"] == Value::Bool(false) {
+        return filled(replay);
+    }
     let mut page = String::new();
     head(&mut page, replay);
     changes(&mut page, replay, n_samples);
@@ -36,16 +50,78 @@ pub(super) fn report(replay: &Value, n_samples: usize) -> String {
     page
 }
 
+/// A replay that fills a generation.
+fn filled(replay: &Value) -> String {
+    let rules = match text(&replay["rules"]) {
+        "" => "the rules that screened each record",
+        rules => rules,
+    };
+    let mut page = format!(
+        "{} of {}: {} .. {}, {} of {} records, {}\n{}\n",
+        text(&replay["stage"]),
+        text(&replay["input"]),
+        text(&replay["from"]),
+        text(&replay["to"]),
+        count(&replay["processed"]),
+        count(&replay["total"]),
+        text(&replay["state"]),
+        generation(&replay["generation"]),
+    );
+    if replay["stage"] == "screen" {
+        let _ = writeln!(page, "by {rules}");
+    }
+    let ledger = &replay["ledger"];
+    let _ = writeln!(
+        page,
+        "{} made; skipped: {}",
+        count(&ledger["judged"]),
+        lost(&ledger["skipped"])
+    );
+    let id = text(&replay["id"]);
+    let is_ready = replay["generation"]["state"] == "ready";
+    match replay["generation"]["live"].as_bool() {
+        Some(true) => {
+            let _ = write!(
+                page,
+                "it is live; `telesift replay switch-back {id}` undoes that"
+            );
+        }
+        Some(false) if is_ready => {
+            let _ = write!(page, "`telesift replay switch {id}` makes it live");
+        }
+        _ => {}
+    }
+    page.truncate(page.trim_end().len());
+    page
+}
+
+fn generation(generation: &Value) -> String {
+    match generation["number"].as_u64() {
+        None => "no generation yet".to_owned(),
+        Some(number) => {
+            let live = generation["live"] == Value::Bool(true);
+            let state = if live {
+                "live"
+            } else {
+                text(&generation["state"])
+            };
+            format!("generation {number}, {state}")
+        }
+    }
+}
+
+/// Counts in one line.
+fn lost(of: &Value) -> String {
+    let parts: Vec<String> = counts(of).map(|(name, n)| format!("{n} {name}")).collect();
+    match parts.is_empty() {
+        true => "none".to_owned(),
+        false => parts.join(", "),
+    }
+}
+
 // Writing to a String cannot fail, here and below.
 fn head(page: &mut String, replay: &Value) {
     let ledger = &replay["ledger"];
-    let lost = |of: &Value| {
-        let parts: Vec<String> = counts(of).map(|(name, n)| format!("{n} {name}")).collect();
-        match parts.is_empty() {
-            true => "none".to_owned(),
-            false => parts.join(", "),
-        }
-    };
     let _ = writeln!(
         page,
         "{} -> {}\n{} .. {}: {} of {} records, {}",

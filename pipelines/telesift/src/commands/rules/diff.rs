@@ -10,11 +10,11 @@ use crate::{
 
 pub(super) fn run(connection: Connection, args: DiffArgs) -> Result<()> {
     let client = Client::find(&connection)?;
-    let asked = ("screen", true, &args.what);
+    let asked = replay::comparison(&args.what)?;
     block_on(replay::run_through(
         &connection,
         &client,
-        asked,
+        &asked,
         args.samples,
     ))
 }

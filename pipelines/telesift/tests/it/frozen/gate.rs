@@ -17,7 +17,7 @@ use telesift_ports::{
     },
 };
 use telesift_schemas::{
-    ChatId, Class, Epoch, Message, MessageKey, Offset, Timestamp, Topic, TopicPartition,
+    ChatId, Class, Epoch, Generation, Message, MessageKey, Offset, Timestamp, Topic, TopicPartition,
 };
 use tokio::sync::watch;
 
@@ -75,6 +75,14 @@ impl RecordLog for GatedLog {
 
     async fn create_topic(&self, topic: &Topic, config: TopicConfig) -> Result<()> {
         self.0.create_topic(topic, config).await
+    }
+
+    async fn delete_topic(&self, topic: &Topic) -> Result<()> {
+        self.0.delete_topic(topic).await
+    }
+
+    async fn forget_generation(&self, generation: Generation) -> Result<()> {
+        self.0.forget_generation(generation).await
     }
 
     async fn topics(&self) -> Result<Vec<TopicInfo>> {

@@ -1,0 +1,97 @@
+//! Generations, wired beside the flow: the stores of all of them, and the stages of all but the first.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use telesift_ports::{Embedder, Generations, RecordLog, embedder::EmbeddingCost, leases as lease};
+use telesift_stages::{
+    Crew,
+    generations::{Line, LineConfig, OpenStores, Upkeep, UpkeepConfig},
+    replay::ReplayRunner,
+    workers::{Held, Work, together},
+};
+
+use super::{embed, open};
+use crate::{config::Config, server::Tasks};
+
+/// How often it is looked whether another process switched.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Which generations there are, kept up with as long as the process runs.
+pub(super) async fn load(log: Arc<dyn RecordLog>, tasks: &mut Tasks) -> Result<Arc<Generations>> {
+    let loaded = Generations::load(log).await;
+    let loaded = Arc::new(loaded.context("cannot read which generations there are")?);
+    let generations = loaded.clone();
+    tasks.spawn("generations", move |stop| async move {
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {
+                    if let Err(error) = generations.refresh().await {
+                        tracing::warn!(%error, "cannot read which generation is live");
+                    }
+                }
+            }
+        }
+        Ok(())
+    });
+    Ok(loaded)
+}
+
+/// The message stores; that of the live generation is opened at once, so that what is wrong with it is said now.
+pub(super) async fn stores(
+    config: &Config,
+    data_dir: &Path,
+    embedder: &dyn Embedder,
+    generations: &Arc<Generations>,
+) -> Result<Arc<OpenStores>> {
+    let sets = open::stores(config, data_dir, embedder);
+    let stores = Arc::new(OpenStores::new(Arc::new(sets), generations.clone()));
+    let live = stores.of(generations.live().store).await;
+    live.context("cannot open the message store; it is filled again from the log: stop every server, move its folder away, start again")?;
+    Ok(stores)
+}
+
+/// How the stages run, in every generation.
+pub(super) fn line_config(config: &Config, embedder: &dyn Embedder) -> LineConfig {
+    LineConfig {
+        screen_records: config.screen.batch_records,
+        watchdog: Duration::from_secs(config.screen.watchdog_s),
+        index_records: config.index.batch_records,
+        index_interval: Duration::from_millis(config.index.min_interval_ms),
+        embed: (embedder.cost() != EmbeddingCost::Negligible).then(|| embed::stage(config)),
+        maintain_every: Duration::from_secs(config.index.maintain_every_s.max(1)),
+        stories: (&config.stories).into(),
+        stories_records: config.stories.batch_records,
+        stories_interval: Duration::from_millis(config.stories.min_interval_ms),
+    }
+}
+
+/// Adds the stages of every generation but the first, whose stages the flow itself has, and the replays that fill them.
+pub(super) fn add_duty(
+    crew: &mut Crew,
+    config: &Config,
+    line: Arc<Line>,
+    replays: Arc<ReplayRunner>,
+) {
+    let days = config.replay.keep_days;
+    let config = UpkeepConfig {
+        keep_for: (days > 0).then(|| Duration::from_secs(days.saturating_mul(86_400))),
+        runs_first: false,
+        ..UpkeepConfig::default()
+    };
+    crew.add(
+        "screen",
+        lease::GENERATIONS,
+        lease::GENERATIONS,
+        move |held: Held| {
+            let upkeep = Upkeep::new(line.clone(), config);
+            let (replays, under) = (replays.clone(), held.clone());
+            let parts: Vec<Work> = vec![
+                Box::pin(async move { Ok(upkeep.run(under).await?) }),
+                Box::pin(async move { Ok(replays.run(held).await?) }),
+            ];
+            together(parts)
+        },
+    );
+}
