@@ -112,7 +112,7 @@ async fn desk() -> Desk {
         3,
         "перехід відкладено",
         "перехід",
-        &[key(OPS, 3), key(NEWS, 2)],
+        &[key(NEWS, 2), key(OPS, 3)],
     );
     decision.atom.kind = AtomKind::Decision;
     let atoms = vec![

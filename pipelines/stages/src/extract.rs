@@ -22,14 +22,15 @@ use telesift_ports::{
     Catalog, Clock, Embedder, Extractor, MessageStore, RecordLog,
     knowledge::{ExtractionRow, UnitRow},
     leases::Fence,
+    ledger::StageKey,
 };
-use telesift_schemas::{MessageKey, Offset, PartitionId, Topic, TopicPartition};
+use telesift_schemas::{ChatId, MessageKey, Offset, PartitionId, Topic, TopicPartition};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     consumer::{StageError, delays, pause},
-    telemetry,
+    index, telemetry,
 };
 use neighbours::Neighbours;
 use outcome::Outcome;
@@ -46,7 +47,8 @@ pub struct ExtractConfig {
     pub max_unusable: u32,
     /// Characters of one message an extractor is given; quotes are checked against all of it.
     pub max_text_chars: usize,
-    /// How long to wait for the stories of messages to be known, and for messages to reach the store.
+    /// How long to wait for stories that do not get on, and, once the index has passed by, for messages to be in the
+    /// store.
     pub patience: Duration,
     /// The longest pause without news.
     pub max_pause: Duration,
@@ -102,9 +104,19 @@ pub struct Extract {
     fence: Fence,
     /// Failures of providers in a row.
     away: AtomicU32,
-    /// Since when units wait for their messages.
-    waiting: Mutex<HashMap<String, Instant>>,
+    /// Units that wait for their messages.
+    waiting: Mutex<HashMap<String, Waiting>>,
+    /// What chats are about, as of a moment ago.
+    subjects: Mutex<HashMap<ChatId, (Instant, Vec<String>)>>,
     neighbours: tokio::sync::Mutex<Neighbours>,
+}
+
+/// A unit that waits for its messages.
+#[derive(Clone)]
+struct Waiting {
+    since: Instant,
+    /// The ends of `messages` then.
+    ends: Vec<Offset>,
 }
 
 /// What is being worked on.
@@ -112,6 +124,10 @@ pub struct Extract {
 struct Flight {
     units: HashSet<String>,
     stories: HashSet<String>,
+    /// Units that were due when it was looked last, and are not begun.
+    due: Vec<UnitRow>,
+    /// What must be known of stories before they are; `None` once it is.
+    gate: Option<told::Gate>,
 }
 
 impl Extract {
@@ -134,6 +150,7 @@ impl Extract {
             fence: Fence::open(),
             away: AtomicU32::new(0),
             waiting: Mutex::default(),
+            subjects: Mutex::default(),
             neighbours: tokio::sync::Mutex::new(neighbours),
         }
     }
@@ -156,7 +173,7 @@ impl Extract {
         let mut flight = Flight::default();
         let mut delays = delays();
         while !shutdown.is_cancelled() {
-            match self.next_units(&mut flight, &shutdown).await {
+            match self.next_units(&mut flight).await {
                 Ok(units) => {
                     delays = self::delays();
                     let this = &self;
@@ -172,6 +189,7 @@ impl Extract {
                 Err(error) => return Err(error),
             }
             let has_room = flight.units.len() < self.config.workers.max(1);
+            let is_gated = flight.gate.is_some();
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 Some((unit, stories, outcome)) = running.next() => {
@@ -186,7 +204,7 @@ impl Extract {
                         outcome => outcome?,
                     }
                 }
-                () = self.wait(), if has_room => {}
+                () = self.wait(is_gated), if has_room => {}
             }
         }
         Ok(())
@@ -219,47 +237,59 @@ impl Extract {
     async fn next_units(
         &self,
         flight: &mut Flight,
-        shutdown: &CancellationToken,
     ) -> Result<Vec<(UnitRow, Vec<String>)>, StageError> {
-        let room = self
-            .config
-            .workers
-            .max(1)
-            .saturating_sub(flight.units.len());
+        let workers = self.config.workers.max(1);
+        let room = workers.saturating_sub(flight.units.len());
         if room == 0 {
             return Ok(Vec::new());
         }
         self.run_retries(flight).await?;
-        let now = self.parts.clock.now();
-        let wanted = room * 8 + flight.units.len();
-        let mut due = self.parts.catalog.due_units(now, wanted).await?;
-        if flight.units.is_empty() {
-            let counts = self.parts.catalog.unit_counts().await?;
-            telemetry::backlog(STAGE, "units", counts.due);
+        if flight.due.is_empty() {
+            self.look(flight, workers * 8).await?;
         }
-        due.retain(|unit| !flight.units.contains(&unit.id));
-        if due.is_empty() {
+        if flight.due.is_empty() || !self.are_stories_known(flight).await? {
             return Ok(Vec::new());
         }
-        self.await_stories(shutdown).await?;
         let mut begun = Vec::new();
-        for unit in due {
-            if begun.len() == room {
-                break;
-            }
+        let mut rest = Vec::new();
+        for unit in std::mem::take(&mut flight.due) {
             let stories = self.stories_of(&unit).await?;
-            if stories.iter().any(|story| flight.stories.contains(story)) {
+            let is_told = stories.iter().any(|story| flight.stories.contains(story));
+            if begun.len() == room || is_told {
+                rest.push(unit);
                 continue;
             }
             flight.stories.extend(stories.iter().cloned());
             flight.units.insert(unit.id.clone());
             begun.push((unit, stories));
         }
+        flight.due = rest;
         Ok(begun)
     }
 
-    /// Waits for news, for the time of the next unit, or for the longest pause.
-    async fn wait(&self) {
+    /// Looks which units are due, and what must be known of stories before they are begun.
+    async fn look(&self, flight: &mut Flight, n_wanted: usize) -> Result<(), StageError> {
+        let now = self.parts.clock.now();
+        let wanted = n_wanted + flight.units.len();
+        let mut due = self.parts.catalog.due_units(now, wanted).await?;
+        due.retain(|unit| !flight.units.contains(&unit.id));
+        if flight.units.is_empty() {
+            let counts = self.parts.catalog.unit_counts().await?;
+            telemetry::backlog(STAGE, "units", counts.due);
+        }
+        flight.gate = match due.is_empty() {
+            true => None,
+            false => Some(self.gate().await?),
+        };
+        flight.due = due;
+        Ok(())
+    }
+
+    /// Waits for news, for the time of the next unit, or for the longest pause; `is_gated`: units wait for their stories.
+    async fn wait(&self, is_gated: bool) {
+        if is_gated {
+            return tokio::time::sleep(told::LOOK_EVERY).await;
+        }
         let now = self.parts.clock.now();
         let next = self.parts.catalog.next_due(now).await.ok().flatten();
         let next = next.map(|t| t.as_millisecond() - now.as_millisecond());
@@ -291,7 +321,7 @@ impl Extract {
         }
         let messages = match self.read(unit).await? {
             read::Read::Messages(messages) => messages,
-            read::Read::NotThere(what) => return Ok(self.not_there(unit, what)),
+            read::Read::NotThere(what) => return self.not_there(unit, what).await,
         };
         self.waiting().remove(&unit.id);
         let members: Vec<_> = messages.iter().map(read::member).collect();
@@ -319,20 +349,49 @@ impl Extract {
     }
 
     /// A unit whose messages have not reached the store waits for them.
-    fn not_there(&self, unit: &UnitRow, what: MessageKey) -> Outcome {
-        let since = *self
-            .waiting()
-            .entry(unit.id.clone())
-            .or_insert_with(Instant::now);
-        let waited = since.elapsed();
-        let delay = (waited / 2).clamp(Duration::from_millis(200), Duration::from_secs(10));
-        Outcome::Later {
-            delay,
+    async fn not_there(&self, unit: &UnitRow, what: MessageKey) -> Result<Outcome, StageError> {
+        let known = self.waiting().get(&unit.id).map(|w| w.since);
+        let since = match known {
+            Some(since) => since,
+            None => {
+                let mut ends = Vec::new();
+                for at in &self.messages {
+                    ends.push(self.parts.log.bounds(at).await?.end);
+                }
+                let since = Instant::now();
+                self.waiting()
+                    .insert(unit.id.clone(), Waiting { since, ends });
+                since
+            }
+        };
+        let delay = since.elapsed() / 2;
+        Ok(Outcome::Later {
+            delay: delay.clamp(Duration::from_millis(200), Duration::from_secs(10)),
             note: format!("waits for {what} to reach the message store"),
-        }
+        })
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
+    /// Whether the index has gone past all that stood on `messages` when the unit began to wait, and some time has passed: what
+    /// has not reached the store by then never will.
+    async fn is_passed_by(&self, unit: &UnitRow) -> Result<bool, StageError> {
+        let waiting = self.waiting().get(&unit.id).cloned();
+        let Some(waiting) = waiting.filter(|w| w.since.elapsed() >= self.config.patience) else {
+            return Ok(false);
+        };
+        for (at, end) in self.messages.iter().zip(waiting.ends) {
+            let key = StageKey {
+                stage: index::STAGE.to_owned(),
+                input: at.clone(),
+            };
+            let state = self.parts.catalog.stage_state(&key).await?;
+            if state.unwrap_or_default().next < end {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<String, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

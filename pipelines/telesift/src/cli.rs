@@ -238,6 +238,9 @@ pub(crate) struct SearchArgs {
     pub(crate) query: String,
     #[command(flatten)]
     pub(crate) filters: Filters,
+    /// Only on this subject, by id (`telesift subjects`); may be repeated.
+    #[arg(long = "subject", value_name = "ID")]
+    pub(crate) subjects: Vec<String>,
     /// Words and vectors (hybrid), words only (text), or vectors only (vector).
     #[arg(long, default_value = "hybrid", value_name = "MODE")]
     pub(crate) mode: String,

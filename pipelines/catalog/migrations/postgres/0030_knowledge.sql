@@ -98,6 +98,6 @@ CREATE TABLE waiting_reviews (
 CREATE INDEX waiting_reviews_by_atom ON waiting_reviews (atom);
 
 CREATE TABLE approval_rules (
-    id   BIGINT NOT NULL PRIMARY KEY,
+    one_row BIGINT NOT NULL PRIMARY KEY,
     body TEXT NOT NULL
 );

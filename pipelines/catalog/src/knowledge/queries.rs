@@ -115,10 +115,10 @@ pub(super) static WAITING: LazyLock<String> =
     LazyLock::new(|| in_list("SELECT body FROM waiting_reviews WHERE atom"));
 
 pub(super) const PUT_RULES: &str = "
-    INSERT INTO approval_rules (id, body) VALUES (1, $1)
-    ON CONFLICT (id) DO UPDATE SET body = excluded.body";
+    INSERT INTO approval_rules (one_row, body) VALUES (1, $1)
+    ON CONFLICT (one_row) DO UPDATE SET body = excluded.body";
 
-pub(super) const RULES: &str = "SELECT body FROM approval_rules WHERE id = 1";
+pub(super) const RULES: &str = "SELECT body FROM approval_rules WHERE one_row = 1";
 
 pub(super) static ATOMS_BY_ID: LazyLock<String> =
     LazyLock::new(|| in_list("SELECT body FROM atoms WHERE id"));

@@ -16,7 +16,7 @@ use crate::{
     stories::{allowed, count, key, list},
 };
 
-/// Rows read at once while a filter is applied.
+/// Rows read at once while a filter is applied, at most.
 const PAGE: usize = 500;
 
 impl SqlCatalog {
@@ -27,8 +27,9 @@ impl SqlCatalog {
         limit: usize,
     ) -> Result<Vec<StoredAtom>> {
         let (mut found, mut after) = (Vec::new(), after.cloned());
+        let page = limit.clamp(50, PAGE);
         while found.len() < limit {
-            let args = page_args(filter, after.as_ref());
+            let args = page_args(filter, after.as_ref(), page);
             let rows = self.database.read(queries::ATOMS, args).await?;
             for row in &rows {
                 let stored = stored(row)?;
@@ -37,7 +38,7 @@ impl SqlCatalog {
                     found.push(stored);
                 }
             }
-            if rows.len() < PAGE {
+            if rows.len() < page {
                 break;
             }
         }
@@ -121,7 +122,7 @@ impl SqlCatalog {
     }
 }
 
-fn page_args(filter: &AtomFilter, after: Option<&AtomPosition>) -> Vec<Arg> {
+fn page_args(filter: &AtomFilter, after: Option<&AtomPosition>, page: usize) -> Vec<Arg> {
     vec![
         after.map(|a| a.first_at).into(),
         after.map(|a| a.id.as_str()).into(),
@@ -129,7 +130,7 @@ fn page_args(filter: &AtomFilter, after: Option<&AtomPosition>) -> Vec<Arg> {
         only(&filter.statuses).map(|s| s.as_str()).into(),
         only(&filter.subjects).map(String::as_str).into(),
         Arg::Int(only(&filter.chats).map(|c| c.0)),
-        count(PAGE),
+        count(page),
     ]
 }
 

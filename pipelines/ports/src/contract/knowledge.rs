@@ -344,10 +344,10 @@ async fn what_is_decided_is_stored_with_its_stage_or_not_at_all(catalog: &impl C
     catalog.apply_knowledge(&change, &first, &open).await.must();
     assert_eq!(
         catalog.stored_atoms(&ids(&["a-1", "a-2"])).await.must(),
-        [stored.clone()]
+        std::slice::from_ref(&stored)
     );
     let by_unit = catalog.atoms_of_units(&ids(&["u-a-1"])).await.must();
-    assert_eq!(by_unit, [stored.clone()]);
+    assert_eq!(by_unit, std::slice::from_ref(&stored));
     assert_eq!(catalog.atoms_on("billing").await.must(), [stored]);
     assert_eq!(
         catalog.extractions_of(&ids(&["u-1"])).await.must(),

@@ -1,19 +1,26 @@
 //! The messages of a unit as they stand, for an extractor to read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use telesift_ports::{
     catalog::in_force,
     extractor::{Unit, UnitMessage},
     knowledge::{AtomFilter, UnitRow},
 };
-use telesift_schemas::{Class, Message, MessageKey, MessageKind, UnitMember};
+use telesift_schemas::{ChatId, Class, Message, MessageKey, MessageKind, UnitMember};
 
 use super::Extract;
 use crate::consumer::StageError;
 
 /// Names of subjects an extractor is told.
 const MAX_SUBJECTS: usize = 50;
+/// How long they are taken for what they are, and of how many chats they are kept.
+const KNOWN_FOR: Duration = Duration::from_secs(30);
+const MAX_CHATS: usize = 1_000;
 /// Atoms they are taken from.
 const MAX_ATOMS: usize = 200;
 
@@ -32,18 +39,15 @@ impl Extract {
         let stored = self.parts.store.get_many(&keys).await?;
         let stored: HashMap<MessageKey, Message> = stored.into_iter().map(|m| (m.id, m)).collect();
         let labels = in_force(self.parts.catalog.labels_of(&keys).await?);
-        let is_patient = self
-            .waiting()
-            .get(&unit.id)
-            .is_none_or(|since| since.elapsed() < self.config.patience);
+        let is_passed_by = self.is_passed_by(unit).await?;
         let mut messages = Vec::new();
         for member in &unit.members {
             let current = stored.get(&member.message);
             let Some(message) = current.filter(|m| has_arrived(m, member)) else {
-                match is_patient {
-                    true => return Ok(Read::NotThere(member.message)),
-                    // It became a dead letter of the index, or the store was restored: the others need not wait for it.
-                    false => continue,
+                match is_passed_by {
+                    false => return Ok(Read::NotThere(member.message)),
+                    // It became a dead letter of the index: the others need not wait for it.
+                    true => continue,
                 }
             };
             let label = labels
@@ -80,6 +84,10 @@ impl Extract {
 
     /// What the chat's earlier atoms are on, most frequent first.
     async fn subjects_of(&self, unit: &UnitRow) -> Result<Vec<String>, StageError> {
+        let known = self.subjects().get(&unit.chat.id).cloned();
+        if let Some((_, names)) = known.filter(|(since, _)| since.elapsed() < KNOWN_FOR) {
+            return Ok(names);
+        }
         let filter = AtomFilter {
             chats: vec![unit.chat.id],
             ..AtomFilter::default()
@@ -92,7 +100,17 @@ impl Extract {
         let mut names: Vec<(String, usize)> = counts.into_iter().collect();
         names.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         names.truncate(MAX_SUBJECTS);
-        Ok(names.into_iter().map(|(name, _)| name).collect())
+        let names: Vec<String> = names.into_iter().map(|(name, _)| name).collect();
+        let mut subjects = self.subjects();
+        if subjects.len() >= MAX_CHATS {
+            subjects.clear();
+        }
+        subjects.insert(unit.chat.id, (Instant::now(), names.clone()));
+        Ok(names)
+    }
+
+    fn subjects(&self) -> MutexGuard<'_, HashMap<ChatId, (Instant, Vec<String>)>> {
+        self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

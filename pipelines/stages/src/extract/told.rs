@@ -1,27 +1,32 @@
 //! Stories before calls: what another unit told already is not asked for again.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use telesift_ports::{
     knowledge::UnitRow,
     ledger::{StageKey, StageState},
 };
 use telesift_schemas::{Generation, MessageKey, Offset, PartitionId, Topic, TopicPartition};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use super::Extract;
-use crate::{
-    consumer::{StageError, pause},
-    stories, story_catalog,
-};
+use super::{Extract, Flight};
+use crate::{consumer::StageError, stories, story_catalog};
 
 /// Whose stories count: those every unit was grouped beside. A story has the same id in every generation.
 const STORIES: Generation = Generation::FIRST;
 /// Messages of a story that are looked through for a unit that was extracted from.
 const MAX_TOLD: usize = 500;
 /// How often to look whether the stories have caught up.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(50);
+pub(super) const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// What the stories stages must have taken before units are begun.
+pub(super) struct Gate {
+    /// The ends of `messages`, and of `stories` once those are reached.
+    ends: Vec<Offset>,
+    told: Option<Offset>,
+    /// Where the stages stood when it was looked last, summed up, and since when.
+    stood_at: u64,
+    moved: Instant,
+}
 
 impl Extract {
     /// The stories a unit tells.
@@ -64,35 +69,62 @@ impl Extract {
         Ok(read.into_iter().min_by_key(|e| e.offset).map(|e| e.unit))
     }
 
-    /// Waits until the stories of everything that stands on `messages` by now are in the catalog. Not for ever: where nobody
-    /// finds stories, units are extracted from all the same.
-    pub(super) async fn await_stories(
-        &self,
-        shutdown: &CancellationToken,
-    ) -> Result<(), StageError> {
-        let until = Instant::now() + self.config.patience;
+    /// What stands on `messages` by now.
+    pub(super) async fn gate(&self) -> Result<Gate, StageError> {
+        let mut ends = Vec::new();
         for at in &self.messages {
-            let end = self.parts.log.bounds(at).await?.end;
+            ends.push(self.parts.log.bounds(at).await?.end);
+        }
+        Ok(Gate {
+            ends,
+            told: None,
+            stood_at: 0,
+            moved: Instant::now(),
+        })
+    }
+
+    /// Whether the stories of everything before the gate are in the catalog. Where nobody finds stories any more, units are
+    /// read all the same.
+    pub(super) async fn are_stories_known(&self, flight: &mut Flight) -> Result<bool, StageError> {
+        let Some(mut gate) = flight.gate.take() else {
+            return Ok(true);
+        };
+        if self.is_passed(&mut gate).await? {
+            return Ok(true);
+        }
+        if gate.moved.elapsed() >= self.config.patience {
+            tracing::debug!("stories are not waited for");
+            return Ok(true);
+        }
+        flight.gate = Some(gate);
+        Ok(false)
+    }
+
+    async fn is_passed(&self, gate: &mut Gate) -> Result<bool, StageError> {
+        let (mut stands_at, mut is_passed) = (0, true);
+        for (at, end) in self.messages.iter().zip(&gate.ends) {
             let key = stage(stories::STAGE, at).state_key();
-            while self.story_position(&key).await? < end {
-                if Instant::now() >= until || shutdown.is_cancelled() {
-                    tracing::debug!(partition = at.partition.0, "stories are not waited for");
-                    return Ok(());
-                }
-                pause(LOOK_EVERY, shutdown).await;
-            }
+            let position = self.story_position(&key).await?;
+            stands_at += position.0;
+            is_passed &= position >= *end;
         }
-        let told = TopicPartition::new(Topic::STORIES, PartitionId(0));
-        let end = self.parts.log.bounds(&told).await?.end;
-        let key = stage(story_catalog::STAGE, &told);
-        loop {
+        if is_passed {
+            let told = TopicPartition::new(Topic::STORIES, PartitionId(0));
+            let end = match gate.told {
+                Some(end) => end,
+                None => self.parts.log.bounds(&told).await?.end,
+            };
+            gate.told = Some(end);
+            let key = stage(story_catalog::STAGE, &told);
             let state = self.parts.catalog.stage_state(&key).await?;
-            let is_there = state.unwrap_or_default().next >= end;
-            if is_there || Instant::now() >= until || shutdown.is_cancelled() {
-                return Ok(());
-            }
-            pause(LOOK_EVERY, shutdown).await;
+            let position = state.unwrap_or_default().next;
+            stands_at += position.0;
+            is_passed = position >= end;
         }
+        if stands_at != gate.stood_at {
+            (gate.stood_at, gate.moved) = (stands_at, Instant::now());
+        }
+        Ok(is_passed)
     }
 
     async fn story_position(&self, key: &str) -> Result<Offset, StageError> {

@@ -12,8 +12,12 @@ use crate::{
 
 pub(crate) fn run(connection: Connection, args: SearchArgs) -> Result<()> {
     let client = Client::find(&connection)?;
+    let mut filter = filters::object(&args.filters);
+    if !args.subjects.is_empty() {
+        filter["subjects"] = json!(args.subjects);
+    }
     let body = json!({
-        "query": args.query, "mode": args.mode, "filter": filters::object(&args.filters), "limit": args.limit,
+        "query": args.query, "mode": args.mode, "filter": filter, "limit": args.limit,
     });
     let answer: Value =
         block_on(client.json(client.request(Method::POST, "/v1/search").json(&body)))?;

@@ -104,7 +104,7 @@ impl Line {
         let offset = self
             .next_offset
             .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        let event_time = telesift_schemas::Timestamp::from_second(1_767_600_000 + id * 60).unwrap();
+        let event_time = telesift_schemas::Timestamp::from_second(1_767_500_000 + id * 60).unwrap();
         json!({
             "v": 1, "id": format!("{chat}:{id}"), "chat": {"id": chat.to_string(), "title": "Ops", "kind": kind},
             "message_id": id, "edit": edit, "event_time": event_time.to_string(), "author": null, "kind": "text",
