@@ -36,4 +36,5 @@ mod tail;
 mod tickets;
 mod walk;
 mod webhook;
+mod windows;
 mod wire;

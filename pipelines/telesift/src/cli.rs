@@ -4,6 +4,7 @@ mod bots;
 mod cluster;
 mod dead_letters;
 mod models;
+mod pipelines;
 mod replays;
 mod rules;
 
@@ -19,6 +20,7 @@ pub(crate) use dead_letters::{
     DeadLettersAction, DeadLettersArgs, ListLetters, OfLetters, RetryLetters,
 };
 pub(crate) use models::{ModelsAction, ModelsArgs, PullArgs};
+pub(crate) use pipelines::{ArroyoArgs, FillArgs, PipelinesAction, PipelinesArgs, WindowsArgs};
 pub(crate) use replays::{Comparison, DiffArgs, ReplayAction, ReplayArgs};
 pub(crate) use rules::{LearnArgs, RulesAction, RulesArgs};
 
@@ -71,6 +73,10 @@ pub(crate) enum Command {
     Search(SearchArgs),
     /// Show the messages that tell one story, oldest first.
     Story(StoryArgs),
+    /// Show what trends: terms and links of an hour, with their growth against the hour before.
+    Trends(WindowsArgs),
+    /// Show what became loud, and which chats fell silent.
+    Bursts(WindowsArgs),
     /// Follow a topic live, or from any place in its history.
     Tail(TailArgs),
     /// List topics, read records of one by offset, or make them on a Fluvio cluster.
@@ -93,6 +99,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Register the SmartModules of this binary on a Fluvio cluster, for reads with Fluvio's own tools.
     Smartmodules(SmartmodulesArgs),
+    /// Put the questions over time windows on an Arroyo beside a Fluvio cluster.
+    Pipelines(PipelinesArgs),
     /// Check the installation, the log and the running server, and say what to do.
     Doctor(ConfigArgs),
 }

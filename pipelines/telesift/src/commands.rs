@@ -13,6 +13,7 @@ pub(crate) mod gaps;
 pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod models;
+pub(crate) mod pipelines;
 mod print;
 pub(crate) mod replay;
 pub(crate) mod rules;
@@ -22,6 +23,7 @@ pub(crate) mod smartmodules;
 pub(crate) mod story;
 pub(crate) mod tail;
 pub(crate) mod topics;
+pub(crate) mod windows;
 
 use std::future::Future;
 

@@ -17,5 +17,6 @@ mod rules;
 mod screen;
 mod stories;
 mod updates;
+mod windows;
 mod without_transactions;
 mod workers;
