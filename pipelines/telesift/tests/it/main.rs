@@ -17,6 +17,7 @@ mod frozen;
 mod guests;
 mod imports;
 mod models;
+mod pipelines;
 mod provenance;
 mod replays;
 mod rules;
