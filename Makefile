@@ -23,12 +23,16 @@ demo: setup
 	if [ -n "$$model" ]; then export TELESIFT__EMBED__KIND=local TELESIFT__EMBED__MODEL="$$model"; fi; \
 	exec $${CARGO_TARGET_DIR:-target}/debug/telesift demo $(DEMO_ARGS)
 
+# The UDFs of Arroyo are a workspace of their own, with a target directory of their own beside this one's.
+UDFS := cd pipelines/arroyo/udfs && CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-$(CURDIR)/target}/udfs $(CARGO)
+
 test: setup
 ifeq ($(NEXTEST),yes)
 	$(CARGO) nextest run --locked --workspace --all-features --no-fail-fast
 else
 	$(CARGO) test --locked --workspace --all-features --no-fail-fast
 endif
+	$(UDFS) test --locked --lib --examples --tests
 
 crash: setup
 	TELESIFT_TEST_KILLS=$(or $(KILLS),50) TELESIFT_TEST_FROZEN_MS=30000 \
@@ -37,6 +41,7 @@ crash: setup
 lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
+	$(UDFS) clippy --locked --all-targets -- -D warnings
 	@./tests/directions.sh
 
 bench: setup

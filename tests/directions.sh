@@ -17,7 +17,7 @@ forbid() {
 }
 require() { knows "$1" "$2" || { echo "check broken: $1 should know $2"; failed=1; }; }
 
-pure="telesift-schemas telesift-text"
+pure="telesift-schemas telesift-text telesift-windows"
 rules="telesift-normalize telesift-signal-score telesift-noise-filter telesift-learn"
 middle="telesift-ports telesift-stages telesift-api telesift-telegram telesift-models telesift-extract"
 

@@ -39,4 +39,5 @@ mod tail;
 mod tickets;
 mod walk;
 mod webhook;
+mod windows;
 mod wire;

@@ -126,6 +126,16 @@ async fn a_story_counts_allowed_chats_only() {
     );
     let page = desk.call(&both, "GET", &path, "").await.ok();
     assert_eq!(ids(&page).len(), 3);
+    let spread = &page["spread"];
+    assert_eq!(
+        (&spread["messages"], &spread["chats"]),
+        (&json!(3), &json!(2))
+    );
+    assert_eq!(spread["first_seen"], "2026-01-05T10:00:02Z");
+    assert_eq!(
+        spread["path"][1],
+        json!({"chat": OPS, "at": "2026-01-05T10:00:04Z"})
+    );
 
     // One is left: no story, and none to be found.
     let one = desk.key(&[Scope::Read], Some(&[OPS])).await;

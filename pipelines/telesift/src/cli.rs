@@ -6,6 +6,7 @@ mod dead_letters;
 mod eval;
 mod knowledge;
 mod models;
+mod pipelines;
 mod providers;
 mod replays;
 mod rules;
@@ -26,6 +27,7 @@ pub(crate) use knowledge::{
     ApprovalRules, AtomsAction, AtomsArgs, EditAtom, ListAtoms, SubjectsAction, SubjectsArgs,
 };
 pub(crate) use models::{ModelsAction, ModelsArgs, PullArgs};
+pub(crate) use pipelines::{ArroyoArgs, FillArgs, PipelinesAction, PipelinesArgs, WindowsArgs};
 pub(crate) use providers::{
     ChatsAction, ChatsArgs, CostArgs, NewProvider, ProvidersAction, ProvidersArgs,
 };
@@ -91,6 +93,10 @@ pub(crate) enum Command {
     Atoms(AtomsArgs),
     /// List, rename and merge what it is on.
     Subjects(SubjectsArgs),
+    /// Show what trends: terms and links of an hour, with their growth against the hour before.
+    Trends(WindowsArgs),
+    /// Show what became loud, and which chats fell silent.
+    Bursts(WindowsArgs),
     /// Follow a topic live, or from any place in its history.
     Tail(TailArgs),
     /// List topics, read records of one by offset, or make them on a Fluvio cluster.
@@ -113,6 +119,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Register the SmartModules of this binary on a Fluvio cluster, for reads with Fluvio's own tools.
     Smartmodules(SmartmodulesArgs),
+    /// Put the questions over time windows on an Arroyo beside a Fluvio cluster.
+    Pipelines(PipelinesArgs),
     /// Check the installation, the log and the running server, and say what to do.
     Doctor(ConfigArgs),
 }

@@ -16,6 +16,7 @@ pub(crate) mod gaps;
 pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod models;
+pub(crate) mod pipelines;
 mod print;
 pub(crate) mod providers;
 pub(crate) mod replay;
@@ -27,6 +28,7 @@ pub(crate) mod story;
 pub(crate) mod subjects;
 pub(crate) mod tail;
 pub(crate) mod topics;
+pub(crate) mod windows;
 
 use std::future::Future;
 

@@ -327,6 +327,10 @@ impl Config {
             "stories.batch_records and stories.window_messages must be at least 1"
         );
         anyhow::ensure!(
+            self.windows.batch_records >= 1,
+            "windows.batch_records must be at least 1"
+        );
+        anyhow::ensure!(
             self.index.batch_records >= 1,
             "index.batch_records must be at least 1"
         );

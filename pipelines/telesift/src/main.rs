@@ -1,11 +1,13 @@
 //! The one binary: a match over the command line.
 
+mod arroyo;
 mod cli;
 mod client;
 mod cluster;
 mod commands;
 mod config;
 mod exit;
+mod pipelines;
 mod server;
 mod topology;
 
@@ -42,6 +44,9 @@ fn main() -> ExitCode {
         Command::Models(args) => commands::models::run(connection, args),
         Command::Eval(args) => commands::eval::run(connection, args),
         Command::Smartmodules(args) => commands::smartmodules::run(connection, args),
+        Command::Trends(args) => commands::windows::trends(connection, args),
+        Command::Bursts(args) => commands::windows::bursts(connection, args),
+        Command::Pipelines(args) => commands::pipelines::run(connection, args),
         Command::Doctor(args) => commands::doctor::run(connection, args),
     })
 }

@@ -20,6 +20,7 @@ mod rules;
 mod screen;
 mod stories;
 mod updates;
+mod windows;
 mod without_transactions;
 mod workers;
 mod works;

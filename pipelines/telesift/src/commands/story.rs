@@ -16,6 +16,15 @@ pub(crate) fn run(connection: Connection, args: StoryArgs) -> Result<()> {
     if connection.json {
         return print::json(&answer);
     }
+    let spread = &answer["spread"];
+    if let Some(first) = spread["first_seen"].as_str() {
+        let speed = spread["chats_per_hour"].as_f64();
+        let speed = speed.map_or(String::new(), |n| format!(", {n:.1} chats per hour"));
+        print::line(format!(
+            "first seen {first}, in {} chats{speed}",
+            spread["chats"]
+        ))?;
+    }
     let messages = answer["items"]
         .as_array()
         .map(Vec::as_slice)

@@ -19,6 +19,7 @@ mod guests;
 mod imports;
 mod knowledge;
 mod models;
+mod pipelines;
 mod provenance;
 mod providers;
 mod replays;

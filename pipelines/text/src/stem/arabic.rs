@@ -14,17 +14,15 @@ pub(super) fn stem(word: &str) -> &str {
     for prefix in PREFIXES {
         // A lone و is taken off only before three letters or more: it starts many words.
         let at_least = if *prefix == "و" { 3 } else { 2 };
-        if let Some(rest) = stem.strip_prefix(prefix)
-            && n_chars(rest) >= at_least
-        {
+        let rest = stem.strip_prefix(prefix);
+        if let Some(rest) = rest.filter(|rest| n_chars(rest) >= at_least) {
             stem = rest;
             break;
         }
     }
     for suffix in SUFFIXES {
-        if let Some(rest) = stem.strip_suffix(suffix)
-            && n_chars(rest) >= 2
-        {
+        let rest = stem.strip_suffix(suffix);
+        if let Some(rest) = rest.filter(|rest| n_chars(rest) >= 2) {
             stem = rest;
         }
     }

@@ -293,10 +293,8 @@ fn normalise(mut chars: Vec<char>) -> String {
         chars.remove(len - 2);
     }
     // рік/рок(у), кількіст(ь)/кількост(і): Ukrainian і in a closed last syllable.
-    if let Some(last) = chars.iter().rposition(|&c| is_vowel(c))
-        && chars[last] == 'і'
-        && last + 1 < chars.len()
-    {
+    let last = chars.iter().rposition(|&c| is_vowel(c));
+    if let Some(last) = last.filter(|last| chars[*last] == 'і' && last + 1 < chars.len()) {
         chars[last] = 'о';
     }
     chars.into_iter().collect()
