@@ -12,7 +12,7 @@ use telesift_ports::{
     catalog::Scope,
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     explain::Explanation,
-    memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryStore},
+    memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryProviders, MemoryStore},
     record_log::{NewRecord, Retention, TopicConfig, Transaction},
     rules::RuleSet,
 };
@@ -69,6 +69,7 @@ impl Served {
             imports: Arc::new(FakeImports::new()),
             bots: Arc::new(bots),
             replays: Arc::new(FakeReplays::default()),
+            providers: Arc::new(MemoryProviders::default()),
             embedder: Arc::new(Nothing),
             rules: Arc::new(keeper),
             explainer: Arc::new(Nothing),

@@ -206,7 +206,10 @@ async fn an_obedient_model_changes_nothing_but_what_it_says_itself() {
 /// check finds it.
 fn check(unit: &Unit, message_id: i64, quote: &str, answer: &str) {
     let Some(named) = unit.messages.iter().find(|m| m.id.message_id == message_id) else {
-        assert!(message_id <= 0, "a number that is none of the unit's: {answer}");
+        assert!(
+            message_id <= 0,
+            "a number that is none of the unit's: {answer}"
+        );
         return;
     };
     let answer: Value = serde_json::from_str(answer).unwrap();

@@ -94,10 +94,11 @@ async fn answer(
             }
         }
         Some(Answer::Drip) => {
-            let bytes = futures::stream::unfold(tokio::time::interval(DRIP), |mut clock| async move {
-                clock.tick().await;
-                Some((Ok::<_, std::io::Error>(Bytes::from_static(b" ")), clock))
-            });
+            let bytes =
+                futures::stream::unfold(tokio::time::interval(DRIP), |mut clock| async move {
+                    clock.tick().await;
+                    Some((Ok::<_, std::io::Error>(Bytes::from_static(b" ")), clock))
+                });
             Response::new(axum::body::Body::from_stream(bytes))
         }
         Some(Answer::CutOff) => {
