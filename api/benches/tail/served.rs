@@ -12,7 +12,7 @@ use telesift_ports::{
     catalog::Scope,
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     explain::Explanation,
-    memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryStore},
+    memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryProviders, MemoryStore},
     record_log::{NewRecord, Retention, TopicConfig, Transaction},
     rules::RuleSet,
 };
@@ -71,6 +71,7 @@ impl Served {
             replays: Arc::new(FakeReplays::default()),
             atom_index: Arc::new(AtomIndex::new(Arc::new(MemoryStore::new(None)))),
             generations: Arc::new(Generations::first_only(log.clone())),
+            providers: Arc::new(MemoryProviders::default()),
             embedder: Arc::new(Nothing),
             rules: Arc::new(keeper),
             explainer: Arc::new(Nothing),
