@@ -112,9 +112,8 @@ impl Flow {
 
     /// The rows of every message, and those of `screen-stats` from the sums.
     async fn rows(&self) -> (Vec<Told>, Vec<String>) {
-        let told = self
-            .catalog
-            .told_between(&ToldFilter::default(), None, usize::MAX);
+        let all = ToldFilter::default();
+        let told = self.catalog.told_between(&all, None, usize::MAX);
         let filter = SumsFilter {
             width: Some(1),
             per_chat: true,
