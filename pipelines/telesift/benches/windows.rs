@@ -47,19 +47,30 @@ async fn main() {
         .unwrap_or(1_000_000);
     let folder = tempfile::tempdir().unwrap();
     let location = Location::File(folder.path().join("catalog.sqlite"));
-    let catalog = Arc::new(SqlCatalog::open(CatalogConfig::new(location)).await.unwrap());
+    let catalog = Arc::new(
+        SqlCatalog::open(CatalogConfig::new(location))
+            .await
+            .unwrap(),
+    );
     let taken = fill(catalog.clone(), n).await;
     row("taken in", n, taken);
 
     let asked = Instant::now();
     let n_rows = ask(&catalog).await;
-    row(&format!("asked, {n_rows} rows of answers"), n, asked.elapsed());
+    row(
+        &format!("asked, {n_rows} rows of answers"),
+        n,
+        asked.elapsed(),
+    );
     row("together", n, taken + asked.elapsed());
 }
 
 fn row(what: &str, n: usize, took: Duration) {
     let per_s = n as f64 / took.as_secs_f64();
-    println!("{what:<36} {n:>9} messages {:>8.1} s {per_s:>9.0} messages/s", took.as_secs_f64());
+    println!(
+        "{what:<36} {n:>9} messages {:>8.1} s {per_s:>9.0} messages/s",
+        took.as_secs_f64()
+    );
 }
 
 async fn fill(catalog: Arc<dyn Catalog>, n: usize) -> Duration {
@@ -127,7 +138,10 @@ async fn ask(catalog: &SqlCatalog) -> usize {
     };
     let mut after: Option<ToldPosition> = None;
     loop {
-        let page = catalog.told_between(&filter, after.as_ref(), BATCH).await.unwrap();
+        let page = catalog
+            .told_between(&filter, after.as_ref(), BATCH)
+            .await
+            .unwrap();
         let Some(last) = page.last() else { break };
         after = Some(ToldPosition::from(last));
         for told in &page {
