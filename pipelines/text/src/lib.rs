@@ -1,7 +1,7 @@
 //! Tokens, folding, stems, language and queries: one analysis for guests, index, queries and alerts, so that they
 //! cannot drift. Pure and wasm32-able.
 //!
-//! The UDFs of Arroyo carry this source in one file each, which its compiler builds as Rust 2021: no `let` chains here.
+//! The UDFs of Arroyo carry this source in one file each, which its compiler builds as Rust 2021: no `let` chains here, and what an `impl Trait` borrows is said.
 
 mod fold;
 mod homoglyph;

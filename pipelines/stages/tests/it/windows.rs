@@ -113,7 +113,11 @@ impl Flow {
     /// The rows of every message, and those of `screen-stats` from the sums.
     async fn rows(&self) -> (Vec<Told>, Vec<String>) {
         let all = ToldFilter::default();
-        let told = self.catalog.told_between(&all, None, usize::MAX);
+        let told = self
+            .catalog
+            .told_between(&all, None, usize::MAX)
+            .await
+            .unwrap();
         let filter = SumsFilter {
             width: Some(1),
             per_chat: true,

@@ -44,7 +44,7 @@ impl Sketch {
 
     /// The keys under which an index finds candidates: the sketch's `n` smallest hashes. Of two texts with Jaccard index
     /// J, one shares a key with the other with probability of about 1 − (1 − J)ⁿ.
-    pub fn keys(&self, n: usize) -> impl Iterator<Item = u32> {
+    pub fn keys(&self, n: usize) -> impl Iterator<Item = u32> + '_ {
         self.hashes.iter().take(n).map(|h| h >> 1)
     }
 
