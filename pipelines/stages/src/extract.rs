@@ -17,7 +17,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt as _, stream::FuturesUnordered};
 use telesift_ports::{
     Catalog, Clock, Embedder, Extractor, MessageStore, RecordLog,
     knowledge::{ExtractionRow, UnitRow},
@@ -25,7 +24,10 @@ use telesift_ports::{
     ledger::StageKey,
 };
 use telesift_schemas::{ChatId, MessageKey, Offset, PartitionId, Topic, TopicPartition};
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -169,42 +171,51 @@ impl Extract {
         if !self.catch_up(&shutdown).await? {
             return Ok(());
         }
-        let mut running = FuturesUnordered::new();
+        // Tasks of their own: what this loop waits for must not depend on itself driving those who hold it, such as
+        // connections of the catalog.
+        let this = Arc::new(self);
+        let mut running = JoinSet::new();
         let mut flight = Flight::default();
         let mut delays = delays();
         while !shutdown.is_cancelled() {
-            match self.next_units(&mut flight).await {
+            match this.next_units(&mut flight).await {
                 Ok(units) => {
                     delays = self::delays();
-                    let this = &self;
-                    running.extend(units.into_iter().map(|(unit, stories)| async move {
-                        let outcome = this.handle(&unit).await;
-                        (unit, stories, outcome)
-                    }));
+                    for (unit, stories) in units {
+                        let this = this.clone();
+                        running.spawn(async move {
+                            let outcome = this.handle(&unit).await;
+                            (unit, stories, outcome)
+                        });
+                    }
                 }
                 Err(error) if error.is_retryable() => {
-                    self.back_off(&error, delays.next(), &shutdown).await;
+                    this.back_off(&error, delays.next(), &shutdown).await;
                     continue;
                 }
                 Err(error) => return Err(error),
             }
-            let has_room = flight.units.len() < self.config.workers.max(1);
+            let has_room = flight.units.len() < this.config.workers.max(1);
             let is_gated = flight.gate.is_some();
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                Some((unit, stories, outcome)) = running.next() => {
+                Some(ended) = running.join_next() => {
+                    let (unit, stories, outcome) = ended.unwrap_or_else(|panic| match panic.try_into_panic() {
+                        Ok(panic) => std::panic::resume_unwind(panic),
+                        Err(cancelled) => unreachable!("nobody cancels a unit: {cancelled}"),
+                    });
                     flight.units.remove(&unit.id);
                     for story in &stories {
                         flight.stories.remove(story);
                     }
                     match outcome {
                         Err(error) if error.is_retryable() => {
-                            self.back_off(&error, delays.next(), &shutdown).await;
+                            this.back_off(&error, delays.next(), &shutdown).await;
                         }
                         outcome => outcome?,
                     }
                 }
-                () = self.wait(is_gated), if has_room => {}
+                () = this.wait(is_gated), if has_room => {}
             }
         }
         Ok(())

@@ -128,10 +128,7 @@ impl Flow {
         let rows = sums
             .iter()
             .filter_map(|row| stats(row.chat?, row.number, &row.sums));
-        (
-            told,
-            golden::lines(&rows.collect::<Vec<_>>()),
-        )
+        (told, golden::lines(&rows.collect::<Vec<_>>()))
     }
 }
 
