@@ -122,6 +122,8 @@ async fn what_spans_all_chats_is_closed_to_limited_keys() {
         "/v1/rules",
         "/v1/keys",
         "/v1/audit",
+        "/v1/approval-rules",
+        "/v1/providers",
         "/metrics",
     ];
     let open_to_limited = [
@@ -134,6 +136,10 @@ async fn what_spans_all_chats_is_closed_to_limited_keys() {
         "/v1/feedback",
         "/v1/topics",
         "/v1/tickets",
+        "/v1/atoms",
+        "/v1/subjects",
+        "/v1/trends",
+        "/v1/bursts",
     ];
     for operation in operations(&desk).await {
         let starts = |list: &[&str]| list.iter().any(|p| operation.pattern.starts_with(p));

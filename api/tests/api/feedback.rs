@@ -160,7 +160,8 @@ async fn filters_and_counts_go_by_the_label() {
         assert_eq!(ids(&page), expected, "{query}");
     }
     let total = desk.get("/v1/stats/screen").await.ok()["total"].clone();
-    assert_eq!(total, json!({"noise": 2, "weak_signal": 2, "signal": 2}));
+    let counted = ["noise", "weak_signal", "signal"].map(|class| total[class].clone());
+    assert_eq!(counted, [json!(2), json!(2), json!(2)], "{total}");
 }
 
 #[tokio::test]

@@ -66,6 +66,9 @@ pub trait UnitCatalog: Send + Sync + 'static {
     /// it changed meanwhile.
     async fn settle_unit(&self, unit: &UnitRow) -> Result<bool>;
 
+    /// The same of several at once.
+    async fn settle_units(&self, units: &[UnitRow]) -> Result<()>;
+
     /// The unit that was closed by the record at this offset of `units`, by its partition.
     async fn unit_at(&self, partition: u32, offset: Offset) -> Result<Option<UnitRow>>;
 

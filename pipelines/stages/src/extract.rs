@@ -1,5 +1,6 @@
 //! Units that wait in, `extractions` out: what each unit claims, as far as its messages say so literally; asked for once.
 
+mod appender;
 mod finish;
 mod neighbours;
 mod outcome;
@@ -11,7 +12,7 @@ pub mod verify;
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
@@ -26,7 +27,7 @@ use telesift_ports::{
 use telesift_schemas::{ChatId, MessageKey, Offset, PartitionId, Topic, TopicPartition};
 use tokio::{
     sync::{Notify, watch},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,7 @@ use crate::{
     consumer::{StageError, delays, pause},
     index, telemetry,
 };
+use appender::Queue;
 use neighbours::Neighbours;
 use outcome::Outcome;
 
@@ -63,7 +65,7 @@ pub struct ExtractConfig {
 impl Default for ExtractConfig {
     fn default() -> Self {
         ExtractConfig {
-            workers: 8,
+            workers: 16,
             max_unusable: 3,
             max_text_chars: 6_000,
             patience: Duration::from_secs(30),
@@ -111,6 +113,8 @@ pub struct Extract {
     /// What chats are about, as of a moment ago.
     subjects: Mutex<HashMap<ChatId, (Instant, Vec<String>)>>,
     neighbours: tokio::sync::Mutex<Neighbours>,
+    /// Where answers go on their way to the log; made when the stage runs.
+    queue: OnceLock<Queue>,
 }
 
 /// A unit that waits for its messages.
@@ -119,6 +123,21 @@ struct Waiting {
     since: Instant,
     /// The ends of `messages` then.
     ends: Vec<Offset>,
+}
+
+/// A unit that was worked on.
+struct Handled {
+    unit: String,
+    stories: Vec<String>,
+    outcome: Result<UnitRow, StageError>,
+}
+
+/// A task's end; its panic goes on here.
+fn joined(ended: Result<Handled, JoinError>) -> Handled {
+    ended.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(cancelled) => unreachable!("nobody cancels a unit: {cancelled}"),
+    })
 }
 
 /// What is being worked on.
@@ -154,6 +173,7 @@ impl Extract {
             waiting: Mutex::default(),
             subjects: Mutex::default(),
             neighbours: tokio::sync::Mutex::new(neighbours),
+            queue: OnceLock::new(),
         }
     }
 
@@ -173,7 +193,11 @@ impl Extract {
         }
         // Tasks of their own: what this loop waits for must not depend on itself driving those who hold it, such as
         // connections of the catalog.
-        let this = Arc::new(self);
+        let queue = appender::start(self.parts.log.clone(), self.fence.clone());
+        let this = Arc::new(Extract {
+            queue: OnceLock::from(queue),
+            ..self
+        });
         let mut running = JoinSet::new();
         let mut flight = Flight::default();
         let mut delays = delays();
@@ -184,8 +208,11 @@ impl Extract {
                     for (unit, stories) in units {
                         let this = this.clone();
                         running.spawn(async move {
-                            let outcome = this.handle(&unit).await;
-                            (unit, stories, outcome)
+                            Handled {
+                                outcome: this.handle(&unit).await,
+                                unit: unit.id,
+                                stories,
+                            }
                         });
                     }
                 }
@@ -199,20 +226,16 @@ impl Extract {
             let is_gated = flight.gate.is_some();
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                Some(ended) = running.join_next() => {
-                    let (unit, stories, outcome) = ended.unwrap_or_else(|panic| match panic.try_into_panic() {
-                        Ok(panic) => std::panic::resume_unwind(panic),
-                        Err(cancelled) => unreachable!("nobody cancels a unit: {cancelled}"),
-                    });
-                    flight.units.remove(&unit.id);
-                    for story in &stories {
-                        flight.stories.remove(story);
+                Some(first) = running.join_next() => {
+                    let mut ended = vec![joined(first)];
+                    while let Some(more) = running.try_join_next() {
+                        ended.push(joined(more));
                     }
-                    match outcome {
+                    match this.note_ends(&mut flight, ended).await {
                         Err(error) if error.is_retryable() => {
                             this.back_off(&error, delays.next(), &shutdown).await;
                         }
-                        outcome => outcome?,
+                        noted => noted?,
                     }
                 }
                 () = this.wait(is_gated), if has_room => {}
@@ -312,13 +335,39 @@ impl Extract {
         }
     }
 
-    /// Works on one unit and notes what became of it.
-    async fn handle(&self, unit: &UnitRow) -> Result<(), StageError> {
+    /// Works on one unit; gives it as that leaves it.
+    async fn handle(&self, unit: &UnitRow) -> Result<UnitRow, StageError> {
         let started = Instant::now();
         let outcome = self.work(unit).await?;
-        self.settle(unit, outcome).await?;
+        let row = self.settled(unit, outcome).await?;
         telemetry::batch(STAGE, 1, started.elapsed());
-        Ok(())
+        Ok(row)
+    }
+
+    /// Notes what became of units, in one commit.
+    async fn note_ends(&self, flight: &mut Flight, ended: Vec<Handled>) -> Result<(), StageError> {
+        let (mut rows, mut failure) = (Vec::new(), None);
+        for Handled {
+            unit,
+            stories,
+            outcome,
+        } in ended
+        {
+            flight.units.remove(&unit);
+            for story in &stories {
+                flight.stories.remove(story);
+            }
+            match outcome {
+                Ok(row) => rows.push(row),
+                // What no retry mends is the one to be told.
+                Err(error) if error.is_retryable() => failure = failure.or(Some(error)),
+                Err(error) => failure = Some(error),
+            }
+        }
+        if !rows.is_empty() {
+            self.parts.catalog.settle_units(&rows).await?;
+        }
+        failure.map_or(Ok(()), Err)
     }
 
     async fn work(&self, unit: &UnitRow) -> Result<Outcome, StageError> {

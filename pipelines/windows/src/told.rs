@@ -150,7 +150,7 @@ mod tests {
             (Class::Signal, 812_501)
         );
         assert_eq!(said.flags, 0b1000);
-        assert_eq!(said.terms().collect::<Vec<_>>(), ["міст", "закрит"]);
+        assert_eq!(said.terms().collect::<Vec<_>>(), ["мост", "закрит"]);
         assert_eq!(said.links().collect::<Vec<_>>(), ["https://a.example/x"]);
     }
 

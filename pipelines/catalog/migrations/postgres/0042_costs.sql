@@ -1,7 +1,7 @@
 -- Calls of language models, one row each, and what counts as spent on a day, with what is set aside for calls under way.
 
 CREATE TABLE model_calls (
-    id           TEXT NOT NULL PRIMARY KEY,
+    id           TEXT   COLLATE "C" NOT NULL PRIMARY KEY,
     at           BIGINT NOT NULL,
     chat_id      BIGINT NOT NULL,
     unit         TEXT NOT NULL,
@@ -21,7 +21,7 @@ CREATE INDEX model_calls_by_time ON model_calls (at);
 
 CREATE TABLE budget_days (
     day       BIGINT NOT NULL, -- since 1970, UTC
-    scope     TEXT NOT NULL, -- a chat's id; empty: all
+    scope     TEXT   COLLATE "C" NOT NULL, -- a chat's id; empty: all
     tokens    BIGINT NOT NULL,
     micro_usd BIGINT NOT NULL,
     PRIMARY KEY (day, scope)

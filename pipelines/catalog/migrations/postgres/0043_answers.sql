@@ -1,7 +1,7 @@
 -- Answers of language models, so that the same is never asked twice.
 
 CREATE TABLE answers (
-    input  TEXT NOT NULL PRIMARY KEY,
+    input  TEXT   COLLATE "C" NOT NULL PRIMARY KEY,
     answer TEXT NOT NULL,
     at     BIGINT NOT NULL
 );

@@ -73,19 +73,20 @@ impl UnitCatalog for SqlCatalog {
     }
 
     async fn settle_unit(&self, unit: &UnitRow) -> Result<bool> {
-        let args = vec![
-            unit.id.as_str().into(),
-            to_int(unit.revision)?,
-            unit.state.as_str().into(),
-            i64::from(unit.attempts).into(),
-            unit.not_before.into(),
-            unit.note.as_deref().into(),
-        ];
         let n = self
             .database
-            .write(queries::SETTLE_UNIT, args, String::new)
+            .write(queries::SETTLE_UNIT, settle_args(unit)?, String::new)
             .await?;
         Ok(n > 0)
+    }
+
+    async fn settle_units(&self, units: &[UnitRow]) -> Result<()> {
+        let settle = |unit| Ok(statement(queries::SETTLE_UNIT, settle_args(unit)?));
+        let statements = units.iter().map(settle).collect::<Result<Vec<_>>>()?;
+        if !statements.is_empty() {
+            self.database.change(statements).await?;
+        }
+        Ok(())
     }
 
     async fn unit_at(&self, partition: u32, offset: Offset) -> Result<Option<UnitRow>> {
@@ -156,4 +157,15 @@ fn unit(row: &Row) -> Result<UnitRow> {
 fn state(name: &str) -> Result<UnitState> {
     let found = UnitState::ALL.into_iter().find(|s| s.as_str() == name);
     found.ok_or_else(|| unknown("state of a unit", name))
+}
+
+fn settle_args(unit: &UnitRow) -> Result<Vec<Arg>> {
+    Ok(vec![
+        unit.id.as_str().into(),
+        to_int(unit.revision)?,
+        unit.state.as_str().into(),
+        i64::from(unit.attempts).into(),
+        unit.not_before.into(),
+        unit.note.as_deref().into(),
+    ])
 }

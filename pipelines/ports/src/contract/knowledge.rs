@@ -290,6 +290,8 @@ async fn a_unit_that_changed_is_not_settled(catalog: &impl Catalog) {
     catalog.put_units(again, &[], &Fence::open()).await.must();
     settled.state = UnitState::Done;
     assert!(!catalog.settle_unit(&settled).await.must());
+    catalog.settle_units(&[settled.clone()]).await.must();
+    catalog.settle_units(&[]).await.must();
     assert_eq!(catalog.units(&ids(&["u-1"])).await.must(), [changed]);
 }
 

@@ -6,12 +6,13 @@ use telesift_ports::{
     record_log::{NewRecord, Outcome as Appended, Transaction},
 };
 use telesift_schemas::{Extraction, ExtractorRef, Offset, UnitMember, Usage};
+use tokio::sync::oneshot;
 
-use super::{Extract, extractions, outcome::Outcome, verify::verify};
+use super::{Extract, appender::Queued, extractions, outcome::Outcome, verify::verify};
 use crate::{consumer::StageError, identities, telemetry};
 
 impl Extract {
-    /// Stores what was answered. Appended one at a time, so that each answer is compared with all before it.
+    /// Stores what was answered. Queued one at a time, so that each answer is compared with all before it in the log.
     pub(super) async fn finish(
         &self,
         unit: &UnitRow,
@@ -35,8 +36,13 @@ impl Extract {
             ..self.extraction(unit, members, extracted.by)
         };
         // What the next one is compared with stands before it in the log.
-        let end = self.append(&extraction).await?;
+        let record = record(&extraction)?;
+        let queued = self.enqueue(record.clone()).await;
         drop(neighbours);
+        let end = match queued.await {
+            Ok(offset) => offset.next(),
+            Err(_) => self.append(record).await?,
+        };
         Ok(self.applied(end).await)
     }
 
@@ -54,7 +60,7 @@ impl Extract {
             same_as: Some(told),
             ..self.extraction(unit, members, other.extractor)
         };
-        let end = self.append(&extraction).await?;
+        let end = self.append(record(&extraction)?).await?;
         Ok(self.applied(end).await)
     }
 
@@ -77,7 +83,7 @@ impl Extract {
         same.sort();
         same.dedup();
         let extraction = self.extraction(unit, Vec::new(), before.extractor);
-        let end = self.append(&extraction).await?;
+        let end = self.append(record(&extraction)?).await?;
         let outcome = self.applied(end).await;
         for mut other in self.parts.catalog.units(&same).await? {
             other.state = UnitState::Due;
@@ -109,17 +115,18 @@ impl Extract {
         }
     }
 
-    /// Appends it; returns the offset after it.
-    async fn append(&self, extraction: &Extraction) -> Result<Offset, StageError> {
-        let value = serde_json::to_vec(extraction).map_err(|e| StageError::State {
-            key: extraction.unit.clone(),
-            reason: e.to_string(),
-        })?;
-        let record = NewRecord {
-            key: extraction.chat.id.to_string().into(),
-            value: value.into(),
-            unique: vec![identities::of_extraction(extraction)],
-        };
+    /// Queues it; who waits for the answer gets its offset, or nothing.
+    async fn enqueue(&self, record: NewRecord) -> oneshot::Receiver<Offset> {
+        let (done, offset) = oneshot::channel();
+        if let Some(queue) = self.queue.get() {
+            // Dropped with the queue, it tells its owner to append himself.
+            let _ = queue.send(Queued { record, done }).await;
+        }
+        offset
+    }
+
+    /// Appends it by itself; returns the offset after it.
+    async fn append(&self, record: NewRecord) -> Result<Offset, StageError> {
         let transaction = Transaction {
             fence: self.fence.clone(),
             ..Transaction::appends(vec![(extractions(), record)])
@@ -139,4 +146,16 @@ impl Extract {
         let _ = applied.wait_for(|at| *at >= end).await;
         Outcome::Done
     }
+}
+
+fn record(extraction: &Extraction) -> Result<NewRecord, StageError> {
+    let value = serde_json::to_vec(extraction).map_err(|e| StageError::State {
+        key: extraction.unit.clone(),
+        reason: e.to_string(),
+    })?;
+    Ok(NewRecord {
+        key: extraction.chat.id.to_string().into(),
+        value: value.into(),
+        unique: vec![identities::of_extraction(extraction)],
+    })
 }

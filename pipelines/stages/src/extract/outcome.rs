@@ -85,8 +85,12 @@ impl Extract {
         }
     }
 
-    /// Notes the outcome, unless the unit changed meanwhile: then it is due anyway.
-    pub(super) async fn settle(&self, unit: &UnitRow, outcome: Outcome) -> Result<(), StageError> {
+    /// The unit as its outcome leaves it, to be noted unless it changed meanwhile: then it is due anyway.
+    pub(super) async fn settled(
+        &self,
+        unit: &UnitRow,
+        outcome: Outcome,
+    ) -> Result<UnitRow, StageError> {
         let now = self.parts.clock.now();
         let mut row = unit.clone();
         let later = |delay: Duration| {
@@ -116,8 +120,7 @@ impl Extract {
                 self.bury(unit, refusal).await?;
             }
         }
-        self.parts.catalog.settle_unit(&row).await?;
-        Ok(())
+        Ok(row)
     }
 
     /// The letter is of the record that closed the unit.

@@ -72,7 +72,8 @@ impl Extract {
             }
             Outcome::Later { .. } | Outcome::Until { .. } | Outcome::Again { .. } => None,
         };
-        self.settle(&unit, outcome).await?;
+        let row = self.settled(&unit, outcome).await?;
+        self.parts.catalog.settle_unit(&row).await?;
         Ok(refusal)
     }
 }

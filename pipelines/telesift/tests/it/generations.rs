@@ -147,20 +147,21 @@ async fn the_same_rules_give_the_same_bytes_and_others_what_was_predicted() {
     assert!(found.values().sum::<u64>() > 20);
 
     // Search, lists and explanations go over with it, and back.
-    let counts = async || server.get("/v1/stats/screen").await["total"].clone();
+    let counts = async || {
+        let mut counts = BTreeMap::new();
+        for message in server.messages().await {
+            let class = message["screen"]["class"].as_str().unwrap().to_owned();
+            *counts.entry(class).or_insert(0) += 1;
+        }
+        counts
+    };
     let before = counts().await;
     let page = said(&home, &["replay", "switch", id]);
     assert!(page.contains("generation 3, live"), "{page}");
     let after = counts().await;
     assert_ne!(before, after);
-    assert_eq!(
-        after["signal"],
-        json!(
-            new.iter()
-                .filter(|r| r.2["screen"]["class"] == "signal")
-                .count()
-        )
-    );
+    let signals = new.iter().filter(|r| r.2["screen"]["class"] == "signal");
+    assert_eq!(after["signal"], signals.count());
     let message = new[0].2["id"].as_str().unwrap();
     let explained = server.get(&format!("/v1/messages/{message}/explain")).await;
     assert!(
@@ -190,7 +191,7 @@ async fn the_same_rules_give_the_same_bytes_and_others_what_was_predicted() {
         "{listed}"
     );
     let refused = run(&home, &["replay", "--stage", "embed"]);
-    assert_eq!(refused.status.code(), Some(1));
+    assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("`embed` cannot be replayed yet"));
 }
 

@@ -235,8 +235,9 @@ impl Server {
             let raw = self.n_records("telegram-raw").await;
             let done = sum("screen", "received") == raw
                 && sum("index", "received") == sum("screen", "emitted")
+                && sum("windows", "received") == sum("screen", "emitted")
                 && sum("reactions", "received") == self.n_records("reactions").await;
-            done.then_some(items)
+            done.then(|| first(items))
         })
         .await
     }
@@ -370,4 +371,26 @@ pub(crate) fn texts(seed: u64, n: usize) -> Vec<String> {
     (0..n)
         .map(|i| format!("{} {} {} {} № {seed}-{i}", word(), word(), word(), word()))
         .collect()
+}
+
+/// The ledger without the stages that follow behind at a pace of their own: what is read of conversations, and what is known
+/// by it.
+pub(crate) fn first(mut ledger: Vec<Value>) -> Vec<Value> {
+    const BEHIND: [&str; 5] = [
+        "units",
+        "unit-catalog",
+        "extract",
+        "knowledge",
+        "atom-index",
+    ];
+    ledger.retain(|item| BEHIND.iter().all(|stage| item["stage"] != *stage));
+    ledger
+}
+
+/// The topics without those such stages write.
+pub(crate) fn first_topics(topics: &Value) -> Vec<Value> {
+    const BEHIND: [&str; 3] = ["units", "extractions", "atoms"];
+    let mut topics = topics["items"].as_array().unwrap().clone();
+    topics.retain(|item| BEHIND.iter().all(|topic| item["topic"] != *topic));
+    topics
 }

@@ -121,6 +121,13 @@ impl UnitCatalog for MemoryCatalog {
             .min())
     }
 
+    async fn settle_units(&self, units: &[UnitRow]) -> Result<()> {
+        for unit in units {
+            self.settle_unit(unit).await?;
+        }
+        Ok(())
+    }
+
     async fn settle_unit(&self, unit: &UnitRow) -> Result<bool> {
         let mut tables = self.tables();
         let Some(row) = tables.knowledge.units.get_mut(&unit.id) else {
