@@ -78,7 +78,7 @@ mod tests {
             ),
             ("Що там на мосту? Міст закрито", &["мост", "закрит"]),
             ("数据库", &["数据", "据库"]),
-            ("C++ #News @Olena news", &["c++", "#news", "@olena", "new"]),
+            ("C++ #News @Olena news", &["c++", "#news", "@olena", "news"]),
             ("https://t.me/chan/5 a.b@example.com 1,500", &[]),
             ("!!! 👍 ок", &[]),
             ("", &[]),

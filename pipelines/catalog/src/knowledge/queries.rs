@@ -58,7 +58,7 @@ pub(super) const UNITS_OF: &str = "
     asked (chat_id, message_id) AS (
         SELECT CAST(substr($1, i * 40 + 1, 20) AS BIGINT), CAST(substr($1, i * 40 + 21, 20) AS BIGINT) FROM ask)
     SELECT DISTINCT m.chat_id, m.message_id, m.unit
-    FROM asked JOIN unit_members m ON m.chat_id = asked.chat_id AND m.message_id = asked.message_id";
+    FROM asked CROSS JOIN unit_members m WHERE m.chat_id = asked.chat_id AND m.message_id = asked.message_id";
 
 pub(super) const PUT_EXTRACTION: &str = "
     INSERT INTO extractions (unit, body) VALUES ($1, $2)
@@ -166,12 +166,12 @@ pub(super) const SUBJECTS_OF: &str = "
     allowed (chat_id) AS (SELECT CAST(substr($3, i * 20 + 1, 20) AS BIGINT) FROM allow)
     SELECT DISTINCT m.chat_id, m.message_id, s.id, s.name
     FROM asked
-        JOIN atom_messages m ON m.chat_id = asked.chat_id AND m.message_id = asked.message_id
+        CROSS JOIN atom_messages m
         JOIN atoms a ON a.id = m.atom AND a.is_shown = 1
         JOIN subjects s ON s.id = a.subject
-    WHERE $3 IS NULL OR NOT EXISTS (
+    WHERE m.chat_id = asked.chat_id AND m.message_id = asked.message_id AND ($3 IS NULL OR NOT EXISTS (
         SELECT 1 FROM atom_messages e
-        WHERE e.atom = a.id AND e.is_evidence = 1 AND e.chat_id NOT IN (SELECT chat_id FROM allowed))
+        WHERE e.atom = a.id AND e.is_evidence = 1 AND e.chat_id NOT IN (SELECT chat_id FROM allowed)))
     ORDER BY m.chat_id, m.message_id, s.id";
 
 /// `$1` and `$2`: chats, and how many, or `NULL`; `$3`: the subject; `$4`: how many.

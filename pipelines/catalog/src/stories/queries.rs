@@ -34,7 +34,8 @@ pub(super) const REMOVE_SOME: &str = "
         SELECT chat_id, message_id FROM story_members WHERE generation = $1 LIMIT 5000)";
 
 /// `$1` and `$2`: chat and message ids in turn, and how many messages; `$3` and `$4`: chats, and how many, or `NULL`;
-/// `$5`: the generation.
+/// `$5`: the generation. A cross join is where SQLite keeps the order: were the table the outer loop, all that is asked for
+/// would be cut out of `$1` anew for each of its rows.
 pub(super) const STORIES_OF: &str = "
     WITH RECURSIVE
     ask (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM ask WHERE i + 1 < $2),
@@ -44,7 +45,8 @@ pub(super) const STORIES_OF: &str = "
     allowed (chat_id) AS (SELECT CAST(substr($3, i * 20 + 1, 20) AS BIGINT) FROM allow),
     mine AS (
         SELECT DISTINCT m.chat_id, m.message_id, m.story
-        FROM asked JOIN story_members m ON m.generation = $5 AND m.chat_id = asked.chat_id AND m.message_id = asked.message_id),
+        FROM asked CROSS JOIN story_members m
+        WHERE m.generation = $5 AND m.chat_id = asked.chat_id AND m.message_id = asked.message_id),
     told AS (
         SELECT story, chat_id, message_id,
             ROW_NUMBER() OVER (PARTITION BY story ORDER BY event_time, chat_id, message_id) AS place,

@@ -291,7 +291,7 @@ impl Server {
         records
     }
 
-    /// Every current message, by the list route, noise included.
+    /// Every message, noise too; without its subjects, which follow behind.
     pub(crate) async fn messages(&self) -> Vec<Value> {
         let (mut messages, mut cursor) = (Vec::new(), String::new());
         loop {
@@ -300,7 +300,11 @@ impl Server {
                     "/v1/messages?include_noise=true&limit=500{cursor}"
                 ))
                 .await;
-            messages.extend(page["items"].as_array().unwrap().iter().cloned());
+            let items = page["items"].as_array().unwrap().iter().cloned();
+            messages.extend(items.map(|mut message| {
+                message["subjects"].take();
+                message
+            }));
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => return messages,
