@@ -47,7 +47,7 @@ impl WindowCatalog for SqlCatalog {
             &mut statements,
             commit.told,
             &queries::PUT_MESSAGES,
-            |told| message_args(told),
+            message_args,
         )?;
         push(
             &mut statements,

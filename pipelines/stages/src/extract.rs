@@ -149,7 +149,14 @@ struct Flight {
     due: Vec<UnitRow>,
     /// What must be known of stories before they are; `None` once it is.
     gate: Option<told::Gate>,
+    /// Whether the index has so much to do that units would only wait for it, and slow it down.
+    is_early: bool,
 }
+
+/// Records of `messages` the index may be behind when units are begun: more than a moment of live traffic, less than an import.
+const MAX_INDEX_LAG: u64 = 5_000;
+/// How often to look whether it has caught up.
+const LOOK_AT_INDEX: Duration = Duration::from_secs(1);
 
 impl Extract {
     /// Works off what waits in the catalog; `news` tells of it, and `applied` where the knowledge stage stands on
@@ -223,7 +230,8 @@ impl Extract {
                 Err(error) => return Err(error),
             }
             let has_room = flight.units.len() < this.config.workers.max(1);
-            let is_gated = flight.gate.is_some();
+            let early = flight.is_early.then_some(LOOK_AT_INDEX);
+            let look_in = early.or(flight.gate.is_some().then_some(told::LOOK_EVERY));
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 Some(first) = running.join_next() => {
@@ -238,7 +246,7 @@ impl Extract {
                         noted => noted?,
                     }
                 }
-                () = this.wait(is_gated), if has_room => {}
+                () = this.wait(look_in), if has_room => {}
             }
         }
         Ok(())
@@ -279,6 +287,10 @@ impl Extract {
         }
         self.run_retries(flight).await?;
         if flight.due.is_empty() {
+            flight.is_early = self.index_lag().await? > MAX_INDEX_LAG;
+            if flight.is_early {
+                return Ok(Vec::new());
+            }
             self.look(flight, workers * 8).await?;
         }
         if flight.due.is_empty() || !self.are_stories_known(flight).await? {
@@ -301,6 +313,21 @@ impl Extract {
         Ok(begun)
     }
 
+    /// Records of `messages` that are not in the store yet.
+    async fn index_lag(&self) -> Result<u64, StageError> {
+        let mut lag = 0;
+        for at in &self.messages {
+            let key = StageKey {
+                stage: index::STAGE.to_owned(),
+                input: at.clone(),
+            };
+            let next = self.parts.catalog.stage_state(&key).await?;
+            let end = self.parts.log.bounds(at).await?.end;
+            lag += end.0.saturating_sub(next.unwrap_or_default().next.0);
+        }
+        Ok(lag)
+    }
+
     /// Looks which units are due, and what must be known of stories before they are begun.
     async fn look(&self, flight: &mut Flight, n_wanted: usize) -> Result<(), StageError> {
         let now = self.parts.clock.now();
@@ -319,10 +346,10 @@ impl Extract {
         Ok(())
     }
 
-    /// Waits for news, for the time of the next unit, or for the longest pause; `is_gated`: units wait for their stories.
-    async fn wait(&self, is_gated: bool) {
-        if is_gated {
-            return tokio::time::sleep(told::LOOK_EVERY).await;
+    /// Waits for news, for the time of the next unit, or for the longest pause; or just for `look_in`.
+    async fn wait(&self, look_in: Option<Duration>) {
+        if let Some(pause) = look_in {
+            return tokio::time::sleep(pause).await;
         }
         let now = self.parts.clock.now();
         let next = self.parts.catalog.next_due(now).await.ok().flatten();

@@ -229,7 +229,7 @@ mod tests {
             n_stale,
         } = changes(HashMap::new(), vec![first.clone(), first.clone()]);
         assert_eq!(n_stale, 1);
-        assert_eq!(rows, [first.clone()]);
+        assert_eq!(rows, std::slice::from_ref(&first));
         assert_eq!((minutes.len(), minutes[0].minute), (1, 1));
         assert_eq!(minutes[0].change.classes, [1, 0, 0]);
 
@@ -240,7 +240,7 @@ mod tests {
             minutes,
             ..
         } = changes(known, vec![edit.clone(), first]);
-        assert_eq!(rows, [edit.clone()]);
+        assert_eq!(rows, std::slice::from_ref(&edit));
         assert_eq!(minutes[0].change.classes, [-1, 0, 1]);
         assert_eq!(minutes[0].change.score_millionths, 0);
 

@@ -17,8 +17,8 @@ use telesift_windows::{
 
 fn told(arrivals: &[&Arrival]) -> Vec<Told> {
     let read = |arrival: &&Arrival| {
-        let record = serde_json::to_vec(&arrival.message).unwrap();
-        Told::read(&record, Offset(0)).unwrap()
+        let record = serde_json::to_vec(&arrival.message).expect("JSON");
+        Told::read(&record, Offset(0)).expect("a message")
     };
     arrivals.iter().map(read).collect()
 }
@@ -89,7 +89,7 @@ fn kept(name: &str, lines: &[String]) {
         .join(name);
     let text = lines.join("\n") + "\n";
     if env::var_os("TELESIFT_BLESS").is_some() {
-        fs::write(&path, &text).unwrap();
+        fs::write(&path, &text).expect("a file");
     }
     let kept = fs::read_to_string(&path).unwrap_or_default();
     assert!(
@@ -279,7 +279,7 @@ fn current(input: &[Arrival]) -> Vec<Message> {
 }
 
 fn within(messages: &[Message], from: i64, to: i64) -> impl Iterator<Item = &Message> {
-    let at = |s| Timestamp::from_second(s).unwrap();
+    let at = |s| Timestamp::from_second(s).expect("a time");
     let range = at(from)..at(to);
     messages
         .iter()

@@ -223,7 +223,9 @@ mod tests {
             partitions: 1,
             retention: Retention::default(),
         };
-        log.create_topic(&at.topic, config).await.unwrap();
+        log.create_topic(&at.topic, config)
+            .await
+            .expect("the log takes it");
         let record = |origin: &u64| {
             let value = format!(
                 r#"{{"origin":{{"topic":"telegram-raw","partition":0,"offset":{origin}}}}}"#
@@ -236,7 +238,9 @@ mod tests {
             (at.clone(), record)
         };
         let appends = origins.iter().map(record).collect();
-        log.commit(Transaction::appends(appends)).await.unwrap();
+        log.commit(Transaction::appends(appends))
+            .await
+            .expect("the log takes it");
         at
     }
 

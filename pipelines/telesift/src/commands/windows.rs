@@ -66,7 +66,7 @@ fn list(
         print::line(words(row))?;
     }
     if !page["next_cursor"].is_null() {
-        print::line("… more; see --limit and --json".to_owned())?;
+        print::line("… more; see --limit and --json")?;
     }
     Ok(())
 }

@@ -133,8 +133,11 @@ pub fn answers(messages: Vec<Told>, stories: &[StoryAssigned], until: Timestamp)
     answers
 }
 
+/// A story as told: when its first message was sent, then when and where it was told again.
+type ToldAgain = (Timestamp, Vec<(Timestamp, ChatId)>);
+
 fn spread(stories: &[StoryAssigned], to: i64) -> Vec<StorySpread> {
-    let mut told: BTreeMap<&str, (Timestamp, Vec<(Timestamp, ChatId)>)> = BTreeMap::new();
+    let mut told: BTreeMap<&str, ToldAgain> = BTreeMap::new();
     for assigned in stories.iter().filter(|s| s.how != StoryLink::First) {
         let first = assigned.first_time.unwrap_or(assigned.event_time);
         let at = assigned.joined_time.unwrap_or(assigned.event_time);
