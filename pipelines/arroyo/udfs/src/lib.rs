@@ -46,7 +46,9 @@ impl Udf {
 
 /// The `[dependencies]` of this crate as Arroyo wants them: without what it adds itself, and without paths.
 fn dependencies() -> String {
-    let lines = MANIFEST.lines().skip_while(|line| *line != "[dependencies]");
+    let lines = MANIFEST
+        .lines()
+        .skip_while(|line| *line != "[dependencies]");
     let section = lines
         .enumerate()
         .take_while(|(i, line)| *i == 0 || !line.starts_with('['))

@@ -30,7 +30,10 @@ fn a_file_names_its_dependencies_as_arroyo_reads_them() {
         let (header, source) = file.split_once("*/").unwrap();
         assert!(header.starts_with("/*\n[dependencies]\n"));
         assert!(header.contains("chrono = \"=0.4.39\""), "{header}");
-        assert!(!header.contains("path") && !header.contains("arroyo"), "{header}");
+        assert!(
+            !header.contains("path") && !header.contains("arroyo"),
+            "{header}"
+        );
         assert_eq!(source.matches("#[udf]").count(), 1);
         assert!(!source.contains("include_str!") && !source.contains("#[cfg(test)]"));
     }
