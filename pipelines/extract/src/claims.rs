@@ -70,6 +70,7 @@ pub(crate) fn claims(unit: &Unit) -> Vec<Claim> {
             unit,
             message,
             around: &around,
+            answered: answered.map(|at| &unit.messages[at]),
             kinds_answered: &kinds_answered,
             is_answered,
         };
@@ -89,7 +90,9 @@ struct Seen<'a> {
     unit: &'a Unit,
     message: &'a UnitMessage,
     around: &'a [Word],
-    /// Kinds of the claims of the message it answers.
+    /// The message it answers.
+    answered: Option<&'a UnitMessage>,
+    /// Kinds of the claims of that message.
     kinds_answered: &'a [AtomKind],
     is_answered: bool,
 }
@@ -155,10 +158,10 @@ impl Seen<'_> {
         }
         // What somebody answers, or asks about a claim, needs no word that asks.
         let answered = if self.is_answered { 1.0 } else { 0.0 };
-        let about = if self.kinds_answered.is_empty() {
-            0.0
-        } else {
-            1.0
+        let about = match self.answered {
+            _ if !self.kinds_answered.is_empty() => 1.0,
+            Some(message) if message.score >= MIN_PLAIN_SCORE => 0.6,
+            _ => 0.0,
         };
         Some(hit.weight.min(2.5) + answered + about + 0.1 * substance.min(5) as f64)
     }
