@@ -132,12 +132,13 @@ struct Handled {
     outcome: Result<UnitRow, StageError>,
 }
 
-/// A task's end; its panic goes on here.
-fn joined(ended: Result<Handled, JoinError>) -> Handled {
-    ended.unwrap_or_else(|error| match error.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(cancelled) => unreachable!("nobody cancels a unit: {cancelled}"),
-    })
+/// A task's end; its panic goes on here. `None`: it was cancelled, as all tasks are when the process ends.
+fn joined(ended: Result<Handled, JoinError>) -> Option<Handled> {
+    match ended.map_err(JoinError::try_into_panic) {
+        Ok(handled) => Some(handled),
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => None,
+    }
 }
 
 /// What is being worked on.
@@ -235,9 +236,9 @@ impl Extract {
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 Some(first) = running.join_next() => {
-                    let mut ended = vec![joined(first)];
+                    let mut ended: Vec<Handled> = joined(first).into_iter().collect();
                     while let Some(more) = running.try_join_next() {
-                        ended.push(joined(more));
+                        ended.extend(joined(more));
                     }
                     match this.note_ends(&mut flight, ended).await {
                         Err(error) if error.is_retryable() => {
