@@ -18,7 +18,7 @@ use super::{RulesBook, decisions, positions, projection};
 use crate::{identities, screen::ChainFactory};
 
 /// How long an activation waits for the batches in flight; a batch takes a second or so.
-const WAIT_FOR_BATCHES: Duration = Duration::from_secs(10);
+const WAIT_FOR_BATCHES: Duration = Duration::from_secs(13);
 /// How long the SmartModules may take to start with a set before it is activated.
 const START_WITHIN: Duration = Duration::from_secs(15);
 
