@@ -121,7 +121,7 @@ async fn topics_and_smartmodules_are_put_on_the_cluster_once() {
     let plan = run(&home, &config, &apply);
     assert!(plan.status.success(), "{plan:?}");
     let steps = lines(&plan);
-    assert_eq!(steps.len(), 6);
+    assert_eq!(steps.len(), telesift_schemas::Topic::ALL.len());
     assert!(
         steps
             .iter()
