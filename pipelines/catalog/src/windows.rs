@@ -20,6 +20,8 @@ use crate::{
     stories::{allowed, count, list},
 };
 
+/// Keys of one look-up: each is cut out of one text, which SQLite counts through from its beginning.
+const LOOK_UP: usize = 128;
 /// The class of a deleted message.
 const GONE: i64 = -1;
 /// As many minutes as there will ever be, in one sum.
@@ -29,7 +31,7 @@ const ALL_MINUTES: i64 = 1 << 40;
 impl WindowCatalog for SqlCatalog {
     async fn told(&self, messages: &[MessageKey]) -> Result<Vec<Told>> {
         let mut found = Vec::new();
-        for chunk in messages.chunks(1_000) {
+        for chunk in messages.chunks(LOOK_UP) {
             let asked = chunk.iter().flat_map(|key| [key.chat.0, key.message_id]);
             let [keys, _] = list(asked);
             let args = vec![keys, count(chunk.len())];
