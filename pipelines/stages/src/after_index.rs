@@ -125,8 +125,8 @@ impl IndexLag {
 pub struct AfterIndex<P> {
     /// The stage.
     pub stage: P,
-    /// Whom it waits for.
-    pub lag: Arc<IndexLag>,
+    /// Whom it waits for, if for anybody.
+    pub lag: Option<Arc<IndexLag>>,
     /// Ends the waiting: what is in hand is then done at once.
     pub stop: CancellationToken,
 }
@@ -138,8 +138,10 @@ impl<P: Process> Process for AfterIndex<P> {
     }
 
     async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
-        while !self.stop.is_cancelled() && self.lag.is_far().await? {
-            pause(self.lag.config.look_every, &self.stop).await;
+        if let Some(lag) = &self.lag {
+            while !self.stop.is_cancelled() && lag.is_far().await? {
+                pause(lag.config.look_every, &self.stop).await;
+            }
         }
         self.stage.process(inputs).await
     }

@@ -1,7 +1,10 @@
 //! Maintenance beside reading and writing: compact small files, extend the indexes over new rows, build the vector index
 //! once there is enough to learn from, drop what was replaced.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant, SystemTime},
+};
 
 use lancedb::{
     DistanceType, Table,
@@ -68,6 +71,13 @@ impl LanceStore {
         Ok(())
     }
 
+    /// Whether the table has hardly grown since this was asked last. An index of vectors learns from what is there: made in the
+    /// middle of an import it would be too coarse for what follows, and until then comparing all of them finds as much.
+    fn is_calm(&self, n_rows: usize) -> bool {
+        let before = self.n_rows_seen.swap(n_rows, Ordering::Relaxed);
+        n_rows.saturating_sub(before) <= before / 20 + self.config.max_unindexed_rows
+    }
+
     /// Runs a step beside the writer; if commits keep colliding, with the writer waiting.
     async fn retry(&self, table: &Table, step: Step) -> Attempt<()> {
         let mut pause = FIRST_PAUSE;
@@ -131,6 +141,9 @@ impl LanceStore {
             || self.config.model.is_none()
             || table.list_indices().await?.iter().any(|i| i.name == name)
         {
+            return Ok(());
+        }
+        if !self.is_calm(table.count_rows(None).await?) {
             return Ok(());
         }
         let n_vectors = table.count_rows(Some(col::HAS_VECTOR.to_owned())).await?;

@@ -1,6 +1,10 @@
 //! Opening: the connection with its memory limits, the tables, and whose vectors they hold.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use lance::dataset::ReadParams;
@@ -50,6 +54,7 @@ impl LanceStore {
             term,
             writer: tokio::sync::Mutex::new(Writer::default()),
             maintenance: tokio::sync::Mutex::default(),
+            n_rows_seen: AtomicUsize::new(0),
             chats: std::sync::Mutex::default(),
             span: std::sync::Mutex::default(),
         })

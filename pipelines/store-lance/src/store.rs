@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicUsize},
 };
 
 use async_trait::async_trait;
@@ -35,6 +35,8 @@ pub struct LanceStore {
     pub(crate) writer: tokio::sync::Mutex<Writer>,
     /// Held by whoever compacts and indexes.
     pub(crate) maintenance: tokio::sync::Mutex<()>,
+    /// Rows of `messages` when maintenance looked last.
+    pub(crate) n_rows_seen: AtomicUsize,
     pub(crate) chats: Mutex<Option<Arc<CachedChats>>>,
     pub(crate) span: Mutex<Option<TimeSpan>>,
 }

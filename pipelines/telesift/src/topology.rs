@@ -161,6 +161,7 @@ impl Flow {
             chains,
             book: book.clone(),
             clock: clock.clone(),
+            index_lag: parts.index_lag.clone(),
         };
         let line = Arc::new(Line::new(
             stages,

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     Consumer, StageError,
+    after_index::IndexLag,
     consumer::Process,
     decisions::rules::RulesBook,
     embed::EmbedConfig,
@@ -52,6 +53,8 @@ pub struct LineParts {
     pub book: Arc<RulesBook>,
     /// For what is stamped.
     pub clock: Arc<dyn Clock>,
+    /// Whom the first generation's stages that only analyse let go first; those of others have the pace of their replay.
+    pub index_lag: Arc<IndexLag>,
 }
 
 /// How the stages run; the same for every generation.

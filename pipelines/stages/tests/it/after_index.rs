@@ -48,7 +48,7 @@ async fn import(patience: Duration) -> (Flow, AfterIndex<Done>) {
     let lag = IndexLag::new(flow.log.clone(), flow.catalog.clone(), messages, config);
     let stage = AfterIndex {
         stage: Done,
-        lag: Arc::new(lag),
+        lag: Some(Arc::new(lag)),
         stop: CancellationToken::new(),
     };
     (flow, stage)

@@ -31,6 +31,7 @@ use telesift_schemas::{
     partition_for_chat,
 };
 use telesift_stages::{
+    after_index::{IndexLag, IndexLagConfig},
     decisions::rules::{RulesBook, RulesKeeper},
     generations::{Line, LineConfig, LineParts, LiveStore, OpenStores, Upkeep, UpkeepConfig},
     origins::OriginLog,
@@ -130,7 +131,14 @@ impl Works {
         let generations = Arc::new(Generations::load(log.clone()).await.unwrap());
         let reader: Arc<dyn RuleReader> = Arc::new(MemoryRules::default());
         let book = RulesBook::load(log.clone(), reader).await.unwrap();
+        let lag = IndexLag::new(
+            log.clone(),
+            self.catalog.clone(),
+            Vec::new(),
+            IndexLagConfig::default(),
+        );
         let parts = LineParts {
+            index_lag: Arc::new(lag),
             stores: Arc::new(OpenStores::new(self.sets.clone(), generations.clone())),
             generations,
             catalog: self.catalog.clone(),

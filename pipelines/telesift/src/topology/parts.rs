@@ -40,7 +40,7 @@ impl Parts {
     pub(super) fn after_index<P: Process>(&self, stage: P, held: &Held) -> AfterIndex<P> {
         AfterIndex {
             stage,
-            lag: self.index_lag.clone(),
+            lag: Some(self.index_lag.clone()),
             stop: held.stop.clone(),
         }
     }
