@@ -104,39 +104,31 @@ impl Index {
     /// Parses, and embeds where that is cheap, what can be indexed; the rest is to be refused.
     async fn prepare<'a>(
         &self,
-        inputs: &'a [Input],
-    ) -> Result<(Vec<Candidate<'a>>, Vec<Refused<'a>>), StageError> {
-        let (mut candidates, mut refused) = (Vec::new(), Vec::new());
-        for input in inputs {
-            for record in &input.batch.records {
-                match serde_json::from_slice::<Message>(&record.value) {
-                    Ok(message) => candidates.push(Candidate {
-                        at: &input.at,
-                        record,
-                        message,
-                        vector: None,
-                    }),
-                    Err(e) => refused.push(Refused {
-                        at: &input.at,
-                        record,
-                        refusal: Refusal::unreadable("message record", &e),
-                    }),
+        records: &[Record<'a>],
+    ) -> Result<(Candidates<'a>, Vec<Refused<'a>>), StageError> {
+        let (mut candidates, mut refused) = (Candidates::default(), Vec::new());
+        for &record in records {
+            match serde_json::from_slice::<Message>(&record.stored.value) {
+                Ok(message) => candidates.push(record, message),
+                Err(e) => {
+                    let refusal = Refusal::unreadable("message record", &e);
+                    refused.push(Refused { record, refusal });
                 }
             }
         }
-        self.embed(&mut candidates).await?;
+        self.embed(&mut candidates.rows).await?;
         Ok((candidates, refused))
     }
 
     /// Vectors that cost next to nothing are made here; others follow behind, so that text search never waits for them.
-    async fn embed(&self, candidates: &mut [Candidate<'_>]) -> Result<(), StageError> {
+    async fn embed(&self, rows: &mut [IndexedMessage]) -> Result<(), StageError> {
         if self.embedder.cost() != EmbeddingCost::Negligible {
             return Ok(());
         }
-        let texts: Vec<&str> = candidates.iter().map(|c| c.message.text.as_str()).collect();
+        let texts: Vec<&str> = rows.iter().map(|row| row.message.text.as_str()).collect();
         let vectors = self.embedder.embed(&texts, Purpose::Passage).await?;
-        for (candidate, vector) in candidates.iter_mut().zip(vectors) {
-            candidate.vector = (!candidate.message.text.is_empty()).then_some(vector);
+        for (row, vector) in rows.iter_mut().zip(vectors) {
+            row.vector = (!row.message.text.is_empty()).then_some(vector);
         }
         Ok(())
     }
@@ -144,36 +136,27 @@ impl Index {
     /// Merges into the store; a message it refuses for good is taken out and the rest goes on.
     async fn apply<'a>(
         &self,
-        mut candidates: Vec<Candidate<'a>>,
+        mut candidates: Candidates<'a>,
         refused: &mut Vec<Refused<'a>>,
     ) -> Result<(), StageError> {
         loop {
-            let batch = candidates
-                .iter()
-                .map(|c| IndexedMessage {
-                    message: c.message.clone(),
-                    vector: c.vector.clone(),
-                })
-                .collect();
-            match self.store.apply(batch).await {
+            let (key, reason) = match self.store.apply(candidates.rows).await {
                 Ok(_) => return Ok(()),
-                Err(message_store::Error::Rejected { key, reason }) => {
-                    let n_before = candidates.len();
-                    let (bad, good) = candidates
-                        .into_iter()
-                        .partition(|c: &Candidate<'_>| c.message.id == key);
-                    candidates = good;
-                    if candidates.len() == n_before {
-                        return Err(message_store::Error::Rejected { key, reason }.into());
-                    }
-                    refused.extend(bad.into_iter().map(|c| Refused {
-                        at: c.at,
-                        record: c.record,
-                        refusal: Refusal::new(DeadLetterCode::StoreRejected, reason.clone()),
-                    }));
-                }
+                Err(message_store::Error::Rejected { key, reason }) => (key, reason),
                 Err(e) => return Err(e.into()),
+            };
+            let named = candidates.records.into_iter().zip(candidates.keys);
+            let (bad, good): (Vec<_>, Vec<_>) = named.partition(|(_, k)| *k == key);
+            if bad.is_empty() {
+                return Err(message_store::Error::Rejected { key, reason }.into());
             }
+            refused.extend(bad.into_iter().map(|(record, _)| Refused {
+                record,
+                refusal: Refusal::new(DeadLetterCode::StoreRejected, reason.clone()),
+            }));
+            // The store has what it was given: the others are read anew, which is rare.
+            let good: Vec<_> = good.into_iter().map(|(record, _)| record).collect();
+            (candidates, _) = self.prepare(&good).await?;
         }
     }
 
@@ -185,7 +168,10 @@ impl Index {
         let now = self.clock.now();
         let appends = refused
             .iter()
-            .map(|r| dead_letter::append(self.stage, r.at, r.record, r.refusal.clone(), now))
+            .map(|r| {
+                let (at, record) = (r.record.at, r.record.stored);
+                dead_letter::append(self.stage, at, record, r.refusal.clone(), now)
+            })
             .collect();
         self.log.commit(Transaction::appends(appends)).await?;
         Ok(())
@@ -199,7 +185,7 @@ impl Index {
         if state.next >= input.batch.next {
             return Ok(()); // committed by an earlier try of this batch
         }
-        let n_refused = refused.iter().filter(|r| *r.at == input.at).count() as u64;
+        let n_refused = refused.iter().filter(|r| *r.record.at == input.at).count() as u64;
         let n = input.batch.records.len() as u64;
         state.counters += &gap_counters(input);
         state.counters += &Counters {
@@ -214,9 +200,10 @@ impl Index {
 
     /// Stores what can be, and says what cannot.
     async fn store<'a>(&self, inputs: &'a [Input]) -> Result<Vec<Refused<'a>>, StageError> {
-        let (candidates, mut refused) = self.prepare(inputs).await?;
-        let keys: Vec<MessageKey> = candidates.iter().map(|c| c.message.id).collect();
-        for (from, to) in candidates.iter().filter_map(|c| migration(&c.message)) {
+        let records: Vec<Record<'a>> = inputs.iter().flat_map(Record::all).collect();
+        let (candidates, mut refused) = self.prepare(&records).await?;
+        let keys = candidates.keys.clone();
+        for (from, to) in candidates.rows.iter().filter_map(|r| migration(&r.message)) {
             self.catalog.link_chats(from, to).await?;
         }
         self.apply(candidates, &mut refused).await?;
@@ -277,17 +264,42 @@ fn migration(message: &Message) -> Option<(ChatId, ChatId)> {
     (is_group && to.channel_id().is_some()).then_some((from, to))
 }
 
-/// A message to be indexed, and the record it stands in.
-struct Candidate<'a> {
+/// A record, and where it stands.
+#[derive(Clone, Copy)]
+struct Record<'a> {
     at: &'a TopicPartition,
-    record: &'a StoredRecord,
-    message: Message,
-    vector: Option<Vec<f32>>,
+    stored: &'a StoredRecord,
+}
+
+impl<'a> Record<'a> {
+    fn all(input: &'a Input) -> impl Iterator<Item = Self> {
+        let at = &input.at;
+        let records = input.batch.records.iter();
+        records.map(move |stored| Record { at, stored })
+    }
+}
+
+/// Messages to be indexed, with the records they stand in: three lists of one length.
+#[derive(Default)]
+struct Candidates<'a> {
+    records: Vec<Record<'a>>,
+    keys: Vec<MessageKey>,
+    rows: Vec<IndexedMessage>,
+}
+
+impl<'a> Candidates<'a> {
+    fn push(&mut self, record: Record<'a>, message: Message) {
+        self.records.push(record);
+        self.keys.push(message.id);
+        self.rows.push(IndexedMessage {
+            message,
+            vector: None,
+        });
+    }
 }
 
 /// A record that cannot be indexed.
 struct Refused<'a> {
-    at: &'a TopicPartition,
-    record: &'a StoredRecord,
+    record: Record<'a>,
     refusal: Refusal,
 }

@@ -6,8 +6,11 @@ use telesift_text::signature::{Sketch, near};
 use super::{Known, SKETCH_KEYS, Window};
 use crate::stories::arrival::Arrival;
 
-/// Messages under one key that are compared, newest first.
+/// Messages under one key that are looked at, newest first.
 const MAX_CANDIDATES: usize = 64;
+/// Of them, so many are compared: those with most keys in common, the newest first. A flood of copies of one text has them
+/// all in common, and one of them is as good as the next.
+const MAX_COMPARED: usize = 48;
 /// How much a chat must repeat of its own text, in thousandths: what it posts one after the other has one form.
 const NEAR_IN_ONE_CHAT: u16 = 800;
 
@@ -68,8 +71,15 @@ impl Window {
             .flat_map(|key| self.by_word.newest(&key).take(MAX_CANDIDATES))
             .collect();
         numbers.sort_unstable();
-        numbers.dedup();
-        self.slots_of(numbers.into_iter())
+        let mut shared: Vec<(usize, u64)> = numbers
+            .chunk_by(|a, b| a == b)
+            .map(|same| (same.len(), same[0]))
+            .collect();
+        if shared.len() > MAX_COMPARED {
+            shared.select_nth_unstable_by(MAX_COMPARED, |a, b| b.cmp(a));
+            shared.truncate(MAX_COMPARED);
+        }
+        self.slots_of(shared.into_iter().map(|(_, n)| n))
             .filter_map(|slot| {
                 Some(Match {
                     link: StoryLink::Near,
