@@ -39,7 +39,11 @@ fn main() {
     let short = short.filter_map(|m| m["text"].as_str());
     measure(&embedder, "short: the sample's messages", short);
     let mixed = fixture["texts"].as_array().unwrap().iter();
-    measure(&embedder, "mixed: posts and messages", mixed.filter_map(Value::as_str));
+    measure(
+        &embedder,
+        "mixed: posts and messages",
+        mixed.filter_map(Value::as_str),
+    );
 }
 
 fn read(path: &Path) -> Value {
@@ -63,14 +67,21 @@ fn measure<'a>(embedder: &LocalEmbedder, name: &str, texts: impl Iterator<Item =
         (Some(before), Some(after)) => format!("{:.0}", n as f64 / (after - before)),
         _ => "not counted here".to_owned(),
     };
-    println!("| {name} | {} | {rate:.0} | {per_cpu} |", n_chars / texts.len());
+    println!(
+        "| {name} | {} | {rate:.0} | {per_cpu} |",
+        n_chars / texts.len()
+    );
 }
 
 /// Seconds all threads of this process have worked; absent where the system does not tell.
 fn cpu_seconds() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let ticks: Vec<f64> = fields.skip(11).take(2).filter_map(|f| f.parse().ok()).collect();
+    let ticks: Vec<f64> = fields
+        .skip(11)
+        .take(2)
+        .filter_map(|f| f.parse().ok())
+        .collect();
     // A tick is a hundredth of a second on every Linux there is.
     (ticks.len() == 2).then(|| (ticks[0] + ticks[1]) / 100.0)
 }

@@ -48,11 +48,11 @@ def main():
             with torch.inference_mode():
                 embed(model, tokenizer, corpus, size)
                 started, cpu, n = time.time(), time.process_time(), 0
-                while time.time() - started < SECONDS:
+                while time.time() - started < SECONDS and time.process_time() - cpu < SECONDS:
                     embed(model, tokenizer, corpus, size)
                     n += len(corpus)
                 seconds, cpu = time.time() - started, time.process_time() - cpu
-            print(f"| {name} | {size} | {n / seconds:.0f} | {n / cpu:.0f} |")
+            print(f"| {name} | {size} | {n / seconds:.0f} | {n / cpu:.0f} |", flush=True)
 
 
 main()
