@@ -33,6 +33,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    after_index::IndexLag,
     consumer::{StageError, delays, pause},
     index, telemetry,
 };
@@ -91,6 +92,8 @@ pub struct ExtractParts {
     pub extractor: Arc<dyn Extractor>,
     /// Tells whether claims, and names of subjects, mean the same.
     pub embedder: Arc<dyn Embedder>,
+    /// Whether the store has more to do than units should add to: they would only wait for it.
+    pub index_lag: Arc<IndexLag>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -127,8 +130,6 @@ struct Waiting {
     ends: Vec<Offset>,
 }
 
-/// Records of `messages` the index may be behind when units are begun: more than a moment of live traffic, less than an import.
-const MAX_INDEX_LAG: u64 = 5_000;
 /// How often to look whether it has caught up.
 const LOOK_AT_INDEX: Duration = Duration::from_secs(1);
 
@@ -261,7 +262,7 @@ impl Extract {
         }
         self.run_retries(flight).await?;
         if flight.due.is_empty() {
-            flight.is_early = self.index_lag().await? > MAX_INDEX_LAG;
+            flight.is_early = self.parts.index_lag.is_far().await?;
             if flight.is_early {
                 return Ok(Vec::new());
             }
@@ -285,21 +286,6 @@ impl Extract {
         }
         flight.due = rest;
         Ok(begun)
-    }
-
-    /// Records of `messages` that are not in the store yet.
-    async fn index_lag(&self) -> Result<u64, StageError> {
-        let mut lag = 0;
-        for at in &self.messages {
-            let key = StageKey {
-                stage: index::STAGE.to_owned(),
-                input: at.clone(),
-            };
-            let next = self.parts.catalog.stage_state(&key).await?;
-            let end = self.parts.log.bounds(at).await?.end;
-            lag += end.0.saturating_sub(next.unwrap_or_default().next.0);
-        }
-        Ok(lag)
     }
 
     /// Looks which units are due, and what must be known of stories before they are begun.

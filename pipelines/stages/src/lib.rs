@@ -3,9 +3,10 @@
 //! `labels` beside them. No IO except through ports.
 //!
 //! A stage says what becomes of a batch ([`consumer::Process`]); [`consumer::Consumer`] is the read-process-commit loop,
-//! written once. [`workers::Crew`] decides which of it runs in this process. `dead_letter` is where every stage puts what it
+//! written once. What only analyses lets the index go first ([`after_index`]). [`workers::Crew`] decides which of it runs in this process. `dead_letter` is where every stage puts what it
 //! cannot process.
 
+pub mod after_index;
 pub mod atom_index;
 pub mod consumer;
 pub mod dead_letter;

@@ -24,6 +24,7 @@ use telesift_ports::{
 use telesift_schemas::{Generation, Topic};
 use telesift_stages::{
     Consumer,
+    after_index::{IndexLag, IndexLagConfig},
     consumer::Process,
     dead_letter::{self, LetterProjection},
     decisions::rules::{self, RulesBook, RulesKeeper, RulesProjection},
@@ -39,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{config::Config, server::Tasks};
 pub(crate) use crew::Roles;
-use parts::Parts;
+use parts::{Parts, partitions};
 
 /// The parts of a running flow that the API stands on.
 pub(crate) struct Flow {
@@ -111,6 +112,13 @@ impl Flow {
         // Language models: nobody is asked before a unit of a chat that allows it comes.
         let providers = providers::open(config, database.clone(), clock.clone())?;
 
+        let messages = partitions(&*log, Topic::MESSAGES).await?;
+        let index_lag = IndexLag::new(
+            log.clone(),
+            database.clone(),
+            messages,
+            IndexLagConfig::default(),
+        );
         let parts = Parts {
             config: Arc::new(config.clone()),
             log: log.clone(),
@@ -118,6 +126,7 @@ impl Flow {
             store: Arc::new(LiveStore::new(stores.clone())),
             embedder: embedder.clone(),
             clock: clock.clone(),
+            index_lag: Arc::new(index_lag),
         };
         let mut crew = crew::of(config, roles, &database);
 
@@ -224,7 +233,8 @@ impl Flow {
                 let (batch, interval) = (limits.batch_records, limits.min_interval_ms);
                 let inputs = vec![input.clone()];
                 let consumer = parts.consumer(windows::STAGE, inputs, batch, interval);
-                run(consumer, stage.under(held.fence()), held.stop)
+                let stage = parts.after_index(stage.under(held.fence()), &held);
+                run(consumer, stage, held.stop)
             });
         }
         // Reactions, and what no stage could process ─► the catalog.

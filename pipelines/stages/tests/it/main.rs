@@ -5,6 +5,7 @@
     reason = "a test that fails should stop where it fails, in its helpers too"
 )]
 
+mod after_index;
 mod dead_letters;
 mod desk;
 mod embed;

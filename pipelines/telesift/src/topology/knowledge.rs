@@ -38,7 +38,8 @@ pub(super) async fn add(
             let (log, clock) = (parts.log.clone(), parts.clock.clone());
             let stage = Units::new(log, clock, input.clone(), config);
             let consumer = parts.consumer(units::STAGE, vec![input.clone()], 1_000, 200);
-            run(consumer, stage.under(held.fence()), held.stop)
+            let stage = parts.after_index(stage.under(held.fence()), &held);
+            run(consumer, stage, held.stop)
         });
     }
     let of_units = parts.partitions(Topic::UNITS).await?;
@@ -85,6 +86,7 @@ async fn know(
             catalog: catalog.clone(),
             extractor,
             embedder: parts.embedder.clone(),
+            index_lag: parts.index_lag.clone(),
             clock: clock.clone(),
         },
         messages,

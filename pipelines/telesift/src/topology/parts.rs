@@ -7,7 +7,10 @@ use telesift_ports::{Catalog, Clock, Embedder, MessageStore, RecordLog, record_l
 use telesift_schemas::{Topic, TopicPartition};
 use telesift_stages::{
     Consumer,
+    after_index::{AfterIndex, IndexLag},
+    consumer::Process,
     ingest::{ImportConfig, ImportRunner},
+    workers::Held,
 };
 use telesift_telegram::DesktopExport;
 
@@ -23,16 +26,23 @@ pub(super) struct Parts {
     pub(super) store: Arc<dyn MessageStore>,
     pub(super) embedder: Arc<dyn Embedder>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Whom stages that analyse let go first.
+    pub(super) index_lag: Arc<IndexLag>,
 }
 
 impl Parts {
     /// The partitions of a topic.
     pub(super) async fn partitions(&self, topic: Topic) -> Result<Vec<TopicPartition>> {
-        let partitions = self.log.partitions(&topic).await?;
-        Ok(partitions
-            .iter()
-            .map(|p| TopicPartition::new(topic.clone(), p.partition))
-            .collect())
+        partitions(&*self.log, topic).await
+    }
+
+    /// `stage`, once the index is not far behind.
+    pub(super) fn after_index<P: Process>(&self, stage: P, held: &Held) -> AfterIndex<P> {
+        AfterIndex {
+            stage,
+            lag: self.index_lag.clone(),
+            stop: held.stop.clone(),
+        }
     }
 
     /// The loop of `stage` over `inputs`, in batches of at most so many records per partition, the small ones at least so
@@ -73,4 +83,13 @@ impl Parts {
         imports.sweep().await?;
         Ok(Arc::new(imports))
     }
+}
+
+/// The partitions of a topic.
+pub(super) async fn partitions(log: &dyn RecordLog, topic: Topic) -> Result<Vec<TopicPartition>> {
+    let partitions = log.partitions(&topic).await?;
+    Ok(partitions
+        .iter()
+        .map(|p| TopicPartition::new(topic.clone(), p.partition))
+        .collect())
 }

@@ -17,6 +17,7 @@ use telesift_schemas::{
 };
 use telesift_stages::{
     Consumer, StageError,
+    after_index::{IndexLag, IndexLagConfig},
     extract::{Extract, ExtractConfig, ExtractParts},
     knowledge::{self, Knowledge},
     unit_catalog::{self, UnitProjection},
@@ -192,7 +193,14 @@ impl Line {
             same_subject: 0.95,
             ..ExtractConfig::default()
         };
+        let lag = IndexLag::new(
+            log.clone(),
+            catalog.clone(),
+            vec![messages.clone()],
+            IndexLagConfig::default(),
+        );
         let parts = ExtractParts {
+            index_lag: Arc::new(lag),
             log,
             store: self.flow.store.clone(),
             catalog,
