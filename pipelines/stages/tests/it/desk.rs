@@ -94,6 +94,7 @@ impl Table {
                 at,
             }),
             updated_at: at,
+            decided: None,
         };
         self.catalog.put_chat_setting(&setting).await.unwrap();
     }
