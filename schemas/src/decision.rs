@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApprovalRule, AtomVerdict, ChatId, Class, MessageKey, Offset, PartitionId, Position, SubjectChange,
-    Timestamp, TopicPartition,
+    ApprovalRule, AtomVerdict, ChatId, Class, MessageKey, Offset, PartitionId, Position,
+    SubjectChange, Timestamp, TopicPartition,
 };
 
 /// A record of `decisions`.

@@ -36,6 +36,7 @@ pub trait Catalog:
     + KnowledgeCatalog
     + ChatSettings
     + CostLedger
+    + AnswerCache
     + WindowCatalog
     + Send
     + Sync

@@ -12,8 +12,8 @@ use telesift_ports::{
     catalog::Result as CatalogResult,
     extractor::{ExtractError, Extracted, Unit},
     providers::{
-        AskError, Asked, CachedAnswer, CallOutcome, CallRow, Enrich, Estimate, Limits,
-        Reservation, day_of, next_day,
+        AskError, Asked, CachedAnswer, CallOutcome, CallRow, Enrich, Estimate, Limits, Reservation,
+        day_of, next_day,
     },
 };
 use telesift_schemas::{ChatId, Timestamp, Usage};

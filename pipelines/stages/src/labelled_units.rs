@@ -139,7 +139,10 @@ impl LabelledUnits {
     ) -> Result<(), StageError> {
         let now = self.clock.now();
         let append = |(message, event): (Message, UnitEvent)| {
-            let partition = message.origin.as_ref().map_or(self.input.partition, |o| o.partition);
+            let partition = message
+                .origin
+                .as_ref()
+                .map_or(self.input.partition, |o| o.partition);
             let record = UnitRecord {
                 v: UnitRecord::VERSION,
                 at: now,
@@ -253,10 +256,8 @@ fn event(
     let is_text = !matches!(message.kind, MessageKind::Deleted | MessageKind::Service)
         && !has(flags::SERVICE)
         && !message.text.trim().is_empty();
-    let is_kept = is_text
-        && !has(flags::SPAM)
-        && !has(flags::AUTO_FORWARD)
-        && screen.class != Class::Noise;
+    let is_kept =
+        is_text && !has(flags::SPAM) && !has(flags::AUTO_FORWARD) && screen.class != Class::Noise;
     let wanted = match said {
         Some((class, spam)) if spam != Some(true) => class.filter(|c| *c != Class::Noise),
         _ => None,

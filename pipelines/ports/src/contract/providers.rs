@@ -147,8 +147,16 @@ async fn a_setting_decided_later_stays(catalog: &impl ChatSettings) {
     };
     assert_eq!(put(None, Enrich::Off).await, Enrich::Off);
     assert_eq!(put(Some(7), Enrich::Remote).await, Enrich::Remote);
-    assert_eq!(put(Some(6), Enrich::Off).await, Enrich::Remote, "decided before");
-    assert_eq!(put(Some(7), Enrich::Remote).await, Enrich::Remote, "read again");
+    assert_eq!(
+        put(Some(6), Enrich::Off).await,
+        Enrich::Remote,
+        "decided before"
+    );
+    assert_eq!(
+        put(Some(7), Enrich::Remote).await,
+        Enrich::Remote,
+        "read again"
+    );
     assert_eq!(put(Some(8), Enrich::Off).await, Enrich::Off);
 }
 
@@ -161,7 +169,13 @@ async fn answers_and_calls_are_forgotten_by_age(catalog: &(impl AnswerCache + Co
             at: at(second),
         };
         catalog.keep_answer(&answer).await.expect("it is stored");
-        let call = call(&format!("c{i}"), OPS, second, CallOutcome::Ok, usage(1, 0, 0));
+        let call = call(
+            &format!("c{i}"),
+            OPS,
+            second,
+            CallOutcome::Ok,
+            usage(1, 0, 0),
+        );
         let reserved = Reservation {
             day: day_of(at(second)),
             ..reservation(OPS, 5, 0)

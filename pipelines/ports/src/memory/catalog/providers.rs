@@ -82,7 +82,9 @@ impl ChatSettings for MemoryCatalog {
         let mut tables = self.tables();
         let settings = &mut tables.models.settings;
         let former = settings.get(&setting.chat).and_then(|s| s.decided);
-        let is_late = former.zip(setting.decided).is_some_and(|(former, this)| this < former);
+        let is_late = former
+            .zip(setting.decided)
+            .is_some_and(|(former, this)| this < former);
         if !is_late {
             settings.insert(setting.chat, setting.clone());
         }
