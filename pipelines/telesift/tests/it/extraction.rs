@@ -241,7 +241,7 @@ async fn whatever_a_provider_does_only_what_stands_there_is_stored_and_nothing_i
     let done = server.until(|| async { (units(&server).await == (14, 14, 0, 0)).then_some(()) });
     done.await;
     let known = server
-        .until(async || Some(atoms(&server).await).filter(|a| a.len() == 14))
+        .until(|| async { Some(atoms(&server).await).filter(|a| a.len() == 14) })
         .await;
     quotes_stand(&server, &known).await;
     let n_asked = stub.n_seen();
@@ -302,7 +302,7 @@ async fn a_dead_provider_is_left_alone_and_the_backlog_waits_over_a_restart_and_
     let done = server.until(|| async { (units(&server).await == (14, 14, 0, 0)).then_some(()) });
     done.await;
     let known = server
-        .until(async || Some(atoms(&server).await).filter(|a| a.len() == 14))
+        .until(|| async { Some(atoms(&server).await).filter(|a| a.len() == 14) })
         .await;
     quotes_stand(&server, &known).await;
     let letters = server.get("/v1/dead-letters").await;
