@@ -109,7 +109,7 @@ async fn know(
         messages,
         news,
         applied,
-        (&parts.config.extract).into(),
+        parts.config.extract.beside(&parts.embedder.model().id),
     );
     let asking = asking.under(held.fence());
     let stop = held.stop.clone();
