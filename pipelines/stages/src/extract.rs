@@ -182,13 +182,12 @@ impl Extract {
         let mut flight = Flight::default();
         let mut delays = delays();
         while !shutdown.is_cancelled() {
-            match this.next_units(&mut flight).await {
-                Ok(begun) => {
-                    delays = self::delays();
-                    for one in begun {
-                        running.spawn(this.clone().worked(one));
-                    }
-                }
+            let looked = this.next_units(&mut flight).await;
+            for one in std::mem::take(&mut flight.begun) {
+                running.spawn(this.clone().worked(one));
+            }
+            match looked {
+                Ok(()) => delays = self::delays(),
                 Err(error) if error.is_retryable() => {
                     this.back_off(&error, delays.next(), &shutdown).await;
                     continue;

@@ -51,6 +51,8 @@ pub(super) struct Flight {
     pub(super) due: Vec<UnitRow>,
     /// How many were looked for.
     window: usize,
+    /// What has room, and is to be worked on.
+    pub(super) begun: Vec<Begun>,
     /// What must be known of stories before they are; `None` once it is.
     pub(super) gate: Option<Gate>,
     /// Whether the index has so much to do that units would only wait for it, and slow it down.
@@ -98,26 +100,27 @@ impl Flight {
 impl Extract {
     /// What to begin with now. A unit that tells a story which is being worked on waits: it may cost nothing. So does one in
     /// whose lane there is no room, and others pass it by.
-    pub(super) async fn next_units(&self, flight: &mut Flight) -> Result<Vec<Begun>, StageError> {
+    /// What is found before something fails is begun with too.
+    pub(super) async fn next_units(&self, flight: &mut Flight) -> Result<(), StageError> {
         let workers = self.config.workers.max(1);
         if !flight.has_room(workers) {
-            return Ok(Vec::new());
+            return Ok(());
         }
-        let mut begun = self.next_retries(flight).await?;
+        self.next_retries(flight).await?;
         let mut is_fresh = false;
         if flight.due.is_empty() {
             flight.is_early = self.parts.index_lag.is_far().await?;
             if flight.is_early {
-                return Ok(begun);
+                return Ok(());
             }
             flight.window = workers * 8;
             self.look(flight).await?;
             is_fresh = true;
         }
         while !flight.due.is_empty() && self.are_stories_known(flight).await? {
-            let more = self.begin_due(flight, workers).await?;
-            let is_stuck = more.is_empty() && flight.has_room(workers);
-            begun.extend(more);
+            let n_begun = flight.begun.len();
+            self.begin_due(flight, workers).await?;
+            let is_stuck = flight.begun.len() == n_begun && flight.has_room(workers);
             let is_all = flight.due.len() < flight.window || flight.window >= MAX_WINDOW;
             if !is_stuck || (is_fresh && is_all) {
                 break;
@@ -129,7 +132,7 @@ impl Extract {
             self.look(flight).await?;
             is_fresh = true;
         }
-        Ok(begun)
+        Ok(())
     }
 
     /// Looks which units are due, and what must be known of stories before they are begun.
@@ -151,12 +154,8 @@ impl Extract {
     }
 
     /// Those of the due units that may begin.
-    async fn begin_due(
-        &self,
-        flight: &mut Flight,
-        workers: usize,
-    ) -> Result<Vec<Begun>, StageError> {
-        let (mut begun, mut rest) = (Vec::new(), Vec::new());
+    async fn begin_due(&self, flight: &mut Flight, workers: usize) -> Result<(), StageError> {
+        let mut rest = Vec::new();
         let mut readers: HashMap<ChatId, Option<String>> = HashMap::new();
         for unit in std::mem::take(&mut flight.due) {
             if !flight.has_room(workers) {
@@ -182,14 +181,14 @@ impl Extract {
             }
             flight.stories.extend(stories.iter().cloned());
             flight.units.insert(unit.id.clone(), lane);
-            begun.push(Begun {
+            flight.begun.push(Begun {
                 unit,
                 stories,
                 retry: None,
             });
         }
         flight.due = rest;
-        Ok(begun)
+        Ok(())
     }
 
     /// Notes what became of units, in one commit.

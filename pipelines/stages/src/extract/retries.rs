@@ -27,10 +27,9 @@ pub(super) struct Asked {
 impl Extract {
     /// The units somebody asks for that may begin. One that must wait stays asked for; one that changed and was extracted from
     /// since is solved.
-    pub(super) async fn next_retries(&self, flight: &mut Flight) -> Result<Vec<Begun>, StageError> {
+    pub(super) async fn next_retries(&self, flight: &mut Flight) -> Result<(), StageError> {
         let workers = self.config.workers.max(1);
         let prefix = RetryRequest::of_stage(STAGE);
-        let mut begun = Vec::new();
         for (key, stored) in self.parts.log.state_with_prefix(&prefix).await? {
             if flight.retries.contains(&key) {
                 continue;
@@ -66,13 +65,13 @@ impl Extract {
             }
             flight.retries.insert(asked.key.clone());
             flight.units.insert(unit.id.clone(), lane);
-            begun.push(Begun {
+            flight.begun.push(Begun {
                 unit,
                 stories: Vec::new(),
                 retry: Some(asked),
             });
         }
-        Ok(begun)
+        Ok(())
     }
 
     /// The unit that is to be tried again; `None` if it is no unit any more, or done.
