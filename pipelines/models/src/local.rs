@@ -89,7 +89,7 @@ impl LocalEmbedder {
         let batches = batches::by_length(&tokens);
         let threads = match purpose {
             Purpose::Query => std::slice::from_ref(&*self.for_queries),
-            Purpose::Passage => &self.for_passages,
+            Purpose::Passage => &*self.for_passages,
         };
         let mut vectors = vec![Vec::new(); texts.len()];
         for (batch, rows) in self.encoded(&tokens, &batches, threads).map_err(refused)? {

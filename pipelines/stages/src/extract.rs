@@ -233,14 +233,12 @@ impl Extract {
     async fn catch_up(&self, shutdown: &CancellationToken) -> Result<bool, StageError> {
         let end = self.parts.log.bounds(&extractions()).await?.end;
         let mut applied = self.applied.clone();
-        tokio::select! {
-            () = shutdown.cancelled() => Ok(false),
-            reached = applied.wait_for(|at| *at >= end) => {
-                let is_there = reached.is_ok();
-                self.await_decisions(shutdown).await?;
-                Ok(is_there)
-            }
-        }
+        let is_there = tokio::select! {
+            () = shutdown.cancelled() => return Ok(false),
+            reached = applied.wait_for(|at| *at >= end) => reached.is_ok(),
+        };
+        self.await_decisions(shutdown).await?;
+        Ok(is_there)
     }
 
     /// Waits until what people decided about messages and chats is in force: labels, and who may read a chat. Where nobody

@@ -10,7 +10,7 @@ use telesift_ports::{
     catalog::{LabelRow, in_force},
     leases::Fence,
     ledger::{Counters, Fate, StageKey, StageState},
-    record_log::{NewRecord, StoredRecord, Transaction},
+    record_log::{NewRecord, Transaction},
 };
 use telesift_schemas::{
     Class, Message, MessageKey, MessageKind, Offset, Topic, TopicPartition, UnitEvent, UnitMember,
