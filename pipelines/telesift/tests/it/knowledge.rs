@@ -36,7 +36,7 @@ pub(crate) async fn read(server: &Server, n_messages: u64) {
         let is_read = sum("units", "received") == n_messages
             && sum("extract", "received") > 0
             && sum("extract", "pending") == 0
-            && ["unit-catalog", "knowledge", "atom-index"]
+            && ["labelled-units", "unit-catalog", "knowledge", "atom-index"]
                 .iter()
                 .all(|stage| sum(stage, "lag") == 0);
         n_quiet = if is_read { n_quiet + 1 } else { 0 };
