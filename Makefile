@@ -45,7 +45,7 @@ lint: setup
 	@./tests/directions.sh
 
 bench: setup
-	TELESIFT_BENCH_N=$(N) $(CARGO) bench --locked -p telesift-text -p telesift-engine -p telesift-log-embedded -p telesift-store-lance -p telesift-api -p telesift
+	TELESIFT_BENCH_N=$(N) $(CARGO) bench --locked -p telesift-text -p telesift-models -p telesift-engine -p telesift-log-embedded -p telesift-store-lance -p telesift-api -p telesift
 
 model:
 	$(CARGO) run --locked --release -p telesift-learn --bin train-model -- $(if $(MORE),--more $(MORE))

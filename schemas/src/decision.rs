@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApprovalRule, AtomVerdict, Class, MessageKey, Offset, PartitionId, Position, SubjectChange,
-    Timestamp, TopicPartition,
+    ApprovalRule, AtomVerdict, ChatId, Class, MessageKey, Offset, PartitionId, Position,
+    SubjectChange, Timestamp, TopicPartition,
 };
 
 /// A record of `decisions`.
@@ -94,6 +94,17 @@ pub enum DecisionKind {
         /// Whose word it is, by the name of the key.
         owner: String,
     },
+    /// Which models may read a chat from now on. It states the whole setting; the last one counts.
+    ChatSet {
+        /// The chat.
+        chat: ChatId,
+        /// Who may.
+        enrich: Enrich,
+        /// Whether its texts may go to models of others: said together with [`Enrich::Remote`].
+        consent: bool,
+        /// Whose word it is, by the name of the key.
+        owner: String,
+    },
     /// From here on these rules, and no others, approve atoms that are extracted.
     ApprovalRulesSet {
         /// In the order they are asked; the first that matches approves.
@@ -101,6 +112,34 @@ pub enum DecisionKind {
         /// Whose word it is, by the name of the key.
         owner: String,
     },
+}
+
+/// Which models may read a chat. Of a chat nobody said anything about: [`Enrich::Local`], whatever kind of chat it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Enrich {
+    /// None.
+    Off,
+    /// Those that run here: the built-in rules, or a provider marked local.
+    #[default]
+    Local,
+    /// Any, those of others too.
+    Remote,
+}
+
+impl Enrich {
+    /// All of them.
+    pub const ALL: [Enrich; 3] = [Self::Off, Self::Local, Self::Remote];
+
+    /// The name in JSON and in the catalog.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Local => "local",
+            Self::Remote => "remote",
+        }
+    }
 }
 
 impl DecisionKind {

@@ -24,7 +24,7 @@ pub use atom::{
     SubjectChange, SubjectRef,
 };
 pub use dead_letter::{DeadLetter, DeadLetterCode, LetterState, Payload};
-pub use decision::{Decision, DecisionKind};
+pub use decision::{Decision, DecisionKind, Enrich};
 pub use ids::{ChatId, IdError, MessageKey};
 pub use marker::{Marker, MarkerKind};
 pub use message::{

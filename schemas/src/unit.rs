@@ -42,7 +42,7 @@ pub enum UnitEvent {
         /// Why nothing more joins.
         why: UnitClosed,
     },
-    /// A message that may stand in a closed unit was edited or deleted: what was made of the unit is to be made anew.
+    /// A message that may stand in a closed unit was edited, deleted or labelled: what was made of the unit is to be made anew.
     Touched {
         /// The chat it is of.
         chat: Chat,
@@ -53,6 +53,9 @@ pub enum UnitEvent {
         class: Option<Class>,
         /// Whether it was deleted.
         deleted: bool,
+        /// Whether it is the same version as before, and a label of an analyst says something else of it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        labelled: bool,
     },
 }
 

@@ -62,6 +62,7 @@ fn examples_of_version_1_read_and_write_unchanged() {
     assert_kept::<StoryAssigned>("stories");
     assert_kept::<UnitRecord>("units");
     assert_kept::<UnitRecord>("units-touched");
+    assert_kept::<UnitRecord>("units-labelled");
     assert_kept::<Extraction>("extractions");
     assert_kept::<Atom>("atoms");
     assert_kept::<StoryAssigned>("stories-times");
@@ -78,6 +79,7 @@ fn examples_of_version_1_read_and_write_unchanged() {
     assert_kept::<Decision>("decisions-atom-reviewed");
     assert_kept::<Decision>("decisions-subject-changed");
     assert_kept::<Decision>("decisions-approval-rules-set");
+    assert_kept::<Decision>("decisions-chat-set");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use telesift_ports::{
     message_store::ChatSummary,
     providers::{ChatSetting, Consent, Enrich},
 };
-use telesift_schemas::{Chat, ChatId};
+use telesift_schemas::{Chat, ChatId, DecisionKind, Offset};
 
 use crate::{
     auth::{Admin, Reader},
@@ -154,6 +154,14 @@ pub(crate) async fn set(
         ));
     }
     let at = app.clock.now();
+    // The log first: whatever becomes of the rest, it is projected from there.
+    let decision = DecisionKind::ChatSet {
+        chat,
+        enrich,
+        consent: patch.consent && enrich == Enrich::Remote,
+        owner: viewer.key.name.clone(),
+    };
+    let end = app.log.decide(&viewer.key, vec![decision], at).await?;
     let setting = ChatSetting {
         chat,
         enrich,
@@ -162,6 +170,7 @@ pub(crate) async fn set(
             at,
         }),
         updated_at: at,
+        decided: Some(Offset(end.0.saturating_sub(1))),
     };
     app.catalog.put_chat_setting(&setting).await?;
     Ok(Json(ChatSettingView {

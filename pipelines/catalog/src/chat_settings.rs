@@ -5,25 +5,26 @@ use telesift_ports::{
     catalog::Result,
     providers::{ChatSetting, ChatSettings, Consent, Enrich},
 };
-use telesift_schemas::ChatId;
+use telesift_schemas::{ChatId, Offset};
 
 use crate::{
     SqlCatalog,
     records::{damaged, timestamp},
-    row::Row,
+    row::{Arg, Row},
 };
 
 const CHAT_SETTING: &str = "
-    SELECT chat_id, enrich, consent_by, consent_at, updated_at FROM chat_settings WHERE chat_id = $1";
+    SELECT chat_id, enrich, consent_by, consent_at, updated_at, decided FROM chat_settings WHERE chat_id = $1";
 
 const CHAT_SETTINGS: &str = "
-    SELECT chat_id, enrich, consent_by, consent_at, updated_at FROM chat_settings ORDER BY chat_id";
+    SELECT chat_id, enrich, consent_by, consent_at, updated_at, decided FROM chat_settings ORDER BY chat_id";
 
 const PUT_CHAT_SETTING: &str = "
-    INSERT INTO chat_settings (chat_id, enrich, consent_by, consent_at, updated_at)
-    VALUES ($1, $2, $3, $4, $5)
+    INSERT INTO chat_settings (chat_id, enrich, consent_by, consent_at, updated_at, decided)
+    VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (chat_id) DO UPDATE SET enrich = excluded.enrich, consent_by = excluded.consent_by,
-        consent_at = excluded.consent_at, updated_at = excluded.updated_at";
+        consent_at = excluded.consent_at, updated_at = excluded.updated_at, decided = excluded.decided
+    WHERE chat_settings.decided IS NULL OR excluded.decided IS NULL OR excluded.decided >= chat_settings.decided";
 
 #[async_trait]
 impl ChatSettings for SqlCatalog {
@@ -42,12 +43,14 @@ impl ChatSettings for SqlCatalog {
 
     async fn put_chat_setting(&self, setting: &ChatSetting) -> Result<()> {
         let consent = setting.consent.as_ref();
+        let decided = setting.decided.map(|offset| i64::try_from(offset.0));
         let args = vec![
             setting.chat.0.into(),
             setting.enrich.as_str().into(),
             consent.map(|c| c.by.as_str()).into(),
             consent.map(|c| c.at).into(),
             setting.updated_at.into(),
+            Arg::Int(decided.transpose().map_err(damaged)?),
         ];
         self.database
             .write(PUT_CHAT_SETTING, args, String::new)
@@ -64,6 +67,8 @@ fn setting(row: &Row) -> Result<ChatSetting> {
             at: timestamp(at)?,
         })
     });
+    let decided: Option<i64> = row.get(5)?;
+    let decided = decided.map(|offset| u64::try_from(offset).map(Offset));
     let enrich: String = row.get(1)?;
     let known = Enrich::ALL.into_iter().find(|e| e.as_str() == enrich);
     Ok(ChatSetting {
@@ -71,5 +76,6 @@ fn setting(row: &Row) -> Result<ChatSetting> {
         enrich: known.ok_or_else(|| damaged(format!("no setting of a chat: `{enrich}`")))?,
         consent: consent.transpose()?,
         updated_at: timestamp(row.get(4)?)?,
+        decided: decided.transpose().map_err(damaged)?,
     })
 }

@@ -5,7 +5,7 @@ use telesift_ports::{
     catalog::Result,
     providers::{
         Budget, BudgetRefusal, BudgetScope, CallRow, CostBy, CostFilter, CostLedger, CostRow,
-        Limits, Reservation, Spent,
+        Limits, Reservation, Spent, day_of,
     },
 };
 use telesift_schemas::{ChatId, Timestamp, Usage};
@@ -38,6 +38,10 @@ const INSERT_CALL: &str = "
     INSERT INTO model_calls (id, at, chat_id, unit, provider, prompt, model, input, outcome, tokens_in, tokens_out,
         micro_usd, is_estimated, latency_ms)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+
+const FORGET_CALLS: &str = "DELETE FROM model_calls WHERE at < $1";
+
+const FORGET_DAYS: &str = "DELETE FROM budget_days WHERE day < $1";
 
 /// Calls summed up by a column.
 macro_rules! costs_by {
@@ -138,6 +142,13 @@ impl CostLedger for SqlCatalog {
         let args = vec![filter.since.into(), filter.until.into()];
         let rows = self.database.read(costs_query(by), args).await?;
         rows.iter().map(|row| cost(row, by)).collect()
+    }
+
+    async fn forget_calls(&self, before: Timestamp) -> Result<u64> {
+        let days = vec![day_of(before).into()];
+        self.database.write(FORGET_DAYS, days, String::new).await?;
+        let args = vec![before.into()];
+        self.database.write(FORGET_CALLS, args, String::new).await
     }
 }
 

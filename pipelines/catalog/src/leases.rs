@@ -125,7 +125,7 @@ fn key(name: &str, token: u64) -> Result<Vec<Arg>> {
     Ok(vec![name.into(), to_int(token)?])
 }
 
-fn microseconds(ttl: Duration) -> Arg {
+pub(crate) fn microseconds(ttl: Duration) -> Arg {
     // A century is for ever, and keeps the sum in range.
     const FOR_EVER: i64 = 100 * 365 * 86_400 * 1_000_000;
     i64::try_from(ttl.as_micros())

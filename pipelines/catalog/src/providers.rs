@@ -1,14 +1,18 @@
 //! Providers in their table, with sealed keys; answers in theirs.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use telesift_ports::{
     Secret,
     catalog::{Error, Result},
     providers::{AnswerCache, CachedAnswer, ProviderCatalog, ProviderKind, ProviderRow},
 };
+use telesift_schemas::Timestamp;
 
 use crate::{
     SqlCatalog,
+    leases::microseconds,
     records::{damaged, json, timestamp, to_json},
     row::Row,
     secrets::Place,
@@ -27,6 +31,17 @@ const ANSWER: &str = "SELECT input, answer, at FROM answers WHERE input = $1";
 
 const KEEP_ANSWER: &str = "
     INSERT INTO answers (input, answer, at) VALUES ($1, $2, $3) ON CONFLICT (input) DO NOTHING";
+
+const FORGET_ANSWERS: &str = "DELETE FROM answers WHERE at < $1";
+
+/// Nothing is changed where another asks, and is not late. The view `database_clock` tells the time, as with leases.
+const BEGIN_ASKING: &str = "
+    INSERT INTO asking (input, asker, expires_at)
+    SELECT $1, $2, now_us + $3 FROM database_clock WHERE true
+    ON CONFLICT (input) DO UPDATE SET asker = excluded.asker, expires_at = excluded.expires_at
+    WHERE asking.asker = excluded.asker OR asking.expires_at <= (SELECT now_us FROM database_clock)";
+
+const END_ASKING: &str = "DELETE FROM asking WHERE input = $1 AND asker = $2";
 
 #[async_trait]
 impl ProviderCatalog for SqlCatalog {
@@ -84,6 +99,23 @@ impl AnswerCache for SqlCatalog {
             answer.at.into(),
         ];
         self.database.write(KEEP_ANSWER, args, String::new).await?;
+        Ok(())
+    }
+
+    async fn forget_answers(&self, before: Timestamp) -> Result<u64> {
+        let args = vec![before.into()];
+        self.database.write(FORGET_ANSWERS, args, String::new).await
+    }
+
+    async fn begin_asking(&self, input: &str, asker: &str, length: Duration) -> Result<bool> {
+        let args = vec![input.into(), asker.into(), microseconds(length)];
+        let begun = self.database.write(BEGIN_ASKING, args, String::new);
+        Ok(begun.await? > 0)
+    }
+
+    async fn end_asking(&self, input: &str, asker: &str) -> Result<()> {
+        let args = vec![input.into(), asker.into()];
+        self.database.write(END_ASKING, args, String::new).await?;
         Ok(())
     }
 }

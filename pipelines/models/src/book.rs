@@ -34,6 +34,8 @@ pub struct ConfiguredProvider {
     pub provider: NewProvider,
     /// Whether texts stay with those who run this. Absent: so it is for Ollama on this machine, and for nobody else.
     pub local: Option<bool>,
+    /// How long nobody is asked after failures in a row. Absent: as [`CallPolicy`] has it.
+    pub rest: Option<Duration>,
 }
 
 /// Who reads which chats.
@@ -112,7 +114,7 @@ impl ProviderBook {
             is_local: false,
             terms: row.terms.clone(),
         };
-        let provider = Arc::new(provider(&row.name, endpoint, model)?);
+        let provider = Arc::new(provider(&row.name, endpoint, model, None)?);
         let name = row.name.clone();
         // Whoever made it meanwhile is heeded: its limits are in use.
         let mut made = self.made();
@@ -143,6 +145,7 @@ impl Known {
         let ConfiguredProvider {
             provider: new,
             local,
+            rest,
         } = one;
         check::fields(&new)?;
         let endpoint = Endpoint::trusted(&new.url).map_err(|e| check::invalid("url", e))?;
@@ -162,7 +165,7 @@ impl Known {
             terms: new.terms.clone(),
         };
         Ok(Known {
-            provider: Arc::new(provider(&new.name, endpoint, model)?),
+            provider: Arc::new(provider(&new.name, endpoint, model, rest)?),
             info: ProviderInfo {
                 name: new.name,
                 kind: new.kind,
@@ -274,8 +277,11 @@ fn provider(
     name: &str,
     endpoint: Endpoint,
     model: ChatModel,
+    rest: Option<Duration>,
 ) -> Result<ChatProvider, ProviderError> {
-    let caller = Caller::new(name, endpoint, policy(&model.terms));
+    let mut policy = policy(&model.terms);
+    policy.breaker_rest = rest.unwrap_or(policy.breaker_rest);
+    let caller = Caller::new(name, endpoint, policy);
     let caller = caller.map_err(|e| unusable(name, e))?;
     Ok(ChatProvider::new(model, Arc::new(caller)))
 }

@@ -1,14 +1,22 @@
 //! Local models: BERT-shaped sentence encoders from a directory, on every core, without another runtime.
 
 mod batches;
+mod bert;
 mod directory;
 mod encoder;
+mod kernels;
 mod script;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use async_trait::async_trait;
-use rayon::{ThreadPool, ThreadPoolBuilder, prelude::*};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use telesift_ports::embedder::{EmbedError, Embedder, EmbeddingCost, EmbeddingModel, Purpose};
 
 use crate::telemetry;
@@ -26,7 +34,9 @@ pub struct LocalEmbedder {
     encoder: Arc<Encoder>,
     /// Threads of their own for queries: somebody waits for those, and a batch of passages may take a second.
     for_queries: Arc<ThreadPool>,
-    for_passages: Arc<ThreadPool>,
+    /// One thread each, as many as there are cores: each works on a batch of its own, and nobody takes part of another's
+    /// matrix product and makes him wait for it.
+    for_passages: Arc<[ThreadPool]>,
 }
 
 impl std::fmt::Debug for LocalEmbedder {
@@ -51,15 +61,17 @@ impl LocalEmbedder {
             dimensions: files.config.hidden_size,
         };
         let encoder = Arc::new(Encoder::new(files)?);
-        let pool = |n_threads: usize| {
-            let pool = ThreadPoolBuilder::new().num_threads(n_threads).build();
-            pool.map(Arc::new).map_err(|_| LoadError::Threads)
+        let thread = || {
+            let pool = ThreadPoolBuilder::new().num_threads(1).build();
+            pool.map_err(|_| LoadError::Threads)
         };
+        let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let for_passages = (0..n_cores).map(|_| thread()).collect::<Result<_, _>>()?;
         Ok(LocalEmbedder {
             model,
             encoder,
-            for_queries: pool(1)?,
-            for_passages: pool(0)?, // as many as there are cores
+            for_queries: Arc::new(thread()?),
+            for_passages,
         })
     }
 
@@ -75,17 +87,12 @@ impl LocalEmbedder {
         };
         let tokens = self.encoder.tokens(texts, purpose).map_err(refused)?;
         let batches = batches::by_length(&tokens);
-        let encode = || {
-            let encoded = batches.par_iter();
-            let encoded = encoded.map(|batch| self.encoder.encode(&tokens, batch).map_err(refused));
-            encoded.collect::<Result<Vec<_>, _>>()
+        let threads = match purpose {
+            Purpose::Query => std::slice::from_ref(&*self.for_queries),
+            Purpose::Passage => &*self.for_passages,
         };
-        let encoded = match purpose {
-            Purpose::Query => self.for_queries.install(encode),
-            Purpose::Passage => self.for_passages.install(encode),
-        }?;
         let mut vectors = vec![Vec::new(); texts.len()];
-        for (batch, rows) in batches.iter().zip(encoded) {
+        for (batch, rows) in self.encoded(&tokens, &batches, threads).map_err(refused)? {
             for (i, row) in batch.iter().zip(rows) {
                 vectors[*i] = row;
             }
@@ -100,7 +107,41 @@ impl LocalEmbedder {
         telemetry::embedded(&self.model.id, texts.len());
         Ok(vectors)
     }
+
+    /// The vectors of each batch, worked out by `threads`, each of which takes the next one when it is done.
+    fn encoded<'a>(
+        &self,
+        tokens: &[Vec<u32>],
+        batches: &'a [Vec<usize>],
+        threads: &[ThreadPool],
+    ) -> Result<Vec<Encoded<'a>>, String> {
+        let next = AtomicUsize::new(0);
+        let take = || batches.get(next.fetch_add(1, Ordering::Relaxed));
+        let work = || -> Result<Vec<Encoded<'a>>, String> {
+            let mut done = Vec::new();
+            while let Some(batch) = take() {
+                done.push((batch.as_slice(), self.encoder.encode(tokens, batch)?));
+            }
+            Ok(done)
+        };
+        let ended: Vec<_> = std::thread::scope(|scope| {
+            // One that would find nothing to do is not begun.
+            let threads = threads.iter().take(batches.len());
+            let begun: Vec<_> = threads
+                .map(|t| scope.spawn(move || t.install(work)))
+                .collect();
+            begun.into_iter().map(|thread| thread.join()).collect()
+        });
+        let mut all = Vec::new();
+        for done in ended {
+            all.extend(done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        Ok(all)
+    }
 }
+
+/// A batch and the vectors of its texts.
+type Encoded<'a> = (&'a [usize], Vec<Vec<f32>>);
 
 #[async_trait]
 impl Embedder for LocalEmbedder {

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use telesift_schemas::{ChatId, Offset, Timestamp};
 
 use crate::{
-    ChatSettings, CostLedger, KnowledgeCatalog, Leases, LetterCatalog, StoryCatalog, WindowCatalog,
+    AnswerCache, ChatSettings, CostLedger, KnowledgeCatalog, Leases, LetterCatalog, StoryCatalog,
+    WindowCatalog,
     imports::{ImportRequest, ImportState, ImportStatus},
     leases::Fence,
     ledger::{StageKey, StageState},
@@ -36,6 +37,7 @@ pub trait Catalog:
     + KnowledgeCatalog
     + ChatSettings
     + CostLedger
+    + AnswerCache
     + WindowCatalog
     + Send
     + Sync

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use telesift_schemas::{
-    AtomKind, Chat, ExtractorRef, LinkKind, MessageKey, Origin, Timestamp, Usage,
+    AtomKind, Chat, ChatId, ExtractorRef, LinkKind, MessageKey, Origin, Timestamp, Usage,
 };
 
 /// Reads units of conversation and says what they claim. What it says is believed only as far as it quotes: whoever asks
@@ -17,6 +17,16 @@ pub trait Extractor: Send + Sync + 'static {
     /// # Errors
     /// [`ExtractError`]; [`ExtractError::is_retryable`] tells a unit that waits from one that will not do.
     async fn extract(&self, unit: &Unit) -> Result<Extracted, ExtractError>;
+
+    /// Whose answer a unit of this chat would wait for, by name; `None`: nobody's, it is read here and now. Tells no more
+    /// than which units may hold each other up.
+    ///
+    /// # Errors
+    /// [`ExtractError`], where that cannot be told now.
+    async fn waits_for(&self, chat: ChatId) -> Result<Option<String>, ExtractError> {
+        let _ = chat;
+        Ok(None)
+    }
 }
 
 /// A stretch of conversation, as an extractor is given it.

@@ -63,7 +63,14 @@ pub fn of_partition(stage: &str, input: &TopicPartition) -> String {
 pub const KNOWLEDGE: &str = "extract";
 
 /// The stages that run under it.
-const KNOWERS: [&str; 3] = ["unit-catalog", "extract", "knowledge"];
+const KNOWERS: [&str; 6] = [
+    "unit-catalog",
+    "labelled-units",
+    "chat-settings",
+    "extract",
+    "knowledge",
+    "atom-index",
+];
 
 /// The stages that write to the message store.
 const WRITERS: [&str; 3] = ["index", "labels", "embed"];

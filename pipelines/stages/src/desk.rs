@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use telesift_ports::{
     AnswerCache, ChatSettings, Clock, CostLedger, Extractor, Provider, Providers,
     catalog::Result as CatalogResult,
-    extractor::{Claim, ExtractError, Extracted, Unit},
+    extractor::{ExtractError, Extracted, Unit},
     providers::{
-        AskError, Asked, CachedAnswer, CallOutcome, CallRow, Enrich, Limits, Reservation, day_of,
-        next_day,
+        AskError, Asked, CachedAnswer, CallOutcome, CallRow, Enrich, Estimate, Limits, Reservation,
+        day_of, next_day,
     },
 };
 use telesift_schemas::{ChatId, Timestamp, Usage};
@@ -48,7 +48,16 @@ pub struct ExtractDesk {
     parts: DeskParts,
     /// One turn per input that is asked about now: who asks the same meanwhile finds the answer in the cache.
     turns: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    /// Who this is to other processes.
+    asker: String,
 }
+
+/// How long nobody else asks what this process asks, from the last time it said so: so long lies what one asked that died.
+const ASKING: Duration = Duration::from_secs(20);
+/// How often it says so again.
+const STILL_ASKING: Duration = Duration::from_secs(5);
+/// When to look again whether another process has the answer.
+const ASKED_ELSEWHERE: Duration = Duration::from_secs(1);
 
 impl ExtractDesk {
     /// A desk over these parts.
@@ -56,6 +65,7 @@ impl ExtractDesk {
         ExtractDesk {
             parts,
             turns: Mutex::default(),
+            asker: Uuid::now_v7().simple().to_string(),
         }
     }
 
@@ -86,32 +96,94 @@ impl ExtractDesk {
         let estimate = provider.estimate(unit);
         let turn = self.turn(&estimate.input);
         let _turn = turn.lock().await;
-        let extracted = |claims: Vec<Claim>, usage: Usage| Extracted {
-            by: provider.by().clone(),
-            input: estimate.input.clone(),
-            claims,
-            usage,
+        if let Some(kept) = self.kept(provider, unit, &estimate.input).await? {
+            return Ok(kept);
+        }
+        self.begin_asking(&estimate.input).await?;
+        let answered = self.bought(provider, unit, &estimate).await;
+        let ended = self.parts.answers.end_asking(&estimate.input, &self.asker);
+        warn_of(ended.await, "others wait a moment with what was asked");
+        answered
+    }
+
+    /// The answer that was paid for before. What an earlier version kept and this one cannot read is asked anew.
+    async fn kept(
+        &self,
+        provider: &dyn Provider,
+        unit: &Unit,
+        input: &str,
+    ) -> Result<Option<Extracted>, ExtractError> {
+        let cached = stored(self.parts.answers.answer(input).await)?;
+        let claims = cached.and_then(|cached| provider.claims(unit, &cached.answer).ok());
+        let Some(claims) = claims else {
+            return Ok(None);
         };
-        let cached = stored(self.parts.answers.answer(&estimate.input).await)?;
-        if let Some(cached) = cached {
-            // What an earlier version kept and this one cannot read is asked anew.
-            if let Ok(claims) = provider.claims(unit, &cached.answer) {
-                let call = self.call(provider, unit, &estimate.input, CallOutcome::Cached);
-                self.settle(call, None).await;
-                return Ok(extracted(claims, Usage::default()));
-            }
+        let call = self.call(provider, unit, input, CallOutcome::Cached);
+        self.settle(call, None).await;
+        Ok(Some(Extracted {
+            by: provider.by().clone(),
+            input: input.to_owned(),
+            claims,
+            usage: Usage::default(),
+        }))
+    }
+
+    /// Asks, unless another process was quicker; what it costs is set aside first and written down afterwards.
+    async fn bought(
+        &self,
+        provider: &dyn Provider,
+        unit: &Unit,
+        estimate: &Estimate,
+    ) -> Result<Extracted, ExtractError> {
+        let input = &estimate.input;
+        // It may have ended between the look into the cache and the say that this one asks.
+        if let Some(kept) = self.kept(provider, unit, input).await? {
+            return Ok(kept);
         }
         let reservation = self.reserve(provider, unit, estimate.most).await?;
         let started = Instant::now();
-        let asked = provider.ask(unit).await;
+        let asked = self.ask(provider, unit, input).await;
         let took = started.elapsed();
-        self.book(provider, unit, &estimate.input, &asked, took, reservation)
+        self.book(provider, unit, input, &asked, took, reservation)
             .await;
         let usage = asked.usage;
         let answer = asked.answer.map_err(|e| self.sorted(provider, e, usage))?;
         let claims = provider.claims(unit, &answer);
-        let claims = claims.map_err(|e| self.sorted(provider, e, usage))?;
-        Ok(extracted(claims, usage))
+        Ok(Extracted {
+            by: provider.by().clone(),
+            input: input.clone(),
+            claims: claims.map_err(|e| self.sorted(provider, e, usage))?,
+            usage,
+        })
+    }
+
+    /// Says to other processes that this one asks.
+    async fn begin_asking(&self, input: &str) -> Result<(), ExtractError> {
+        let begun = self.parts.answers.begin_asking(input, &self.asker, ASKING);
+        match stored(begun.await)? {
+            true => Ok(()),
+            false => Err(ExtractError::Held {
+                until: later(self.parts.clock.now(), ASKED_ELSEWHERE),
+                reason: "another process asks the same".to_owned(),
+            }),
+        }
+    }
+
+    /// Asks, and says so as long as it takes.
+    async fn ask(&self, provider: &dyn Provider, unit: &Unit, input: &str) -> Asked {
+        let mut asking = std::pin::pin!(provider.ask(unit));
+        loop {
+            match tokio::time::timeout(STILL_ASKING, &mut asking).await {
+                Ok(asked) => return asked,
+                Err(_) => {
+                    let answers = &self.parts.answers;
+                    // Where that fails somebody may ask too: that is better than to give up what is under way.
+                    if let Err(error) = answers.begin_asking(input, &self.asker, ASKING).await {
+                        tracing::warn!(%error, "others may ask what is being asked");
+                    }
+                }
+            }
+        }
     }
 
     fn turn(&self, input: &str) -> Arc<tokio::sync::Mutex<()>> {
@@ -253,6 +325,13 @@ impl ExtractDesk {
 
 #[async_trait]
 impl Extractor for ExtractDesk {
+    async fn waits_for(&self, chat: ChatId) -> Result<Option<String>, ExtractError> {
+        match self.enrich(chat).await? {
+            Enrich::Off => Ok(None),
+            enrich => Ok(self.chosen(enrich).await?.map(|p| p.by().name.clone())),
+        }
+    }
+
     async fn extract(&self, unit: &Unit) -> Result<Extracted, ExtractError> {
         let enrich = self.enrich(unit.chat.id).await?;
         if enrich == Enrich::Off {

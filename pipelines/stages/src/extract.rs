@@ -12,10 +12,7 @@ pub mod verify;
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -34,11 +31,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     after_index::IndexLag,
+    chat_settings,
     consumer::{StageError, delays, pause},
-    index, telemetry,
+    index, labels, telemetry,
 };
 use appender::Queue;
-use flight::{Flight, Handled, joined};
+use flight::{Begun, Flight, Handled, joined};
 use neighbours::Neighbours;
 use outcome::Outcome;
 
@@ -111,8 +109,8 @@ pub struct Extract {
     /// Up to where `extractions` is applied.
     applied: watch::Receiver<Offset>,
     fence: Fence,
-    /// Failures of providers in a row.
-    away: AtomicU32,
+    /// Who failed last, and how often in a row.
+    away: Mutex<HashMap<String, outcome::Away>>,
     /// Units that wait for their messages.
     waiting: Mutex<HashMap<String, Waiting>>,
     /// What chats are about, as of a moment ago.
@@ -151,7 +149,7 @@ impl Extract {
             news,
             applied,
             fence: Fence::open(),
-            away: AtomicU32::new(0),
+            away: Mutex::default(),
             waiting: Mutex::default(),
             subjects: Mutex::default(),
             neighbours: tokio::sync::Mutex::new(neighbours),
@@ -184,27 +182,19 @@ impl Extract {
         let mut flight = Flight::default();
         let mut delays = delays();
         while !shutdown.is_cancelled() {
-            match this.next_units(&mut flight).await {
-                Ok(units) => {
-                    delays = self::delays();
-                    for (unit, stories) in units {
-                        let this = this.clone();
-                        running.spawn(async move {
-                            Handled {
-                                outcome: this.handle(&unit).await,
-                                unit: unit.id,
-                                stories,
-                            }
-                        });
-                    }
-                }
+            let looked = this.next_units(&mut flight).await;
+            for one in std::mem::take(&mut flight.begun) {
+                running.spawn(this.clone().worked(one));
+            }
+            match looked {
+                Ok(()) => delays = self::delays(),
                 Err(error) if error.is_retryable() => {
                     this.back_off(&error, delays.next(), &shutdown).await;
                     continue;
                 }
                 Err(error) => return Err(error),
             }
-            let has_room = flight.units.len() < this.config.workers.max(1);
+            let has_room = flight.has_room(this.config.workers.max(1));
             let early = flight.is_early.then_some(LOOK_AT_INDEX);
             let look_in = early.or(flight.gate.is_some().then_some(told::LOOK_EVERY));
             tokio::select! {
@@ -239,70 +229,44 @@ impl Extract {
         pause(delay, shutdown).await;
     }
 
-    /// Waits until all of `extractions` is applied; `false` if `shutdown` came first.
+    /// Waits until all of `extractions` is applied, and what was decided is in force; `false` if `shutdown` came first.
     async fn catch_up(&self, shutdown: &CancellationToken) -> Result<bool, StageError> {
         let end = self.parts.log.bounds(&extractions()).await?.end;
         let mut applied = self.applied.clone();
-        tokio::select! {
-            () = shutdown.cancelled() => Ok(false),
-            reached = applied.wait_for(|at| *at >= end) => Ok(reached.is_ok()),
-        }
-    }
-
-    /// Units to begin with now, each with the stories it tells. One that tells a story which is being worked on waits: it may
-    /// cost nothing.
-    async fn next_units(
-        &self,
-        flight: &mut Flight,
-    ) -> Result<Vec<(UnitRow, Vec<String>)>, StageError> {
-        let workers = self.config.workers.max(1);
-        let room = workers.saturating_sub(flight.units.len());
-        if room == 0 {
-            return Ok(Vec::new());
-        }
-        self.run_retries(flight).await?;
-        if flight.due.is_empty() {
-            flight.is_early = self.parts.index_lag.is_far().await?;
-            if flight.is_early {
-                return Ok(Vec::new());
-            }
-            self.look(flight, workers * 8).await?;
-        }
-        if flight.due.is_empty() || !self.are_stories_known(flight).await? {
-            return Ok(Vec::new());
-        }
-        let mut begun = Vec::new();
-        let mut rest = Vec::new();
-        for unit in std::mem::take(&mut flight.due) {
-            let stories = self.stories_of(&unit).await?;
-            let is_told = stories.iter().any(|story| flight.stories.contains(story));
-            if begun.len() == room || is_told {
-                rest.push(unit);
-                continue;
-            }
-            flight.stories.extend(stories.iter().cloned());
-            flight.units.insert(unit.id.clone());
-            begun.push((unit, stories));
-        }
-        flight.due = rest;
-        Ok(begun)
-    }
-
-    /// Looks which units are due, and what must be known of stories before they are begun.
-    async fn look(&self, flight: &mut Flight, n_wanted: usize) -> Result<(), StageError> {
-        let now = self.parts.clock.now();
-        let wanted = n_wanted + flight.units.len();
-        let mut due = self.parts.catalog.due_units(now, wanted).await?;
-        due.retain(|unit| !flight.units.contains(&unit.id));
-        if flight.units.is_empty() {
-            let counts = self.parts.catalog.unit_counts().await?;
-            telemetry::backlog(STAGE, "units", counts.due);
-        }
-        flight.gate = match due.is_empty() {
-            true => None,
-            false => Some(self.gate().await?),
+        let is_there = tokio::select! {
+            () = shutdown.cancelled() => return Ok(false),
+            reached = applied.wait_for(|at| *at >= end) => reached.is_ok(),
         };
-        flight.due = due;
+        self.await_decisions(shutdown).await?;
+        Ok(is_there)
+    }
+
+    /// Waits until what people decided about messages and chats is in force: labels, and who may read a chat. Where nobody
+    /// puts it in force any more, units are read all the same.
+    async fn await_decisions(&self, shutdown: &CancellationToken) -> Result<(), StageError> {
+        let decisions = TopicPartition::new(Topic::DECISIONS, PartitionId(0));
+        let end = self.parts.log.bounds(&decisions).await?.end;
+        let (mut stood_at, mut moved) = (0, Instant::now());
+        while !shutdown.is_cancelled() {
+            let (mut stands_at, mut is_passed) = (0, true);
+            for stage in [labels::STAGE, chat_settings::STAGE] {
+                let key = StageKey {
+                    stage: stage.to_owned(),
+                    input: decisions.clone(),
+                };
+                let state = self.parts.catalog.stage_state(&key).await?;
+                let next = state.unwrap_or_default().next;
+                stands_at += next.0;
+                is_passed &= next >= end;
+            }
+            if stands_at != stood_at {
+                (stood_at, moved) = (stands_at, Instant::now());
+            }
+            if is_passed || moved.elapsed() >= self.config.patience {
+                break;
+            }
+            pause(told::LOOK_EVERY, shutdown).await;
+        }
         Ok(())
     }
 
@@ -322,6 +286,28 @@ impl Extract {
         }
     }
 
+    /// Works on what was begun.
+    async fn worked(self: Arc<Self>, begun: Begun) -> Handled {
+        let Begun {
+            unit,
+            stories,
+            retry,
+        } = begun;
+        let (retry, outcome) = match retry {
+            None => (None, self.handle(&unit).await.map(Some)),
+            Some(asked) => {
+                let outcome = self.try_again(&unit, &asked).await;
+                (Some(asked.key), outcome.map(|()| None))
+            }
+        };
+        Handled {
+            unit: unit.id,
+            stories,
+            retry,
+            outcome,
+        }
+    }
+
     /// Works on one unit; gives it as that leaves it.
     async fn handle(&self, unit: &UnitRow) -> Result<UnitRow, StageError> {
         let started = Instant::now();
@@ -337,7 +323,9 @@ impl Extract {
             Some(before) => self.stands_alone(before).await?,
             None => true,
         };
-        if is_alone && before.as_ref().is_some_and(|b| covers(b, unit)) {
+        // A note may say that the same messages are to be looked at anew.
+        let is_known = |b: &ExtractionRow| covers(b, unit) && unit.note.is_none();
+        if is_alone && before.as_ref().is_some_and(is_known) {
             return Ok(Outcome::Done);
         }
         let messages = match self.read(unit).await? {
@@ -362,7 +350,7 @@ impl Extract {
         let asked = self.unit(unit, &messages).await?;
         match self.parts.extractor.extract(&asked).await {
             Ok(extracted) => {
-                self.away.store(0, Ordering::Relaxed);
+                self.is_back(&extracted.by.name);
                 self.finish(unit, members, &messages, extracted).await
             }
             Err(error) => Ok(self.failed(unit, error)),

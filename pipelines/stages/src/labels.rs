@@ -186,7 +186,7 @@ fn last_of_each(labels: Vec<LabelRow>) -> Vec<LabelRow> {
 }
 
 /// The label a record decides; `None` for a decision about something else, of a kind yet unknown too.
-fn read(record: &StoredRecord) -> Result<Option<LabelRow>, Refusal> {
+pub(crate) fn read(record: &StoredRecord) -> Result<Option<LabelRow>, Refusal> {
     #[derive(Deserialize)]
     struct Kind {
         decision: String,

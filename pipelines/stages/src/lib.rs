@@ -8,6 +8,7 @@
 
 pub mod after_index;
 pub mod atom_index;
+pub mod chat_settings;
 pub mod consumer;
 pub mod dead_letter;
 pub mod decisions;
@@ -19,6 +20,7 @@ pub mod identities;
 pub mod index;
 pub mod ingest;
 pub mod knowledge;
+pub mod labelled_units;
 pub mod labels;
 mod order;
 pub mod origins;

@@ -28,6 +28,9 @@ use crate::{
 /// The stage's name in ledger, logs and metrics.
 pub const STAGE: &str = UNITS_STAGE;
 
+/// Note of a unit whose members are as they were, but are said to be something else.
+const LABELLED: &str = "a label of one of its messages changed";
+
 /// Keeps the units of all partitions of `units` in the catalog.
 ///
 /// Rows and position are stored in one transaction. A message stands in one unit: one that comes again in a later unit, because
@@ -249,8 +252,10 @@ impl Shelf {
                 chat,
                 member,
                 class,
+                labelled,
                 ..
             } => match (self.unit_of.get(&member.message).cloned(), class) {
+                (Some(of), Some(_)) if labelled => self.again(&of),
                 (Some(of), class) => self.version(&of, member, class.is_some()),
                 // It was of no use as it was, and is now.
                 (None, Some(class)) => {
@@ -297,6 +302,17 @@ impl Shelf {
         Fate::Emitted
     }
 
+    /// A label says something else of a member: what is read of the unit now may be something else.
+    fn again(&mut self, unit: &str) -> Fate {
+        let Some(row) = self.units.get_mut(unit) else {
+            return Fate::Skipped("in_no_unit".to_owned());
+        };
+        is_due_again(row);
+        row.note = Some(LABELLED.to_owned());
+        self.changed.insert(unit.to_owned());
+        Fate::Emitted
+    }
+
     /// Another version of a member: in its place, or out.
     fn version(&mut self, unit: &str, member: UnitMember, stays: bool) -> Fate {
         let Some(row) = self.units.get_mut(unit) else {
@@ -317,12 +333,16 @@ impl Shelf {
                 self.unit_of.remove(&gone.message);
             }
         }
-        row.revision += 1;
-        row.state = UnitState::Due;
-        row.attempts = 0;
-        row.not_before = None;
-        row.note = None;
+        is_due_again(row);
         self.changed.insert(unit.to_owned());
         Fate::Emitted
     }
+}
+
+fn is_due_again(row: &mut UnitRow) {
+    row.revision += 1;
+    row.state = UnitState::Due;
+    row.attempts = 0;
+    row.not_before = None;
+    row.note = None;
 }

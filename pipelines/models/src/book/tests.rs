@@ -20,6 +20,7 @@ fn configured(name: &str, kind: ProviderKind, url: &str) -> ConfiguredProvider {
     ConfiguredProvider {
         provider: new(name, kind, url),
         local: None,
+        rest: None,
     }
 }
 

@@ -1,26 +1,27 @@
 //! Tokens in, unit vectors out: the transformer, mean pooling, scaling.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
-use candle_transformers::models::bert::BertModel;
 use telesift_ports::embedder::Purpose;
 use tokenizers::Tokenizer;
 
-use super::directory::{Files, LoadError, Prefixes};
+use super::{
+    bert::Bert,
+    directory::{Files, LoadError, Prefixes},
+};
 
 /// A loaded model.
 pub(super) struct Encoder {
-    bert: BertModel,
+    bert: Bert,
     tokenizer: Tokenizer,
     prefixes: Prefixes,
-    pad: u32,
 }
 
 impl Encoder {
     pub(super) fn new(files: Files) -> Result<Self, LoadError> {
         let weights =
             VarBuilder::from_buffered_safetensors(files.weights, DType::F32, &Device::Cpu);
-        let bert = weights.and_then(|weights| BertModel::load(weights, &files.config));
+        let bert = weights.and_then(|weights| Bert::load(weights, &files.config));
         let bert = bert.map_err(|e| LoadError::Content {
             path: files.path,
             reason: e.to_string(),
@@ -29,7 +30,6 @@ impl Encoder {
             bert,
             tokenizer: files.tokenizer,
             prefixes: files.prefixes,
-            pad: u32::try_from(files.config.pad_token_id).unwrap_or(0),
         })
     }
 
@@ -60,28 +60,23 @@ impl Encoder {
     }
 
     fn forward(&self, tokens: &[Vec<u32>], batch: &[usize]) -> candle_core::Result<Vec<Vec<f32>>> {
-        let longest = batch.iter().map(|&i| tokens[i].len()).max().unwrap_or(0);
-        let shape = (batch.len(), longest);
-        let mut ids = Vec::with_capacity(batch.len() * longest);
-        let mut mask = Vec::with_capacity(batch.len() * longest);
-        for &i in batch {
-            let text = &tokens[i];
-            ids.extend_from_slice(text);
-            ids.resize(ids.len() + longest - text.len(), self.pad);
-            mask.resize(mask.len() + text.len(), 1.0f32);
-            mask.resize(mask.len() + longest - text.len(), 0.0);
-        }
-        let ids = Tensor::from_vec(ids, shape, &Device::Cpu)?;
-        let mask = Tensor::from_vec(mask, shape, &Device::Cpu)?;
-        let hidden = self.bert.forward(&ids, &ids.zeros_like()?, Some(&mask))?;
-        pooled(&hidden, &mask)?.to_vec2()
+        let mut ids = Vec::new();
+        let texts: Vec<_> = batch
+            .iter()
+            .map(|&i| {
+                let start = ids.len();
+                ids.extend_from_slice(&tokens[i]);
+                start..ids.len()
+            })
+            .collect();
+        let mut vectors = self.bert.means(&ids, &texts)?;
+        vectors.iter_mut().for_each(|vector| scale(vector));
+        Ok(vectors)
     }
 }
 
-/// The mean over each text's own tokens, scaled to length 1.
-fn pooled(hidden: &Tensor, mask: &Tensor) -> candle_core::Result<Tensor> {
-    let sums = mask.unsqueeze(1)?.matmul(hidden)?.squeeze(1)?;
-    let means = sums.broadcast_div(&mask.sum_keepdim(1)?)?;
-    let lengths = means.sqr()?.sum_keepdim(1)?.sqrt()?;
-    means.broadcast_div(&lengths)
+/// Scales a vector to length 1.
+fn scale(vector: &mut [f32]) {
+    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+    vector.iter_mut().for_each(|x| *x /= length);
 }

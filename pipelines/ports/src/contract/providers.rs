@@ -1,8 +1,8 @@
 //! What every catalog keeps to about providers, settings of chats, calls, budgets and answers.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use telesift_schemas::{ChatId, ExtractorRef, Timestamp, Usage};
+use telesift_schemas::{ChatId, ExtractorRef, Offset, Timestamp, Usage};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -31,7 +31,10 @@ where
     providers_come_back_as_they_were(&fresh().await).await;
     a_name_is_given_once(&fresh().await).await;
     settings_replace_each_other(&fresh().await).await;
+    a_setting_decided_later_stays(&fresh().await).await;
     the_first_answer_stays(&fresh().await).await;
+    answers_and_calls_are_forgotten_by_age(&fresh().await).await;
+    one_asks_about_an_input_at_a_time(&fresh().await).await;
     a_budget_is_reserved_and_settled(&fresh().await).await;
     the_first_call_of_a_day_may_pass_alone(&fresh().await).await;
     money_is_a_limit_of_its_own(&fresh().await).await;
@@ -99,12 +102,14 @@ async fn settings_replace_each_other(catalog: &impl ChatSettings) {
             at: at(5),
         }),
         updated_at: at(5),
+        decided: None,
     };
     let other = ChatSetting {
         chat: NEWS,
         enrich: Enrich::Off,
         consent: None,
         updated_at: at(1),
+        decided: Some(Offset(3)),
     };
     for row in [&setting, &other] {
         catalog.put_chat_setting(row).await.expect("it is stored");
@@ -125,6 +130,93 @@ async fn settings_replace_each_other(catalog: &impl ChatSettings) {
         Some(setting.clone())
     );
     assert_eq!(setting.effective(), Enrich::Local, "nobody consents now");
+}
+
+async fn a_setting_decided_later_stays(catalog: &impl ChatSettings) {
+    let put = async |decided: Option<u64>, enrich| {
+        let setting = ChatSetting {
+            chat: OPS,
+            enrich,
+            consent: None,
+            updated_at: at(1),
+            decided: decided.map(Offset),
+        };
+        catalog.put_chat_setting(&setting).await.expect("stored");
+        let stored = catalog.chat_setting(OPS).await.expect("an answer");
+        stored.expect("a setting").enrich
+    };
+    assert_eq!(put(None, Enrich::Off).await, Enrich::Off);
+    assert_eq!(put(Some(7), Enrich::Remote).await, Enrich::Remote);
+    assert_eq!(
+        put(Some(6), Enrich::Off).await,
+        Enrich::Remote,
+        "decided before"
+    );
+    assert_eq!(
+        put(Some(7), Enrich::Remote).await,
+        Enrich::Remote,
+        "read again"
+    );
+    assert_eq!(put(Some(8), Enrich::Off).await, Enrich::Off);
+}
+
+async fn answers_and_calls_are_forgotten_by_age(catalog: &(impl AnswerCache + CostLedger)) {
+    const DAY: i64 = 86_400;
+    for (i, second) in [0, DAY, 2 * DAY].into_iter().enumerate() {
+        let answer = CachedAnswer {
+            input: format!("i{i}"),
+            answer: "{}".to_owned(),
+            at: at(second),
+        };
+        catalog.keep_answer(&answer).await.expect("it is stored");
+        let call = call(
+            &format!("c{i}"),
+            OPS,
+            second,
+            CallOutcome::Ok,
+            usage(1, 0, 0),
+        );
+        let reserved = Reservation {
+            day: day_of(at(second)),
+            ..reservation(OPS, 5, 0)
+        };
+        assert_eq!(refusal(catalog, reserved, Limits::default()).await, None);
+        let settled = catalog.settle(&call, Some(&reserved)).await;
+        settled.expect("it is stored");
+    }
+    let n = catalog.forget_answers(at(DAY)).await.expect("an answer");
+    assert_eq!(n, 1);
+    assert_eq!(catalog.answer("i0").await.expect("an answer"), None);
+    assert!(catalog.answer("i1").await.expect("an answer").is_some());
+    assert_eq!(catalog.forget_calls(at(DAY)).await.expect("an answer"), 1);
+    let rows = catalog.costs(&CostFilter::default(), CostBy::Total).await;
+    assert_eq!(rows.expect("an answer")[0].calls, 2);
+    assert_eq!(spent(catalog, None).await, (0, 0), "of the first day");
+    let next = catalog.spent(day_of(at(DAY)), Some(OPS)).await;
+    assert_eq!(next.expect("an answer").tokens, 1);
+}
+
+async fn one_asks_about_an_input_at_a_time(catalog: &impl AnswerCache) {
+    const LONG: Duration = Duration::from_secs(3_600);
+    let begin = async |input: &str, asker: &str, length| {
+        let begun = catalog.begin_asking(input, asker, length).await;
+        begun.expect("an answer")
+    };
+    assert!(begin("i1", "a", LONG).await);
+    assert!(begin("i1", "a", LONG).await, "goes on asking");
+    assert!(!begin("i1", "b", LONG).await);
+    assert!(begin("i2", "b", LONG).await);
+    // Nobody ends what another has begun.
+    catalog.end_asking("i1", "b").await.expect("an answer");
+    assert!(!begin("i1", "b", LONG).await);
+    catalog.end_asking("i1", "a").await.expect("an answer");
+    assert!(begin("i1", "b", LONG).await);
+    // Whoever is late is not heeded any more.
+    assert!(begin("i1", "b", Duration::ZERO).await);
+    while !begin("i1", "a", LONG).await {
+        tokio::task::yield_now().await;
+    }
+    assert!(!begin("i1", "b", LONG).await);
 }
 
 async fn the_first_answer_stays(catalog: &impl AnswerCache) {

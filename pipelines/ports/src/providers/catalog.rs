@@ -1,5 +1,7 @@
 //! The catalog's part: providers as rows with sealed keys, and answers that were paid for.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use telesift_schemas::Timestamp;
 
@@ -50,6 +52,16 @@ pub trait AnswerCache: Send + Sync + 'static {
 
     /// Keeps an answer. The first one to an input stays.
     async fn keep_answer(&self, answer: &CachedAnswer) -> Result<()>;
+
+    /// Forgets the answers that came before `before`; returns how many. Nothing but a later question with the same input
+    /// needs one: what was made of it stands on `extractions`.
+    async fn forget_answers(&self, before: Timestamp) -> Result<u64>;
+
+    /// Says that `asker` asks about this input, for so long, or goes on asking: `false` if somebody else does.
+    async fn begin_asking(&self, input: &str, asker: &str, length: Duration) -> Result<bool>;
+
+    /// Says that `asker` is done with this input.
+    async fn end_asking(&self, input: &str, asker: &str) -> Result<()>;
 }
 
 /// An answer as kept.

@@ -48,6 +48,9 @@ pub trait CostLedger: Send + Sync + 'static {
 
     /// Calls summed up, by the key's text. At most 1,000 rows, those that cost most.
     async fn costs(&self, filter: &CostFilter, by: CostBy) -> Result<Vec<CostRow>>;
+
+    /// Forgets the calls made before `before`, and what was spent on the days before its day; returns how many calls.
+    async fn forget_calls(&self, before: Timestamp) -> Result<u64>;
 }
 
 /// A budget's two sides; `None` = no limit.

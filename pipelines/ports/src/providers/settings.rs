@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use telesift_schemas::{ChatId, Timestamp};
+pub use telesift_schemas::Enrich;
+use telesift_schemas::{ChatId, Offset, Timestamp};
 
 use crate::catalog::Result;
 
@@ -15,7 +16,7 @@ pub trait ChatSettings: Send + Sync + 'static {
     /// All that were made, by chat.
     async fn chat_settings(&self) -> Result<Vec<ChatSetting>>;
 
-    /// Puts a setting in the place of the former.
+    /// Puts a setting in the place of the former, unless that was decided later.
     async fn put_chat_setting(&self, setting: &ChatSetting) -> Result<()>;
 }
 
@@ -30,6 +31,8 @@ pub struct ChatSetting {
     pub consent: Option<Consent>,
     /// When it was set.
     pub updated_at: Timestamp,
+    /// Where the decision stands on `decisions`; absent for one made before they stood there.
+    pub decided: Option<Offset>,
 }
 
 impl ChatSetting {
@@ -38,33 +41,6 @@ impl ChatSetting {
         match (self.enrich, &self.consent) {
             (Enrich::Remote, None) => Enrich::Local,
             (enrich, _) => enrich,
-        }
-    }
-}
-
-/// Which models may read a chat. Of a chat nobody said anything about: [`Enrich::Local`], whatever kind of chat it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Enrich {
-    /// None.
-    Off,
-    /// Those that run here: the built-in rules, or a provider marked local.
-    #[default]
-    Local,
-    /// Any, those of others too.
-    Remote,
-}
-
-impl Enrich {
-    /// All of them.
-    pub const ALL: [Enrich; 3] = [Self::Off, Self::Local, Self::Remote];
-
-    /// The name in JSON and in the catalog.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Local => "local",
-            Self::Remote => "remote",
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What becomes of a unit that was worked on.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use telesift_ports::{
@@ -49,16 +52,53 @@ pub(super) enum Outcome {
     Refused(Refusal),
 }
 
+/// Who failed last time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Away {
+    /// Failures in a row, of which those at once count as one.
+    n: u32,
+    /// Until when further failures are the same one.
+    until: Instant,
+}
+
 impl Extract {
+    /// Counts a failure of `extractor`; which one in a row it is, from 0, and how long to leave him alone.
+    fn is_away(&self, extractor: String) -> (u32, Duration) {
+        let now = Instant::now();
+        let mut all = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.get(&extractor).copied();
+        let n = match known {
+            None => 0,
+            Some(away) if now < away.until => away.n,
+            Some(away) => (away.n + 1).min(16),
+        };
+        let pause = Duration::from_secs(1).saturating_mul(1 << n).min(MAX_AWAY);
+        let until = match known {
+            Some(away) if away.n == n => away.until,
+            _ => now + pause,
+        };
+        all.insert(extractor, Away { n, until });
+        (n, pause)
+    }
+
+    /// `extractor` has answered.
+    pub(super) fn is_back(&self, extractor: &str) {
+        let mut all = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(extractor);
+    }
+
     /// What an extractor's error means for a unit.
     pub(super) fn failed(&self, unit: &UnitRow, error: ExtractError) -> Outcome {
         let note = error.to_string();
         match error {
             ExtractError::Off => Outcome::Done,
             ExtractError::Held { until, .. } => Outcome::Until { until, note },
-            ExtractError::Unavailable { retry_after, .. } => {
-                let n = self.away.fetch_add(1, Ordering::Relaxed).min(16);
-                let pause = Duration::from_secs(1).saturating_mul(1 << n).min(MAX_AWAY);
+            ExtractError::Unavailable {
+                extractor,
+                retry_after,
+                ..
+            } => {
+                let (n, pause) = self.is_away(extractor);
                 // A tenth more or less, so that not all units come back at once.
                 let spread = jitter(&unit.id, n);
                 let delay = retry_after

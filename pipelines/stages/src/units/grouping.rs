@@ -258,6 +258,7 @@ fn touched(arrival: Arrival, kept: Kept) -> UnitEvent {
             Kept::Not(_) | Kept::Deleted => None,
         },
         deleted: kept == Kept::Deleted,
+        labelled: false,
     }
 }
 

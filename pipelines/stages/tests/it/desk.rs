@@ -57,6 +57,7 @@ struct Table {
     remote: Arc<ScriptedProvider>,
     local: Option<Arc<ScriptedProvider>>,
     desk: Arc<ExtractDesk>,
+    parts: DeskParts,
 }
 
 impl Table {
@@ -66,7 +67,7 @@ impl Table {
         let remote = Arc::new(ScriptedProvider::new("far", false, MOST, USED));
         let local = has_local.then(|| Arc::new(ScriptedProvider::new("near", true, MOST, USED)));
         let all = local.iter().chain([&remote]).cloned();
-        let desk = ExtractDesk::new(DeskParts {
+        let parts = DeskParts {
             rules: Arc::new(Rules),
             providers: Arc::new(MemoryProviders::with(all)),
             settings: catalog.clone(),
@@ -74,13 +75,14 @@ impl Table {
             answers: catalog.clone(),
             clock: clock.clone(),
             limits,
-        });
+        };
         Table {
             catalog,
             clock,
             remote,
             local,
-            desk: Arc::new(desk),
+            desk: Arc::new(ExtractDesk::new(parts.clone())),
+            parts,
         }
     }
 
@@ -94,6 +96,7 @@ impl Table {
                 at,
             }),
             updated_at: at,
+            decided: None,
         };
         self.catalog.put_chat_setting(&setting).await.unwrap();
     }
@@ -262,6 +265,45 @@ async fn the_same_is_asked_once_also_by_many_at_once() {
         table.outcomes().await,
         [("cached".to_owned(), 7), ("ok".to_owned(), 1)]
     );
+}
+
+#[tokio::test]
+async fn two_processes_do_not_ask_the_same_at_once() {
+    let table = Table::new(false, Limits::default());
+    table.allow(OPS, Enrich::Remote, true).await;
+    let gate = table.remote.gate.acquire_many(ScriptedProvider::OPEN);
+    let gate = gate.await.unwrap();
+    let desk = table.desk.clone();
+    let first = tokio::spawn(async move { desk.extract(&ops("u1", "диск повний")).await });
+    while table.remote.asked().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let other = ExtractDesk::new(table.parts.clone());
+    let held = other.extract(&ops("u1", "диск повний")).await.unwrap_err();
+    assert!(matches!(held, ExtractError::Held { .. }), "{held}");
+    assert!(held.to_string().contains("another process"), "{held}");
+    drop(gate);
+    let asked = first.await.unwrap().unwrap();
+    let found = other.extract(&ops("u1", "диск повний")).await.unwrap();
+    assert_eq!(
+        (found.claims, found.usage),
+        (asked.claims, Usage::default())
+    );
+    assert_eq!(table.remote.asked().len(), 1);
+    // What was said to be asked is not said any more: another text is asked for at once.
+    other.extract(&ops("u2", "диск порожній")).await.unwrap();
+    assert_eq!(table.remote.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn whom_a_unit_waits_for_is_known_before_it_is_read() {
+    let table = Table::new(false, Limits::default());
+    let waits_for = async || table.desk.waits_for(ChatId(OPS)).await.unwrap();
+    assert_eq!(waits_for().await, None, "rules answer at once");
+    table.allow(OPS, Enrich::Remote, true).await;
+    assert_eq!(waits_for().await.as_deref(), Some("far"));
+    table.allow(OPS, Enrich::Off, false).await;
+    assert_eq!(waits_for().await, None);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! the last word; the log gives the same atoms again.
 
 mod line;
+mod people;
 
 use std::time::Duration;
 

@@ -46,7 +46,13 @@ fn list(connection: &Connection, wanted: ListAtoms) -> Result<()> {
     }
     print::line(match atoms.len() {
         0 => "no atoms".to_owned(),
-        n => format!("{n} atoms; `telesift atoms show ID` shows one in full"),
+        n => format!(
+            "{n} atoms{}; `telesift atoms show ID` shows one in full",
+            match answer["next_cursor"].is_null() {
+                true => "",
+                false => ", and more (--limit)",
+            }
+        ),
     })
 }
 
@@ -58,7 +64,12 @@ fn show(connection: &Connection, id: &str) -> Result<()> {
         return print::json(&atom);
     }
     print::line(in_words(&atom))?;
-    print::line(format!("    {}", print::printable(text(&atom, "content"))))?;
+    let content = text(&atom, "content");
+    let quotes = atom["evidence"].as_array().into_iter().flatten();
+    // The built-in rules say it in the very words.
+    if !quotes.into_iter().any(|e| text(e, "quote") == content) {
+        print::line(format!("    {}", print::printable(content)))?;
+    }
     for link in atom["links"].as_array().into_iter().flatten() {
         print::line(format!("    {} {}", text(link, "kind"), text(link, "to")))?;
     }
@@ -70,7 +81,7 @@ fn show(connection: &Connection, id: &str) -> Result<()> {
         print::line(format!(
             "    version {}  {}  {}  {}",
             version["version"],
-            text(version, "updated_at"),
+            seconds(text(version, "updated_at")),
             text(version, "status"),
             print::printable(text(version, "title"))
         ))?;
@@ -155,6 +166,11 @@ fn approval_rules(connection: &Connection, wanted: ApprovalRules) -> Result<()> 
             answer["approved"], answer["tried"]
         ));
     }
+    if wanted.file.is_none() && items_of(&answer, "rules").is_empty() {
+        return print::line(
+            "no rules: every atom waits for a reader; docs/knowledge.md shows a file of rules to try",
+        );
+    }
     print::line(serde_json::to_string_pretty(&answer)?)
 }
 
@@ -164,7 +180,19 @@ fn send(connection: &Connection, method: Method, path: &str, body: &Value) -> Re
 }
 
 pub(super) fn items(answer: &Value) -> &[Value] {
-    answer["items"]
+    items_of(answer, "items")
+}
+
+/// A time without the part of a second nobody reads.
+fn seconds(time: &str) -> String {
+    match time.split_once('.') {
+        Some((whole, _)) => format!("{whole}Z"),
+        None => time.to_owned(),
+    }
+}
+
+fn items_of<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
+    answer[name]
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default()

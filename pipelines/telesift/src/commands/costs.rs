@@ -63,17 +63,15 @@ fn spent(answer: &Value) -> Vec<String> {
     let budgets = &answer["budgets"];
     for (name, words) in [("daily", "today"), ("chat_daily", "each chat today")] {
         let budget = &budgets[name];
-        let side =
-            |side: &str, show: &dyn Fn(&Value) -> String| match budget[side]["limit"].is_null() {
-                true => format!("{} of no limit", show(&budget[side]["spent"])),
-                false => format!(
-                    "{} of {}",
-                    show(&budget[side]["spent"]),
-                    show(&budget[side]["limit"])
-                ),
-            };
+        let side = |side: &str, show: &dyn Fn(&Value) -> String| {
+            let spent = show(&budget[side]["spent"]);
+            match budget[side]["limit"].is_null() {
+                true => format!("{spent} (no limit)"),
+                false => format!("{spent} of {}", show(&budget[side]["limit"])),
+            }
+        };
         lines.push(format!(
-            "budget, {words}: {} tokens, {}",
+            "budget, {words}: tokens {}, money {}",
             side("tokens", &|v: &Value| v.to_string()),
             side("micro_usd", &dollars),
         ));
@@ -129,11 +127,11 @@ mod tests {
         );
         assert_eq!(
             lines[2],
-            "budget, today: 950 of no limit tokens, $0.0123 of $1.0000"
+            "budget, today: tokens 950 (no limit), money $0.0123 of $1.0000"
         );
         assert_eq!(
             lines[3],
-            "budget, each chat today: 0 of 500 tokens, $0.0000 of no limit"
+            "budget, each chat today: tokens 0 of 500, money $0.0000 (no limit)"
         );
     }
 }

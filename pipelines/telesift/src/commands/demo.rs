@@ -315,6 +315,8 @@ fn how_to_go_on(client: &Client, server: &Server) -> Result<()> {
   curl -s -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{{\"query\":\"оновлення Postgres\",\"limit\":3}}' '{url}/v1/search'
   {program} --data-dir '{dir}' search 'парковка в центре'
   {program} --data-dir '{dir}' tail --from earliest --class signal
+  {program} --data-dir '{dir}' atoms --kind decision   # what was decided, with the words it stands on
+  {program} --data-dir '{dir}' subjects
   {program} --data-dir '{dir}' import result.json      # your own Telegram Desktop export, as JSON
 
 Console  {url}/     API reference  {url}/docs

@@ -96,7 +96,14 @@ fn list(connection: &Connection, client: &Client) -> Result<()> {
     if connection.json {
         return print::json(&answer);
     }
-    for provider in answer["items"].as_array().into_iter().flatten() {
+    let providers = answer["items"].as_array().map(Vec::as_slice);
+    let providers = providers.unwrap_or_default();
+    if providers.is_empty() {
+        return print::line(
+            "no providers: the built-in rules read every chat; `telesift providers add` adds one",
+        );
+    }
+    for provider in providers {
         print::line(line(provider))?;
     }
     Ok(())

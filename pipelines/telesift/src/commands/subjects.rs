@@ -36,7 +36,17 @@ fn list(connection: &Connection, limit: usize) -> Result<()> {
     for subject in items(&answer) {
         print::line(in_a_line(subject))?;
     }
-    print::line(format!("{} subjects", items(&answer).len()))
+    let n = items(&answer).len();
+    let more = match answer["next_cursor"].is_null() {
+        true => String::new(),
+        false => format!(
+            "; there are more (--limit {})",
+            limit.saturating_mul(4).min(500)
+        ),
+    };
+    print::line(format!(
+        "{n} subjects by name; `telesift subjects show ID` shows what is on one{more}"
+    ))
 }
 
 fn show(connection: &Connection, id: &str, limit: usize) -> Result<()> {
@@ -73,8 +83,12 @@ fn change(connection: &Connection, id: &str, body: &Value) -> Result<()> {
 /// A subject with how much is on it.
 pub(super) fn in_a_line(subject: &Value) -> String {
     let text = |name: &str| subject[name].as_str().unwrap_or_default();
+    let atoms = match subject["n_atoms"].as_u64() {
+        Some(1) => "atom ",
+        _ => "atoms",
+    };
     format!(
-        "{}  {:>4} atoms  {}",
+        "{}  {:>4} {atoms}  {}",
         text("id"),
         subject["n_atoms"],
         print::printable(text("name"))

@@ -1,5 +1,7 @@
 //! The section `[enrich]`: which language models read chats, and what they may cost.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 use telesift_models::{Choice, ConfiguredProvider};
@@ -7,9 +9,16 @@ use telesift_ports::{
     Secret,
     providers::{Budget, Limits, NewProvider, ProviderKind, Terms},
 };
+use telesift_schemas::Timestamp;
 
 /// What the environment calls the key of a configured provider, before its name in capitals.
 const KEY_PREFIX: &str = "TELESIFT_PROVIDER_KEY_";
+
+/// What is older is forgotten.
+pub(crate) struct Kept {
+    pub(crate) answers: Option<Timestamp>,
+    pub(crate) calls: Option<Timestamp>,
+}
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +29,8 @@ pub(crate) struct Enrich {
     daily_usd: f64,
     chat_daily_tokens: u64,
     chat_daily_usd: f64,
+    keep_answers_days: u32,
+    keep_calls_days: u32,
     providers: Vec<Provider>,
 }
 
@@ -45,6 +56,8 @@ struct Provider {
     reasoning: bool,
     #[serde(default)]
     timeout_s: Option<u64>,
+    #[serde(default)]
+    rest_s: Option<u64>,
     #[serde(default)]
     max_concurrent: Option<usize>,
     #[serde(default)]
@@ -72,6 +85,7 @@ impl Provider {
         let key = of_environment.unwrap_or_else(|| self.key.clone());
         ConfiguredProvider {
             local: self.local,
+            rest: self.rest_s.map(|s| Duration::from_secs(s.max(1))),
             provider: NewProvider {
                 name: self.name.clone(),
                 kind: match self.kind {
@@ -108,6 +122,11 @@ impl Enrich {
                 "enrich.{name} must be dollars, 0 for no limit"
             );
         }
+        // Budgets look at the calls' days.
+        ensure!(
+            self.keep_calls_days != 1,
+            "enrich.keep_calls_days must be at least 2, or 0 to keep them for ever"
+        );
         Ok(())
     }
 
@@ -125,6 +144,19 @@ impl Enrich {
         Choice {
             local: named(&self.local),
             remote: named(&self.remote),
+        }
+    }
+
+    /// Since when answers and calls are kept, `now`; absent: since ever.
+    pub(crate) fn kept_since(&self, now: Timestamp) -> Kept {
+        let before = |days: u32| {
+            let since = now.as_second().saturating_sub(i64::from(days) * 86_400);
+            let since = Timestamp::from_second(since).ok();
+            since.filter(|_| days > 0)
+        };
+        Kept {
+            answers: before(self.keep_answers_days),
+            calls: before(self.keep_calls_days),
         }
     }
 

@@ -4,12 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use telesift_ports::{AtomIndex, Extractor, leases as lease, message_store};
-use telesift_schemas::{Offset, Topic, TopicPartition};
+use telesift_schemas::{Offset, PartitionId, Topic, TopicPartition};
 use telesift_stages::{
     Crew,
     atom_index::{self, AtomProjection},
+    chat_settings::{self, ChatProjection},
     extract::{self, Extract, ExtractParts},
     knowledge::{self, Knowledge},
+    labelled_units::{self, LabelledUnits},
     unit_catalog::{self, UnitProjection},
     units::{self, Units},
     workers::{DutyError, Held, together},
@@ -70,6 +72,21 @@ async fn know(
         of_units.clone(),
         news.clone(),
     );
+    let decisions = TopicPartition::new(Topic::DECISIONS, PartitionId(0));
+    let settings = ChatProjection::new(
+        log.clone(),
+        catalog.clone(),
+        catalog.clone(),
+        clock.clone(),
+        decisions.clone(),
+    );
+    let labelled = LabelledUnits::new(
+        log.clone(),
+        catalog.clone(),
+        parts.store.clone(),
+        clock.clone(),
+        decisions.clone(),
+    );
     let (tell, applied) = watch::channel(Offset::ZERO);
     let known = Knowledge::new(log.clone(), catalog.clone(), clock.clone(), tell);
     let indexed = AtomProjection::new(
@@ -92,7 +109,7 @@ async fn know(
         messages,
         news,
         applied,
-        (&parts.config.extract).into(),
+        parts.config.extract.beside(&parts.embedder.model().id),
     );
     let asking = asking.under(held.fence());
     let stop = held.stop.clone();
@@ -113,10 +130,52 @@ async fn know(
             indexed.under(held.fence()),
             stop.clone(),
         ),
+        run(
+            parts.consumer(chat_settings::STAGE, vec![decisions.clone()], BATCH, 0),
+            settings.under(held.fence()),
+            stop.clone(),
+        ),
+        run(
+            parts.consumer(labelled_units::STAGE, vec![decisions], BATCH, 0),
+            labelled.under(held.fence()),
+            stop.clone(),
+        ),
         Box::pin(async move { Ok(asking.run(stop).await?) }),
-        Box::pin(maintain(index, every, held.stop)),
+        Box::pin(maintain(index, every, held.stop.clone())),
+        Box::pin(forget(parts.clone(), held.stop)),
     ])
     .await
+}
+
+/// Forgets answers and calls of language models that are older than the configuration says; a failure is logged and tried
+/// again next time.
+async fn forget(parts: Parts, stop: CancellationToken) -> Result<(), DutyError> {
+    const EVERY: Duration = Duration::from_secs(3_600);
+    loop {
+        let now = parts.clock.now();
+        let kept = parts.config.enrich.kept_since(now);
+        let catalog = &parts.catalog;
+        let forgotten = async {
+            let answers = match kept.answers {
+                Some(before) => catalog.forget_answers(before).await?,
+                None => 0,
+            };
+            let calls = match kept.calls {
+                Some(before) => catalog.forget_calls(before).await?,
+                None => 0,
+            };
+            Ok::<_, telesift_ports::catalog::Error>((answers, calls))
+        };
+        match forgotten.await {
+            Ok((0, 0)) => {}
+            Ok((answers, calls)) => tracing::info!(answers, calls, "forgotten by age"),
+            Err(error) => tracing::warn!(%error, "old answers and calls are not forgotten yet"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
 }
 
 /// Keeps the index of atoms fast; a failure is logged and tried again next time.

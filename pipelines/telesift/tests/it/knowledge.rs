@@ -22,7 +22,7 @@ async fn all(server: &Server, path: &str) -> Vec<Value> {
 }
 
 /// Waits until every conversation of so many messages is read, and nothing is open any more.
-async fn read(server: &Server, n_messages: u64) {
+pub(crate) async fn read(server: &Server, n_messages: u64) {
     let started = std::time::Instant::now();
     let mut n_quiet = 0;
     while n_quiet < 30 {
@@ -36,7 +36,7 @@ async fn read(server: &Server, n_messages: u64) {
         let is_read = sum("units", "received") == n_messages
             && sum("extract", "received") > 0
             && sum("extract", "pending") == 0
-            && ["unit-catalog", "knowledge", "atom-index"]
+            && ["labelled-units", "unit-catalog", "knowledge", "atom-index"]
                 .iter()
                 .all(|stage| sum(stage, "lag") == 0);
         n_quiet = if is_read { n_quiet + 1 } else { 0 };
@@ -51,13 +51,31 @@ async fn send(server: &Server, method: Method, path: &str, body: Value) -> Value
 }
 
 /// Every atom there is, by id.
-async fn atoms(server: &Server) -> BTreeMap<String, Value> {
+pub(crate) async fn atoms(server: &Server) -> BTreeMap<String, Value> {
     let states = "status=needs_review&status=approved&status=rejected&status=retracted&";
     let found = all(server, &format!("/v1/atoms?{states}")).await;
     let by_id = found
         .into_iter()
         .map(|a| (a["id"].as_str().unwrap().to_owned(), a));
     by_id.collect()
+}
+
+/// Every quote of every atom stands where it says, literally.
+pub(crate) async fn quotes_stand(server: &Server, atoms: &BTreeMap<String, Value>) {
+    for atom in atoms.values() {
+        let evidence = atom["evidence"].as_array().unwrap();
+        assert!(!evidence.is_empty(), "{atom}");
+        for quoted in evidence {
+            let id = quoted["message"].as_str().unwrap();
+            let message = server.get(&format!("/v1/messages/{id}")).await;
+            let text = message["text"].as_str().unwrap().chars();
+            let offset = |name: &str| usize::try_from(quoted[name].as_u64().unwrap()).unwrap();
+            let (start, end) = (offset("start"), offset("end"));
+            let stands: String = text.skip(start).take(end - start).collect();
+            assert_eq!(stands, quoted["quote"], "{atom}");
+            assert_eq!(message["origin"], quoted["origin"]);
+        }
+    }
 }
 
 #[tokio::test]
@@ -72,20 +90,7 @@ async fn the_sample_becomes_atoms_whose_quotes_stand_in_their_messages_and_a_los
 
     let known = atoms(&server).await;
     assert!(known.len() >= 20, "{} atoms", known.len());
-    for atom in known.values() {
-        let evidence = atom["evidence"].as_array().unwrap();
-        assert!(!evidence.is_empty(), "{atom}");
-        for quoted in evidence {
-            let id = quoted["message"].as_str().unwrap();
-            let message = server.get(&format!("/v1/messages/{id}")).await;
-            let text = message["text"].as_str().unwrap().chars();
-            let offset = |name: &str| usize::try_from(quoted[name].as_u64().unwrap()).unwrap();
-            let (start, end) = (offset("start"), offset("end"));
-            let stands: String = text.skip(start).take(end - start).collect();
-            assert_eq!(stands, quoted["quote"], "{atom}");
-            assert_eq!(message["origin"], quoted["origin"]);
-        }
-    }
+    quotes_stand(&server, &known).await;
     let subjects = all(&server, "/v1/subjects?").await;
     assert!(!subjects.is_empty());
 

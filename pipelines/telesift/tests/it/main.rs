@@ -10,6 +10,7 @@ mod cluster;
 mod commands;
 mod crash;
 mod demo;
+mod extraction;
 mod faults;
 mod feedback;
 mod frozen;

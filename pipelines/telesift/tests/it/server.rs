@@ -380,8 +380,10 @@ pub(crate) fn texts(seed: u64, n: usize) -> Vec<String> {
 /// The ledger without the stages that follow behind at a pace of their own: what is read of conversations, and what is known
 /// by it.
 pub(crate) fn first(mut ledger: Vec<Value>) -> Vec<Value> {
-    const BEHIND: [&str; 5] = [
+    const BEHIND: [&str; 7] = [
+        "chat-settings",
         "units",
+        "labelled-units",
         "unit-catalog",
         "extract",
         "knowledge",

@@ -1,9 +1,12 @@
 //! Providers, settings of chats, calls, budgets and answers in maps, keys as they are: they are gone with the process.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
-use telesift_schemas::{ChatId, Usage};
+use telesift_schemas::{ChatId, Timestamp, Usage};
 
 use super::MemoryCatalog;
 use crate::{
@@ -26,6 +29,8 @@ pub(super) struct ProviderTables {
     /// By day and chat; without a chat: all.
     spent: BTreeMap<(i64, Option<ChatId>), Spent>,
     answers: BTreeMap<String, CachedAnswer>,
+    /// Who asks about an input, and until when at most.
+    asking: BTreeMap<String, (String, Instant)>,
 }
 
 impl ProviderTables {
@@ -75,7 +80,14 @@ impl ChatSettings for MemoryCatalog {
 
     async fn put_chat_setting(&self, setting: &ChatSetting) -> Result<()> {
         let mut tables = self.tables();
-        tables.models.settings.insert(setting.chat, setting.clone());
+        let settings = &mut tables.models.settings;
+        let former = settings.get(&setting.chat).and_then(|s| s.decided);
+        let is_late = former
+            .zip(setting.decided)
+            .is_some_and(|(former, this)| this < former);
+        if !is_late {
+            settings.insert(setting.chat, setting.clone());
+        }
         Ok(())
     }
 }
@@ -92,6 +104,38 @@ impl AnswerCache for MemoryCatalog {
         answers
             .entry(answer.input.clone())
             .or_insert_with(|| answer.clone());
+        Ok(())
+    }
+
+    async fn forget_answers(&self, before: Timestamp) -> Result<u64> {
+        let mut tables = self.tables();
+        let answers = &mut tables.models.answers;
+        let n = answers.len();
+        answers.retain(|_, answer| answer.at >= before);
+        Ok((n - answers.len()) as u64)
+    }
+
+    async fn begin_asking(&self, input: &str, asker: &str, length: Duration) -> Result<bool> {
+        let now = Instant::now();
+        let mut tables = self.tables();
+        let asking = &mut tables.models.asking;
+        asking.retain(|_, (_, until)| *until > now);
+        let (by, until) = asking
+            .entry(input.to_owned())
+            .or_insert_with(|| (asker.to_owned(), now));
+        let is_ours = by == asker;
+        if is_ours {
+            *until = now + length;
+        }
+        Ok(is_ours)
+    }
+
+    async fn end_asking(&self, input: &str, asker: &str) -> Result<()> {
+        let mut tables = self.tables();
+        let asking = &mut tables.models.asking;
+        if asking.get(input).is_some_and(|(by, _)| by == asker) {
+            asking.remove(input);
+        }
         Ok(())
     }
 }
@@ -164,6 +208,15 @@ impl CostLedger for MemoryCatalog {
         rows.sort_by_key(|r| std::cmp::Reverse((r.micro_usd, r.calls)));
         rows.truncate(MOST_COSTS);
         Ok(rows)
+    }
+
+    async fn forget_calls(&self, before: Timestamp) -> Result<u64> {
+        let mut tables = self.tables();
+        let n = tables.models.calls.len();
+        tables.models.calls.retain(|_, call| call.at >= before);
+        let first = day_of(before);
+        tables.models.spent.retain(|(day, _), _| *day >= first);
+        Ok((n - tables.models.calls.len()) as u64)
     }
 }
 

@@ -5,26 +5,29 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use serde_json::json;
 use telesift_ports::{
-    Embedder, KnowledgeCatalog, MessageStore, RecordLog, UnitCatalog,
+    Embedder, Extractor, KnowledgeCatalog, MessageStore, RecordLog, UnitCatalog,
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
+    extractor::{ExtractError, Extracted, Unit},
     knowledge::{AtomFilter, StoredAtom, UnitCounts},
     memory::{MemoryCatalog, ScriptedExtractor},
     message_store::IndexedMessage,
     record_log::{NewRecord, ReadLimits, Transaction},
 };
 use telesift_schemas::{
-    Atom, AtomStatus, Decision, DecisionKind, Extraction, Message, MessageKey, Topic,
+    Atom, AtomStatus, ChatId, Class, Decision, DecisionKind, Extraction, Message, MessageKey, Topic,
 };
 use telesift_stages::{
     Consumer, StageError,
     after_index::{IndexLag, IndexLagConfig},
+    chat_settings::{self, ChatProjection},
     extract::{Extract, ExtractConfig, ExtractParts},
     knowledge::{self, Knowledge},
+    labelled_units::{self, LabelledUnits},
     unit_catalog::{self, UnitProjection},
     units::{self, Units, UnitsConfig},
 };
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, Semaphore, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -56,9 +59,36 @@ impl Embedder for Letters {
     }
 }
 
+/// The chat whose units wait for somebody who takes his time.
+pub(super) const SLOW: i64 = 9;
+
+/// The scripted extractor, behind a gate for [`SLOW`].
+struct Gated {
+    inner: Arc<ScriptedExtractor>,
+    gate: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl Extractor for Gated {
+    async fn extract(&self, unit: &Unit) -> Result<Extracted, ExtractError> {
+        if unit.chat.id.0 == SLOW {
+            let answer = self.inner.extract(unit).await;
+            self.gate.acquire().await.unwrap().forget();
+            return answer;
+        }
+        self.inner.extract(unit).await
+    }
+
+    async fn waits_for(&self, chat: ChatId) -> Result<Option<String>, ExtractError> {
+        Ok((chat.0 == SLOW).then(|| "slow".to_owned()))
+    }
+}
+
 pub(super) struct Line {
     pub(super) flow: Flow,
     pub(super) extractor: Arc<ScriptedExtractor>,
+    /// One permit for each answer of the slow one.
+    pub(super) gate: Arc<Semaphore>,
     next_offset: std::sync::atomic::AtomicU64,
 }
 
@@ -67,6 +97,7 @@ impl Line {
         Line {
             flow: Flow::new().await,
             extractor: Arc::default(),
+            gate: Arc::new(Semaphore::new(0)),
             next_offset: std::sync::atomic::AtomicU64::new(0),
         }
     }
@@ -78,6 +109,25 @@ impl Line {
 
     pub(super) async fn say(&self, id: i64, text: &str) {
         self.version(7, "group", id, 0, text).await;
+    }
+
+    /// Something the screen finds nothing in.
+    pub(super) async fn mumble(&self, id: i64, text: &str) {
+        let mut message = self.message(7, "group", id, 0, text);
+        message["screen"]["class"] = "noise".into();
+        self.bring(message).await;
+    }
+
+    /// What an analyst says of a message; without a class: nothing any more.
+    pub(super) async fn label(&self, id: i64, class: Option<Class>) {
+        self.decide(DecisionKind::Labelled {
+            message: key(7, id),
+            edit: 0,
+            class,
+            spam: None,
+            owner: Some("analyst".to_owned()),
+        })
+        .await;
     }
 
     pub(super) async fn edit(&self, id: i64, edit: i64, text: &str) {
@@ -181,6 +231,25 @@ impl Line {
         tasks.spawn(
             consumer(unit_catalog::STAGE, vec![at(Topic::UNITS)]).run(waiting, stop.clone()),
         );
+        let decisions = at(Topic::DECISIONS);
+        let settings = ChatProjection::new(
+            log.clone(),
+            catalog.clone(),
+            catalog.clone(),
+            clock.clone(),
+            decisions.clone(),
+        );
+        tasks.spawn(
+            consumer(chat_settings::STAGE, vec![decisions.clone()]).run(settings, stop.clone()),
+        );
+        let labelled = LabelledUnits::new(
+            log.clone(),
+            catalog.clone(),
+            self.flow.store.clone(),
+            clock.clone(),
+            decisions.clone(),
+        );
+        tasks.spawn(consumer(labelled_units::STAGE, vec![decisions]).run(labelled, stop.clone()));
         let (tell, applied) = watch::channel(telesift_schemas::Offset::ZERO);
         let known = Knowledge::new(log.clone(), catalog.clone(), clock.clone(), tell);
         tasks.spawn(
@@ -204,7 +273,10 @@ impl Line {
             log,
             store: self.flow.store.clone(),
             catalog,
-            extractor: self.extractor.clone(),
+            extractor: Arc::new(Gated {
+                inner: self.extractor.clone(),
+                gate: self.gate.clone(),
+            }),
             embedder: Arc::new(Letters(crate::flow::model())),
             clock,
         };
@@ -244,15 +316,25 @@ impl Line {
             stage: units::STAGE.to_owned(),
             input: at(Topic::MESSAGES),
         };
+        let of_labels = telesift_ports::ledger::StageKey {
+            stage: labelled_units::STAGE.to_owned(),
+            input: at(Topic::DECISIONS),
+        };
         let read = log.state(&key.state_key()).await.unwrap();
-        let read = read.map(|bytes| {
-            serde_json::from_slice::<telesift_ports::ledger::StageState>(&bytes).unwrap()
+        let labels = log.state(&of_labels.state_key()).await.unwrap();
+        let [read, labels] = [read, labels].map(|bytes| {
+            let state = bytes.map(|bytes| {
+                serde_json::from_slice::<telesift_ports::ledger::StageState>(&bytes).unwrap()
+            });
+            state.unwrap_or_default().next
         });
         let open = log.state_with_prefix("units/").await.unwrap();
         let has_open = open
             .iter()
             .any(|(_, value)| !String::from_utf8_lossy(value).contains(r#""open":[]"#));
-        read.unwrap_or_default().next == end(Topic::MESSAGES).await
+        read == end(Topic::MESSAGES).await
+            && labels == end(Topic::DECISIONS).await
+            && stood(chat_settings::STAGE, &Topic::DECISIONS) == end(Topic::DECISIONS).await
             && !has_open
             && stood(unit_catalog::STAGE, &Topic::UNITS) == end(Topic::UNITS).await
             && stood(knowledge::STAGE, &Topic::EXTRACTIONS) == end(Topic::EXTRACTIONS).await
