@@ -56,7 +56,7 @@ async fn outcome(server: &Server, imports: &[String]) -> Outcome {
 }
 
 /// received = emitted + skipped + dead-lettered + pending, per stage and partition.
-fn assert_conserved(ledger: &[Value]) {
+pub(crate) fn assert_conserved(ledger: &[Value]) {
     for item in ledger {
         let n = |name: &str| item[name].as_u64().unwrap();
         let skipped: u64 = item["skipped"]
@@ -123,7 +123,7 @@ async fn progress(server: &Server) -> BTreeMap<String, u64> {
     all
 }
 
-fn total(progress: &BTreeMap<String, u64>, prefix: &str) -> u64 {
+pub(crate) fn total(progress: &BTreeMap<String, u64>, prefix: &str) -> u64 {
     let of = progress.iter().filter(|(name, _)| name.starts_with(prefix));
     of.map(|(_, n)| n).sum()
 }
@@ -178,7 +178,7 @@ fn row(kill: u32, after: Duration, restart: Duration, now: &BTreeMap<String, u64
     );
 }
 
-fn assert_not_behind(now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>) {
+pub(crate) fn assert_not_behind(now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>) {
     for (name, n) in before {
         let then = now.get(name).copied().unwrap_or_default();
         assert!(then >= *n, "{name} went back from {n} to {then}");
