@@ -119,7 +119,8 @@ impl FluvioLogConfig {
     }
 
     pub(crate) fn cluster(&self) -> FluvioClusterConfig {
-        let mut cluster = FluvioClusterConfig::new(self.endpoint.clone()).with_tls(self.tls.policy());
+        let mut cluster =
+            FluvioClusterConfig::new(self.endpoint.clone()).with_tls(self.tls.policy());
         cluster.client_id = Some("telesift".to_owned());
         cluster
     }

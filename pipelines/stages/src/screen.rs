@@ -372,7 +372,7 @@ impl Process for Screen {
         let (log, stage) = (self.log.clone(), self.stage_key());
         gate::claim(&*log, &stage, input.batch.next, &self.fence).await?;
         let done = self.screen_batch(input).await;
-        if let Err(StageError::Rules { .. }) = &done {
+        if matches!(done, Err(StageError::Rules { .. })) {
             gate::withdraw(&*log, &stage, self.state.next, &self.fence).await?;
         }
         done

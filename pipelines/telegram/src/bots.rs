@@ -59,9 +59,9 @@ pub struct BotDesk {
     doors: RwLock<BTreeMap<String, Arc<Door>>>,
     /// What the secret of an unknown bot is compared with: nobody knows it.
     nobody: [u8; 32],
-    /// One look at the catalog at a time: an older list must not take the place of a newer one. When the last one for a
-    /// caller who was refused began.
+    /// One look at the catalog at a time: an older list must not take the place of a newer one.
     syncing: Mutex<()>,
+    /// When the last look for a caller who was refused began.
     looked: std::sync::Mutex<Option<Instant>>,
     changed: Notify,
 }

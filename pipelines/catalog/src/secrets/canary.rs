@@ -49,9 +49,7 @@ impl SqlCatalog {
     /// # Errors
     /// If the catalog cannot be written.
     pub async fn forget_secret_key(&self) -> Result<()> {
-        self.database
-            .write(DELETE, Vec::new(), String::new)
-            .await?;
+        self.database.write(DELETE, Vec::new(), String::new).await?;
         Ok(())
     }
 }

@@ -70,7 +70,7 @@ impl ImportConfig {
         match stem.and_then(|stem| stem.split_once('@')) {
             Some((_, owner)) => owner == process,
             // It was alone when it took that in.
-            None => file.parent() == Some(&self.spool_dir) && file.exists(),
+            None => file.parent() == Some(self.spool_dir.as_path()) && file.exists(),
         }
     }
 }

@@ -379,6 +379,9 @@ async fn an_import_is_run_by_the_process_it_lies_with() {
     let names: Vec<&str> = rows.iter().map(|(key, _)| key.as_str()).collect();
     assert_eq!(
         names,
-        ["stage/ingest/imports@here/0", "stage/ingest/imports@there/0"]
+        [
+            "stage/ingest/imports@here/0",
+            "stage/ingest/imports@there/0"
+        ]
     );
 }

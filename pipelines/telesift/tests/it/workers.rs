@@ -237,6 +237,8 @@ async fn workers_know_what_was_done_at_another() {
         return;
     };
     let (first_home, first) = site.serve("first");
+    import_all(&first, 1).await;
+    first.settled().await;
     let (_second_home, second) = site.serve("second");
     until_shared(&first, &[("first", 2), ("second", 2)], "first").await;
 
@@ -266,9 +268,9 @@ async fn workers_know_what_was_done_at_another() {
         let done = first.imported(id).await;
         assert_eq!(done["messages_new"], 300, "{done}");
     }
-    assert_eq!(taken_in(&first, "imports").await.1, 600);
+    assert_eq!(taken_in(&first, "imports").await.1, 960);
     second.settled().await;
-    assert_eq!(second.messages().await.len(), 620);
+    assert_eq!(second.messages().await.len(), 980);
 
     // A bot that is removed at one is refused at the other within seconds.
     let removed = second.request(Method::DELETE, "/v1/bots/ops").send();
@@ -283,8 +285,8 @@ async fn workers_know_what_was_done_at_another() {
 
 /// `telesift doctor` names both workers, and what each holds since when.
 fn says_who_holds_what(site: &Site, home: &Home) {
-    let mut doctor = home.command(&["doctor", "--json", "--config"]);
-    let output = doctor.arg(&site.config).output().unwrap();
+    let mut doctor = home.command(&["doctor", "--json"]);
+    let output = doctor.arg("--config").arg(&site.config).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let checks: Vec<Value> = String::from_utf8_lossy(&output.stdout)
         .lines()
@@ -306,10 +308,10 @@ fn refuses_another_key(site: &Site) {
     let home = Home::at(&site.folder.path().join("third"));
     for key in [None, Some(SECRET.replace("00", "ff"))] {
         let mut command = site.command("third");
-        command.arg("--data-dir").arg(home.path()).envs(
-            key.iter()
-                .map(|key| ("TELESIFT_SECRET_KEY", key.as_str())),
-        );
+        command
+            .arg("--data-dir")
+            .arg(home.path())
+            .envs(key.iter().map(|key| ("TELESIFT_SECRET_KEY", key.as_str())));
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let said = String::from_utf8_lossy(&output.stderr);

@@ -22,7 +22,10 @@ const GATE: &str = "rules/gate";
 /// What the key of every claim begins with.
 pub(crate) const CLAIMS: &str = "claims/";
 /// How long a gate stays shut at most: longer than a decision may take.
-const SHUT_AT_MOST: Duration = Duration::from_secs(30);
+const SHUT_AT_MOST: Duration = match cfg!(test) {
+    true => Duration::from_millis(100),
+    false => Duration::from_secs(30),
+};
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A gate that this process shut.
@@ -135,4 +138,33 @@ async fn note(
         ..Transaction::appends(Vec::new())
     };
     log.commit(transaction).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use telesift_ports::memory::{ManualClock, MemoryLog};
+    use telesift_schemas::{PartitionId, Topic, TopicPartition};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_gate_that_nobody_opens_holds_nobody_up_for_ever() {
+        let log = MemoryLog::without_transactions(Arc::new(ManualClock::default()));
+        let dead = shut(&log).await.unwrap().unwrap();
+        assert!(shut(&log).await.unwrap().is_none(), "one decides at a time");
+        let stage = StageKey {
+            stage: "screen".to_owned(),
+            input: TopicPartition::new(Topic::TELEGRAM_RAW, PartitionId(0)),
+        };
+        claim(&log, &stage, Offset(5), &Fence::open())
+            .await
+            .unwrap();
+        assert_eq!(claimed(&log, &stage).await.unwrap(), Offset(5));
+        // Should it not be dead but late, its decision does not go through.
+        let late = change(&log, dead.guard(), opened()).await;
+        assert!(matches!(late, Err(record_log::Error::GuardFailed { .. })));
+        assert!(shut(&log).await.unwrap().is_some());
+    }
 }

@@ -236,10 +236,9 @@ impl Parts {
         // Until it is read back: whoever holds the book next reads what this leaves behind, whatever fails here.
         pages.is_stale = true;
         let decided = self.decide_to_activate(info, asked, shut.as_ref()).await;
-        if let (Err(error), Some(shut)) = (&decided, &shut)
-            && !may_be_decided(error)
-        {
-            gate::open(&*self.log, shut).await;
+        let is_over = decided.as_ref().is_err_and(|e| !may_be_decided(e));
+        if let Some(shut) = shut.filter(|_| is_over) {
+            gate::open(&*self.log, &shut).await;
         }
         let decision = decided?;
         self.book.catch_up(&mut pages).await?;
@@ -344,7 +343,10 @@ impl Parts {
 fn may_be_decided(error: &RulesError) -> bool {
     matches!(
         error,
-        RulesError::Log(record_log::Error::Unavailable { ambiguous: true, .. })
+        RulesError::Log(record_log::Error::Unavailable {
+            ambiguous: true,
+            ..
+        })
     )
 }
 

@@ -124,20 +124,3 @@ async fn keeper_version(keeper: &telesift_stages::decisions::rules::RulesKeeper)
     use telesift_ports::RuleSets as _;
     keeper.get("a").await.unwrap().info.version
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_gate_that_nobody_opens_holds_nobody_up_for_ever() {
-    let flow = Flow::without_transactions().await;
-    append(&flow, 0..5).await;
-    let dead = Transaction {
-        finish: Box::new(|_| vec![("rules/gate".to_owned(), Some("dead".into()))]),
-        ..Transaction::appends(Vec::new())
-    };
-    flow.log.commit(dead).await.unwrap();
-    flow.screen(5, NEVER).await.unwrap();
-    assert_eq!(screened_by(&flow).await, names(&[("default", 5)]));
-    let keeper = fresh_keeper(&flow).await;
-    add(&keeper, "a").await;
-    let activation = activate(&keeper, "a", StartFrom::Unscreened).await;
-    assert_eq!(start(&activation.unwrap()), Offset(5));
-}
