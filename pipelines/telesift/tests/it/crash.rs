@@ -144,6 +144,12 @@ async fn storm(
         for export in load.drain(..n.min(load.len())) {
             imports.push(submit(&server, export).await);
         }
+        // Not before somebody, who is another each time, has done something since the last kill: else nothing would be
+        // in the middle of anything on a machine that is busy.
+        let (work, behind) = STAGES[random.random_range(0..STAGES.len())];
+        server
+            .until(|| async { has_moved(&before, &progress(&server).await, work, behind).then_some(()) })
+            .await;
         let delay = Duration::from_millis(random.random_range(0..250));
         tokio::time::sleep(delay).await;
         let said = progress(&server).await;
@@ -162,6 +168,24 @@ async fn storm(
         imports.push(submit(&server, export).await);
     }
     (server, imports)
+}
+
+/// What is waited for before a kill, and what it follows.
+pub(crate) const STAGES: [(&str, &str); 4] = [
+    ("end \"telegram-raw\"", "end \"telegram-raw\""),
+    ("\"screen\"", "end \"telegram-raw\""),
+    ("\"index\"", "end \"messages\""),
+    ("\"stories\"", "end \"messages\""),
+];
+
+/// Whether `work` went on since `before`, or has nothing to do.
+pub(crate) fn has_moved(
+    before: &BTreeMap<String, u64>,
+    now: &BTreeMap<String, u64>,
+    work: &str,
+    behind: &str,
+) -> bool {
+    total(now, work) > total(before, work) || total(now, work) >= total(now, behind)
 }
 
 /// One line of the table.

@@ -13,7 +13,7 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use serde_json::Value;
 
 use crate::{
-    crash::{assert_conserved, assert_not_behind, total},
+    crash::{STAGES, assert_conserved, assert_not_behind, has_moved, total},
     server::Server,
 };
 use fleet::{Fleet, Victim};
@@ -89,6 +89,15 @@ async fn storm(fleet: &mut Fleet, n_kills: usize) -> (Vec<String>, Acknowledged)
         let victim = round.pop().unwrap();
         let mut within = |ms: u64| Duration::from_millis(random.random_range(0..ms));
         let (after, away) = (within(2_000), within(3_000));
+        // Whatever died last has begun to do something again.
+        let front = fleet.front();
+        front
+            .until(|| async {
+                let now = progress(front).await;
+                let is_at_work = |(work, behind): &(&str, &str)| has_moved(&before, &now, work, behind);
+                STAGES.iter().all(is_at_work).then_some(())
+            })
+            .await;
         tokio::time::sleep(after).await;
         let up = fleet.kill(victim, away).await;
         let now = progress(fleet.front()).await;
