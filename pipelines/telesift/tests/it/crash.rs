@@ -70,7 +70,10 @@ pub(crate) fn assert_conserved(ledger: &[Value]) {
             n("emitted") + skipped + n("dead_lettered") + n("pending"),
             "{item}"
         );
-        assert_eq!(n("pending"), 0, "{item}");
+        // What the extractor is still to read waits in the catalog, and counts as taken.
+        if item["stage"] != "extract" {
+            assert_eq!(n("pending"), 0, "{item}");
+        }
     }
 }
 
