@@ -9,7 +9,8 @@ NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 help:
 	@echo "make demo    build, then start on the embedded defaults with a bundled sample"
 	@echo "make test    every test; servers are started by the tests that need them"
-	@echo "make crash   kill -9 at fifty random moments under load (KILLS=n for another number), as a table; a worker frozen for 30 s"
+	@echo "make crash   kill -9 at fifty random moments under load (KILLS=n for another number), as a table; where Fluvio and Postgres"
+	@echo "             are there, a worker frozen for 30 s, and thirty kills of SPU, SC and workers (CLUSTER_KILLS=n)"
 	@echo "make lint    formatting, clippy, and which crate may know which"
 	@echo "make bench   benchmarks in release mode, as tables; N=100000 for a shorter run of the flow than 1,000,000 messages"
 	@echo "make model   train the weights of signal-score anew (MORE=folder of further labelled data)"
@@ -37,6 +38,8 @@ endif
 crash: setup
 	TELESIFT_TEST_KILLS=$(or $(KILLS),50) TELESIFT_TEST_FROZEN_MS=30000 \
 		$(CARGO) test --locked -p telesift --all-features --test it -- --nocapture kill_9 frozen_worker
+	TELESIFT_TEST_KILLS=$(or $(CLUSTER_KILLS),30) \
+		$(CARGO) test --locked -p telesift --all-features --test it -- --nocapture kills_of_every_part
 
 lint: setup
 	$(CARGO) fmt --all --check

@@ -76,9 +76,13 @@ pub(crate) async fn pipeline(
         let Some(stage) = StageKey::from_state_key(&key) else {
             return Err(Problem::internal(format!("state key `{key}` is no stage")));
         };
-        let state = serde_json::from_slice(&value)
+        let state: StageState = serde_json::from_slice(&value)
             .map_err(|e| Problem::internal(format!("state `{key}`: {e}")))?;
-        states.insert(stage, state);
+        // What several processes count of one source stands in rows of their own.
+        states
+            .entry(stage.counted_together())
+            .or_default()
+            .add(&state);
     }
     states.extend(app.catalog.stage_states().await?);
     let held = app.catalog.held_leases().await?;

@@ -47,7 +47,12 @@ pub(crate) async fn take(
     body: Body,
 ) -> Result<StatusCode> {
     let secret = headers.get(SECRET).map_or(&b""[..], |v| v.as_bytes());
-    let source = match app.bots.admit(&bot, secret) {
+    let mut admission = app.bots.admit(&bot, secret);
+    // It may have been added at another process, and Telegram calls at once.
+    if matches!(admission, Admission::Refused) && app.bots.look_again().await {
+        admission = app.bots.admit(&bot, secret);
+    }
+    let source = match admission {
         Admission::Admitted(source) => source,
         Admission::Refused => return Err(refused()),
         Admission::Unknown { reason } => {

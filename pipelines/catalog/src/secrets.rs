@@ -1,5 +1,6 @@
 //! Secrets at rest: AES-256-GCM with one key per deployment, bound to the place where each sealed value stands.
 
+mod canary;
 mod key;
 
 use std::sync::OnceLock;
@@ -26,7 +27,8 @@ const HEAD_BYTES: usize = 1 + KEY_ID_BYTES + NONCE_BYTES;
 const SAMPLES: &str = "
     SELECT sealed FROM (
         SELECT token AS sealed FROM bots
-        UNION ALL SELECT api_key AS sealed FROM providers WHERE api_key IS NOT NULL) AS samples
+        UNION ALL SELECT api_key AS sealed FROM providers WHERE api_key IS NOT NULL
+        UNION ALL SELECT sealed FROM secret_key) AS samples
     LIMIT 1";
 
 /// Where a sealed value stands. It is authenticated with the value, which therefore opens nowhere else.

@@ -1,12 +1,20 @@
-//! What the log on a cluster does, beside what Fluvio's own `benchmark` does there:
+//! What the log on a cluster does, beside what Fluvio's own tools do there, and the embedded log:
 //! `cargo bench -p telesift-log-fluvio --features testing`, with `TELESIFT_TEST_FLUVIO_BIN` set.
 #![expect(clippy::print_stdout, reason = "the table is the product")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails should stop")]
 
+#[path = "cluster/support.rs"]
+mod support;
+
 use std::{process::Output, sync::Arc, time::Instant};
 
 use bytes::Bytes;
+use fluvio::{
+    FluvioClusterConfig, Offset as FluvioOffset,
+    consumer::{ConsumerConfigExtBuilder, OffsetManagementStrategy},
+};
 use futures::stream::{FuturesUnordered, StreamExt as _};
+use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
 use telesift_log_fluvio::{FluvioLog, FluvioLogConfig, testing::TestCluster};
 use telesift_ports::{
     RecordLog,
@@ -19,21 +27,25 @@ const RECORD_BYTES: usize = 512;
 /// Records of one commit: what an import appends at once.
 const COMMIT: usize = 1_000;
 const IN_FLIGHT: usize = 8;
+/// Everything is measured so often, one after the other: neighbours on the machine come and go.
+const ROUNDS: usize = 3;
 
 fn main() {
-    // `cargo test` runs benches too, with this flag missing; measuring takes a minute.
+    // `cargo test` runs benches too, with this flag missing; measuring takes minutes.
     if !std::env::args().any(|a| a == "--bench") {
         return;
     }
-    let n_records: usize = std::env::var("TELESIFT_BENCH_RECORDS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(500_000);
+    let n_records = number("TELESIFT_BENCH_RECORDS", 500_000);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(run(n_records));
+}
+
+fn number(name: &str, otherwise: usize) -> usize {
+    let said = std::env::var(name).ok();
+    said.and_then(|n| n.parse().ok()).unwrap_or(otherwise)
 }
 
 async fn run(n_records: usize) {
@@ -42,37 +54,46 @@ async fn run(n_records: usize) {
     };
     println!("| what | result |\n|---|---|");
     let config = FluvioLogConfig::new(cluster.endpoint(), Arc::new(MemoryState::new()));
-    let log = Arc::new(FluvioLog::open(config).await.unwrap());
-    let topic = Topic::new("bench");
+    let log: Arc<dyn RecordLog> = Arc::new(FluvioLog::open(config).await.unwrap());
+    for round in 0..ROUNDS {
+        let name = format!("bench-{round}");
+        let at = create(&*log, &name).await;
+        produce("log-fluvio", &log, &at, n_records).await;
+        fluvio_producer(&cluster, n_records);
+        consume("log-fluvio", &*log, &at, n_records).await;
+        fluvio_consumer(&cluster.endpoint(), &name, n_records).await;
+    }
+    let folder = tempfile::tempdir_in(target_dir()).unwrap();
+    let embedded = EmbeddedLog::open(EmbeddedLogConfig::new(folder.path().join("log"))).unwrap();
+    let embedded: Arc<dyn RecordLog> = Arc::new(embedded);
+    let at = create(&*embedded, "bench").await;
+    produce("embedded, synced", &embedded, &at, n_records).await;
+    consume("embedded", &*embedded, &at, n_records).await;
+
+    let n_screened = number("TELESIFT_BENCH_SCREENED", 50_000);
+    for (name, log) in [("Fluvio", log), ("embedded", embedded)] {
+        let rate = support::screen(log, n_screened).await;
+        row(
+            &format!("screen on {name}: one partition, batches of 1,000"),
+            &format!("{rate:.0} records/s"),
+        );
+    }
+}
+
+/// Beside the build's own files: a disk, where the temporary directory may be memory.
+fn target_dir() -> std::path::PathBuf {
+    let bench = std::env::current_exe().unwrap();
+    bench.parent().unwrap().to_owned()
+}
+
+async fn create(log: &dyn RecordLog, name: &str) -> TopicPartition {
+    let topic = Topic::new(name.to_owned());
     let spec = TopicConfig {
         partitions: 1,
         retention: Retention::default(),
     };
     log.create_topic(&topic, spec).await.unwrap();
-    let at = TopicPartition::new(topic, PartitionId(0));
-    produce(&log, &at, n_records).await;
-    consume(&log, &at, n_records).await;
-    // A thousandth of the records in each batch of its own, as the log's writer forms them.
-    let n = n_records.to_string();
-    let size = RECORD_BYTES.to_string();
-    for direction in ["producer", "consumer"] {
-        let common = ["benchmark", direction, "--num-records", &n];
-        let more: &[&str] = match direction {
-            "producer" => &[
-                "--record-size",
-                &size,
-                "--max-request-size",
-                "1mib",
-                "--batch-size",
-                "1mib",
-                "--linger",
-                "10ms",
-            ],
-            _ => &["--record-size", &size],
-        };
-        let arguments: Vec<&str> = common.into_iter().chain(more.iter().copied()).collect();
-        show(direction, &cluster.fluvio(&arguments).unwrap());
-    }
+    TopicPartition::new(topic, PartitionId(0))
 }
 
 fn row(what: &str, result: &str) {
@@ -85,7 +106,7 @@ fn rate(n_records: usize, started: Instant) -> String {
     format!("{rate:.0} records/s, {mib:.0} MiB/s")
 }
 
-async fn produce(log: &Arc<FluvioLog>, at: &TopicPartition, n_records: usize) {
+async fn produce(name: &str, log: &Arc<dyn RecordLog>, at: &TopicPartition, n_records: usize) {
     let value = Bytes::from(vec![b'x'; RECORD_BYTES]);
     let commit = || {
         let record = NewRecord {
@@ -114,12 +135,12 @@ async fn produce(log: &Arc<FluvioLog>, at: &TopicPartition, n_records: usize) {
         done.unwrap();
     }
     row(
-        "log-fluvio: append, acknowledged, commits of 1,000, 8 at a time",
+        &format!("{name}: append, acknowledged, commits of 1,000, 8 at a time"),
         &rate(n_records, started),
     );
 }
 
-async fn consume(log: &FluvioLog, at: &TopicPartition, n_records: usize) {
+async fn consume(name: &str, log: &dyn RecordLog, at: &TopicPartition, n_records: usize) {
     let started = Instant::now();
     let (mut next, mut n_read) = (Offset::ZERO, 0);
     while n_read < n_records {
@@ -127,18 +148,62 @@ async fn consume(log: &FluvioLog, at: &TopicPartition, n_records: usize) {
         n_read += batch.records.len();
         next = batch.next;
     }
-    row("log-fluvio: read from the start", &rate(n_read, started));
+    row(
+        &format!("{name}: read from the start"),
+        &rate(n_read, started),
+    );
 }
 
-/// What Fluvio's benchmark printed, line by line.
-fn show(direction: &str, output: &Output) {
+/// Fluvio's own benchmark, with batches as the log's writer forms them.
+fn fluvio_producer(cluster: &TestCluster, n_records: usize) {
+    let (n, size) = (n_records.to_string(), RECORD_BYTES.to_string());
+    let arguments = [
+        "benchmark",
+        "producer",
+        "--num-records",
+        &n,
+        "--record-size",
+        &size,
+        "--batch-size",
+        "1mib",
+        "--max-request-size",
+        "2mib",
+        "--linger",
+        "10ms",
+        "--num-samples",
+        "1",
+    ];
+    show(&cluster.fluvio(&arguments).unwrap());
+}
+
+/// What Fluvio's benchmark printed: its lines with figures.
+fn show(output: &Output) {
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    for line in text
-        .lines()
-        .chain(errors.lines())
-        .filter(|l| !l.trim().is_empty())
-    {
-        row(&format!("fluvio benchmark {direction}"), line.trim());
+    let lines = text.lines().chain(errors.lines()).map(str::trim);
+    for line in lines.filter(|l| l.contains("/s") || !output.status.success()) {
+        row("`fluvio benchmark producer`", line);
     }
+}
+
+/// The stream of Fluvio's own client: its command line has no benchmark of consumers.
+async fn fluvio_consumer(endpoint: &str, topic: &str, n_records: usize) {
+    let config = FluvioClusterConfig::new(endpoint);
+    let client = fluvio::Fluvio::connect_with_config(&config).await.unwrap();
+    let consumer = ConsumerConfigExtBuilder::default()
+        .topic(topic)
+        .partition(0)
+        .offset_start(FluvioOffset::beginning())
+        .offset_strategy(OffsetManagementStrategy::None)
+        .build()
+        .unwrap();
+    let started = Instant::now();
+    let mut stream = client.consumer_with_config(consumer).await.unwrap();
+    for _ in 0..n_records {
+        stream.next().await.unwrap().unwrap();
+    }
+    row(
+        "Fluvio's own client: stream from the start",
+        &rate(n_records, started),
+    );
 }

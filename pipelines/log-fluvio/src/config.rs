@@ -74,6 +74,27 @@ pub enum Tls {
     },
 }
 
+impl Tls {
+    /// The same in the client's terms.
+    pub(crate) fn policy(&self) -> TlsPolicy {
+        match self {
+            Tls::Off => TlsPolicy::Disabled,
+            Tls::Unverified => TlsPolicy::Anonymous,
+            Tls::Verified {
+                domain,
+                ca_cert,
+                cert,
+                key,
+            } => TlsPolicy::Verified(TlsConfig::Files(TlsPaths {
+                domain: domain.clone(),
+                key: key.clone(),
+                cert: cert.clone(),
+                ca_cert: ca_cert.clone(),
+            })),
+        }
+    }
+}
+
 impl FluvioLogConfig {
     /// The defaults, for the cluster at `endpoint` with its state in `state`.
     pub fn new(endpoint: impl Into<String>, state: Arc<dyn StateStore>) -> Self {
@@ -98,22 +119,8 @@ impl FluvioLogConfig {
     }
 
     pub(crate) fn cluster(&self) -> FluvioClusterConfig {
-        let tls = match &self.tls {
-            Tls::Off => TlsPolicy::Disabled,
-            Tls::Unverified => TlsPolicy::Anonymous,
-            Tls::Verified {
-                domain,
-                ca_cert,
-                cert,
-                key,
-            } => TlsPolicy::Verified(TlsConfig::Files(TlsPaths {
-                domain: domain.clone(),
-                key: key.clone(),
-                cert: cert.clone(),
-                ca_cert: ca_cert.clone(),
-            })),
-        };
-        let mut cluster = FluvioClusterConfig::new(self.endpoint.clone()).with_tls(tls);
+        let mut cluster =
+            FluvioClusterConfig::new(self.endpoint.clone()).with_tls(self.tls.policy());
         cluster.client_id = Some("telesift".to_owned());
         cluster
     }

@@ -1,6 +1,8 @@
 //! A Fluvio cluster for tests: started by them from the binaries that `TELESIFT_TEST_FLUVIO_BIN` names, on free ports of
 //! this machine, and stopped with them. Its processes can be killed, frozen and started again.
 
+mod certificates;
+
 use std::{
     env, fs, io,
     net::TcpListener,
@@ -11,9 +13,12 @@ use std::{
 
 use fluvio::{
     FluvioAdmin, FluvioClusterConfig,
-    metadata::{customspu::CustomSpuSpec, spu::SpuSpec},
+    metadata::{customspu::CustomSpuSpec, partition::PartitionSpec, spu::SpuSpec},
 };
 use tempfile::TempDir;
+
+use crate::Tls;
+use certificates::Certificates;
 
 /// The folder with `fluvio` and `fluvio-run`.
 const BIN: &str = "TELESIFT_TEST_FLUVIO_BIN";
@@ -30,12 +35,16 @@ pub struct TestCluster {
     private: u16,
     controller: Option<Child>,
     spus: Vec<TestSpu>,
+    certificates: Option<Certificates>,
+    /// Where servers listen without TLS, one after the other.
+    plain: u16,
 }
 
 struct TestSpu {
     id: i32,
     public: u16,
     private: u16,
+    plain: u16,
     process: Option<Child>,
 }
 
@@ -56,13 +65,33 @@ impl TestCluster {
     /// # Panics
     /// If it does not come up.
     pub async fn start(n_spus: usize) -> Option<Self> {
+        Self::start_as(n_spus, false).await
+    }
+
+    /// The same with encrypted connections alone, for clients that show a certificate; `None`, said aloud, where there is no
+    /// `openssl` either.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub async fn start_with_tls(n_spus: usize) -> Option<Self> {
+        Self::start_as(n_spus, true).await
+    }
+
+    async fn start_as(n_spus: usize, with_tls: bool) -> Option<Self> {
         let Some(bin) = env::var_os(BIN).filter(|bin| !bin.is_empty()) else {
             eprintln!("skipped: {BIN} names no folder with the binaries of Fluvio");
             return None;
         };
         let bin = fs::canonicalize(bin).expect("the folder that the variable names exists");
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let certificates = match with_tls {
+            true => Some(Certificates::make(directory.path())?),
+            false => None,
+        };
         let mut cluster = TestCluster {
-            directory: tempfile::tempdir().expect("a temporary directory"),
+            directory,
+            certificates,
+            plain: free_port(),
             bin,
             public: free_port(),
             private: free_port(),
@@ -76,6 +105,7 @@ impl TestCluster {
                 id: FIRST_SPU + i as i32,
                 public: free_port(),
                 private: free_port(),
+                plain: free_port(),
                 process: None,
             };
             register(&admin, &spu).await;
@@ -93,6 +123,12 @@ impl TestCluster {
         format!("127.0.0.1:{}", self.public)
     }
 
+    /// How its clients connect.
+    pub fn tls(&self) -> Tls {
+        let certificates = self.certificates.as_ref();
+        certificates.map_or(Tls::Off, Certificates::of_client)
+    }
+
     /// Starts the controller.
     ///
     /// # Panics
@@ -108,6 +144,9 @@ impl TestCluster {
             .arg(self.endpoint())
             .arg("--bind-private")
             .arg(format!("127.0.0.1:{}", self.private));
+        if let Some(certificates) = &self.certificates {
+            certificates.secure(&mut command, self.plain);
+        }
         self.controller = Some(command.spawn().expect("the controller starts"));
     }
 
@@ -136,6 +175,9 @@ impl TestCluster {
             .arg(format!("127.0.0.1:{}", self.private))
             .arg("--log-base-dir")
             .arg(data);
+        if let Some(certificates) = &self.certificates {
+            certificates.secure(&mut command, spu.plain);
+        }
         self.spus[i].process = Some(command.spawn().expect("the SPU starts"));
     }
 
@@ -177,6 +219,20 @@ impl TestCluster {
         }
     }
 
+    /// The number of the SPU that leads partition 0 of a topic, by its name on the cluster.
+    ///
+    /// # Panics
+    /// If nobody does.
+    pub async fn leader(&self, topic: &str) -> usize {
+        let name = format!("{topic}-0");
+        let partitions = self.admin().await.all::<PartitionSpec>().await;
+        let partitions = partitions.expect("the controller answers");
+        let partition = partitions.into_iter().find(|p| p.name == name);
+        let leader = partition.expect("the partition is there").spec.leader;
+        let place = self.spus.iter().position(|spu| spu.id == leader);
+        place.expect("an SPU of this cluster leads")
+    }
+
     /// Runs Fluvio's own command line on this cluster, `stdin` on its standard input.
     ///
     /// # Errors
@@ -205,7 +261,7 @@ impl TestCluster {
     }
 
     async fn admin(&self) -> FluvioAdmin {
-        let config = FluvioClusterConfig::new(self.endpoint());
+        let config = FluvioClusterConfig::new(self.endpoint()).with_tls(self.tls().policy());
         let since = Instant::now();
         loop {
             match FluvioAdmin::connect_with_config(&config).await {

@@ -21,6 +21,13 @@ pub trait Bots: Send + Sync + 'static {
     /// Who calls the webhook of `bot`. Without IO, and as fast for an unknown bot as for a wrong secret.
     fn admit(&self, bot: &str, secret: &[u8]) -> Admission;
 
+    /// Looks whether another process added or changed bots; for a caller that was refused, who is to be asked again then.
+    /// `false` if nobody looked, because somebody did a moment ago or the catalog does not say: whoever calls with wrong
+    /// secrets must not wear it out.
+    async fn look_again(&self) -> bool {
+        false
+    }
+
     /// Appends an update of a bot that [`Bots::admit`] let in; durable on return.
     ///
     /// # Errors

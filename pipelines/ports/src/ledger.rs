@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use telesift_schemas::{Offset, TopicPartition};
+use telesift_schemas::{Offset, Topic, TopicPartition};
 
 /// Which stage, on which partition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +26,22 @@ impl StageKey {
     /// The prefix all state keys of [`StageKey::state_key`] share.
     pub const STATE_PREFIX: &str = "stage/";
 
+    /// The same input where several processes count it, each in a row of its own: what `process` counts.
+    pub fn counted_by(mut self, process: Option<&str>) -> Self {
+        if let Some(process) = process {
+            self.input.topic = Topic::new(format!("{}@{process}", self.input.topic));
+        }
+        self
+    }
+
+    /// What such rows belong to, all of them together.
+    pub fn counted_together(mut self) -> Self {
+        if let Some((input, _)) = self.input.topic.as_str().split_once('@') {
+            self.input.topic = Topic::new(input.to_owned());
+        }
+        self
+    }
+
     /// Reads [`StageKey::state_key`] back.
     pub fn from_state_key(key: &str) -> Option<Self> {
         let (rest, partition) = key.strip_prefix(Self::STATE_PREFIX)?.rsplit_once('/')?;
@@ -33,7 +49,7 @@ impl StageKey {
         Some(StageKey {
             stage: stage.to_owned(),
             input: TopicPartition::new(
-                telesift_schemas::Topic::new(topic),
+                Topic::new(topic),
                 telesift_schemas::PartitionId(partition.parse().ok()?),
             ),
         })
@@ -66,6 +82,12 @@ pub enum Fate {
 }
 
 impl StageState {
+    /// Adds what another process counted of the same input.
+    pub fn add(&mut self, other: &StageState) {
+        self.next.0 += other.next.0;
+        self.counters += &other.counters;
+    }
+
     /// Moves an input from `dead_lettered` to where it belongs; nothing if the retry of that name was counted before.
     pub fn count_retry(&mut self, name: String, fate: &Fate) {
         if self.last_retry.as_ref() == Some(&name) {
@@ -160,6 +182,24 @@ mod tests {
         );
         assert_eq!(counters.skipped["duplicate"], 1);
         assert_eq!((counters.received, counters.pending()), (3, 0));
+    }
+
+    #[test]
+    fn what_each_process_counts_adds_up_under_one_name() {
+        let input = TopicPartition::new(Topic::new("bot:ops"), telesift_schemas::PartitionId(0));
+        let key = StageKey {
+            stage: "ingest".into(),
+            input,
+        };
+        let rows = [None, Some("a"), Some("b")].map(|process| key.clone().counted_by(process));
+        let mut sum = StageState::default();
+        for row in rows {
+            let read = StageKey::from_state_key(&row.state_key()).unwrap();
+            assert_eq!(read, row);
+            assert_eq!(read.counted_together(), key);
+            sum.add(&given_up());
+        }
+        assert_eq!((sum.counters.received, sum.counters.pending()), (9, 0));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use telesift_schemas::{Generation, Offset, Topic, TopicPartition};
 use crate::{
     consumer::{Input, Process, StageError},
     dead_letter::{self, Refusal, Retry, Tried},
-    decisions::rules::RulesBook,
+    decisions::rules::{RulesBook, gate},
     generations::stage_name,
 };
 use chains::Chains;
@@ -124,12 +124,15 @@ impl Screen {
         self
     }
 
-    fn state_key(&self) -> String {
+    fn stage_key(&self) -> StageKey {
         StageKey {
             stage: self.stage.into(),
             input: self.input.clone(),
         }
-        .state_key()
+    }
+
+    fn state_key(&self) -> String {
+        self.stage_key().state_key()
     }
 
     /// A chain that screens by `rules`.
@@ -362,6 +365,33 @@ impl Process for Screen {
         if self.state.next >= input.batch.next {
             return Ok(()); // an ambiguous commit of the last try did take effect
         }
+        if self.log.is_transactional() {
+            return self.screen_batch(input).await;
+        }
+        // Appends come before guards there, so other processes must know before anything is screened.
+        let (log, stage) = (self.log.clone(), self.stage_key());
+        gate::claim(&*log, &stage, input.batch.next, &self.fence).await?;
+        let done = self.screen_batch(input).await;
+        if matches!(done, Err(StageError::Rules { .. })) {
+            gate::withdraw(&*log, &stage, self.state.next, &self.fence).await?;
+        }
+        done
+    }
+
+    async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
+        if self.is_stale {
+            self.take(false).await?;
+        }
+        if retry.record.offset >= self.state.next {
+            return Ok(Tried::Later);
+        }
+        self.screen_again(retry).await
+    }
+}
+
+impl Screen {
+    /// Screens what of a batch was not screened yet, each record by the rules that hold there.
+    async fn screen_batch(&mut self, input: &Input) -> Result<(), StageError> {
         let records = &input.batch.records;
         let n_done = records.partition_point(|r| r.offset < self.state.next);
         // Held until the batch is committed: rules are activated between batches, never within one.
@@ -396,18 +426,6 @@ impl Process for Screen {
         Ok(())
     }
 
-    async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
-        if self.is_stale {
-            self.take(false).await?;
-        }
-        if retry.record.offset >= self.state.next {
-            return Ok(Tried::Later);
-        }
-        self.screen_again(retry).await
-    }
-}
-
-impl Screen {
     /// How many of `records` run and commit together: those under the same rules, and a suspect alone. At least one.
     fn n_together(&self, records: &[StoredRecord], until: Option<Offset>) -> usize {
         let is_together = |r: &&StoredRecord| {

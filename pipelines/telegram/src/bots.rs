@@ -3,12 +3,13 @@
 mod advice;
 mod check;
 mod door;
+mod follow;
 mod polling;
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -60,6 +61,8 @@ pub struct BotDesk {
     nobody: [u8; 32],
     /// One look at the catalog at a time: an older list must not take the place of a newer one.
     syncing: Mutex<()>,
+    /// When the last look for a caller who was refused began.
+    looked: std::sync::Mutex<Option<Instant>>,
     changed: Notify,
 }
 
@@ -90,6 +93,7 @@ impl BotDesk {
             doors: RwLock::default(),
             nobody: rand::random(),
             syncing: Mutex::new(()),
+            looked: std::sync::Mutex::default(),
             changed: Notify::new(),
         }
     }
@@ -304,6 +308,10 @@ impl Bots for BotDesk {
         }
     }
 
+    async fn look_again(&self) -> bool {
+        self.look().await
+    }
+
     async fn take(&self, bot: &BotSource, payload: Bytes) -> Result<Taken, TakeError> {
         self.sink.take(bot, vec![payload], None).await
     }
@@ -336,10 +344,12 @@ impl Bots for BotDesk {
     }
 
     async fn list(&self) -> Result<Vec<BotInfo>, BotError> {
+        self.sync().await?;
         Ok(self.doors().iter().map(|door| door.info()).collect())
     }
 
     async fn report(&self, name: &str) -> Result<Option<BotReport>, BotError> {
+        self.sync().await?;
         let Some(door) = self.door(name) else {
             return Ok(None);
         };

@@ -206,6 +206,7 @@ pub(crate) struct Store {
 pub(crate) struct Catalog {
     pub(crate) url: String,
     pub(crate) max_connections: u32,
+    pub(crate) secret_key_lost: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

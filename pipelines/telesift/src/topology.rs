@@ -29,6 +29,7 @@ use telesift_stages::{
     dead_letter::{self, LetterProjection},
     decisions::rules::{self, RulesBook, RulesKeeper, RulesProjection},
     generations::{Line, LineParts, LiveStore},
+    ingest::UpdateIngest,
     origins::OriginLog,
     reactions::{self, ReactionProjection},
     replay::KeptRules,
@@ -132,16 +133,26 @@ impl Flow {
 
         // Sources ─► telegram-raw: imports run where their files lie.
         let spool = data_dir.join("spool");
-        let imports = parts.imports(spool.clone()).await?;
+        std::fs::create_dir_all(&spool).context("cannot create the spool directory")?;
+        let id = crew::spool_id(&spool)?;
+        let process = config.is_shared().then(|| id.clone());
+        let imports = parts.imports(spool, process.clone()).await?;
         let runner = imports.clone();
-        crew.add_own("api", crew::spool_lease(&spool)?, move |held| {
+        crew.add_own("api", format!("imports/{id}"), move |held| {
             let runner = runner.clone();
             async move { Ok(runner.run(held.fence(), held.stop).await?) }
         });
 
         // Bots ─► telegram-raw: webhooks come in through the API, polling is one worker's.
-        let bots = bots::desk(config, log.clone(), database.clone(), clock.clone()).await?;
-        let polling = bots.clone();
+        let door = UpdateIngest::new(log.clone(), clock.clone()).counting_as(process);
+        let bots = bots::desk(config, door, database.clone(), clock.clone()).await?;
+        let (following, polling) = (bots.clone(), bots.clone());
+        if config.is_shared() && roles.contains("api") {
+            tasks.spawn("bots", move |stop| async move {
+                following.follow(stop).await;
+                Ok(())
+            });
+        }
         crew.add("ingest", "bots", "bots", move |held| {
             let polling = polling.clone();
             async move {

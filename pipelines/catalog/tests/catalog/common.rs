@@ -3,10 +3,11 @@
 use std::{path::PathBuf, sync::Arc};
 
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
-use telesift_catalog::{CatalogConfig, SqlCatalog};
+use telesift_catalog::{CatalogConfig, KeySource, SecretKey, SqlCatalog};
 use telesift_ports::{
-    Catalog,
+    BotCatalog as _, Catalog,
     catalog::{Error, KeyRow, Scope},
+    contract,
     imports::{ImportRequest, ImportState},
     leases::Fence,
     ledger::{Counters, StageKey, StageState},
@@ -188,4 +189,29 @@ impl Server {
     pub(crate) async fn open(&self, name: &str) -> SqlCatalog {
         SqlCatalog::open(self.config(name).await).await.unwrap()
     }
+}
+
+/// `open` opens one catalog by a key.
+pub(crate) async fn the_first_key_is_that_of_all(open: impl AsyncFn(KeySource) -> SqlCatalog) {
+    let key = |digits: &str| KeySource::Given(SecretKey::from_hex(&digits.repeat(32)).unwrap());
+    open(key("ab")).await.check_secret_key().await.unwrap();
+    open(key("ab")).await.check_secret_key().await.unwrap();
+    let other = open(key("cd")).await;
+    let refused = other.check_secret_key().await.unwrap_err();
+    assert!(matches!(refused, Error::SecretKey(_)), "{refused}");
+    let new = contract::bots::bot("new", 1);
+    assert!(other.add_bot(&new).await.is_err(), "it seals nothing here");
+    let missing = open(KeySource::File("/nowhere/secret.key".into())).await;
+    let refused = missing.check_secret_key().await.unwrap_err();
+    assert!(refused.to_string().contains("is missing"), "{refused}");
+
+    // A key that is lost: what it sealed goes first.
+    let old = contract::bots::bot("old", 2);
+    open(key("ab")).await.add_bot(&old).await.unwrap();
+    other.forget_secret_key().await.unwrap();
+    assert!(other.check_secret_key().await.is_err(), "a bot is left");
+    assert!(other.remove_bot("old").await.unwrap());
+    other.check_secret_key().await.unwrap();
+    other.add_bot(&new).await.unwrap();
+    assert!(open(key("ab")).await.check_secret_key().await.is_err());
 }

@@ -207,6 +207,22 @@ async fn ids_sort_by_their_bytes_whatever_the_locale() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_key_is_that_of_all_who_share_a_catalog() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let config = server.config("sealed").await;
+    common::the_first_key_is_that_of_all(async |secret_key| {
+        let config = CatalogConfig {
+            secret_key,
+            ..config.clone()
+        };
+        SqlCatalog::open(config).await.unwrap()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn workers_that_start_at_once_bring_the_schema_up_to_date_once() {
     let Some(server) = Server::start() else {
         return;

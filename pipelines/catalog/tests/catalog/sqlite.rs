@@ -119,6 +119,19 @@ async fn secrets_lie_sealed_in_the_file_and_another_key_says_what_to_do() {
 }
 
 #[tokio::test]
+async fn the_first_key_is_that_of_all_who_share_a_catalog() {
+    let dir = tempfile::tempdir().unwrap();
+    common::the_first_key_is_that_of_all(async |secret_key| {
+        let config = CatalogConfig {
+            secret_key,
+            ..config(&dir.path().join("catalog.db"))
+        };
+        SqlCatalog::open(config).await.unwrap()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_sealed_secret_moved_to_another_bot_does_not_open() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("catalog.db");

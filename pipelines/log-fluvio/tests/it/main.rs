@@ -7,5 +7,7 @@
 
 mod contract;
 mod kill;
+mod replicas;
 mod smartmodules;
 mod support;
+mod tls;

@@ -1,5 +1,6 @@
 //! Rules decisions come in, the book that says which rules hold at which raw offset leaves; screens and API share it.
 
+pub(crate) mod gate;
 mod keeper;
 mod positions;
 mod projection;
@@ -24,8 +25,8 @@ use timeline::Timeline;
 /// Which rules hold where, as decided on the topic `decisions`.
 ///
 /// A screen [holds](RulesBook::hold) the book while a batch is in flight; an activation takes it for itself. So when rules
-/// are activated nothing is in flight, the committed positions are what was screened, and everything from there on
-/// follows the new decision.
+/// are activated nothing is in flight here, the committed positions are what was screened, and everything from there on
+/// follows the new decision. What is in flight in other processes is kept apart by `gate`.
 pub struct RulesBook {
     log: Arc<dyn RecordLog>,
     reader: Arc<dyn RuleReader>,

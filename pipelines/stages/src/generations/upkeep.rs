@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{Line, TAKE_OVER, positions::stages_of, stage_name, take_over::stories_state_key};
-use crate::{StageError, consumer::pause, workers::Held};
+use crate::{StageError, consumer::pause, decisions::rules::gate, workers::Held};
 
 /// How long to wait before stages that could not be started are started again.
 const START_AGAIN: Duration = Duration::from_secs(1);
@@ -218,7 +218,7 @@ impl Upkeep {
         }
         for stage in stages {
             parts.catalog.remove_stage_states(stage).await?;
-            for prefix in [StageKey::STATE_PREFIX, "suspects/"] {
+            for prefix in [StageKey::STATE_PREFIX, gate::CLAIMS, "suspects/"] {
                 let found = parts
                     .log
                     .state_with_prefix(&format!("{prefix}{stage}/"))

@@ -34,6 +34,9 @@ pub struct ImportConfig {
     pub batch_entries: usize,
     /// Bytes per append, about.
     pub batch_bytes: usize,
+    /// The name of this process where several share the catalog: it runs the imports whose files lie with it, and counts
+    /// them in a row of its own. `None`: it is alone.
+    pub process: Option<String>,
 }
 
 impl ImportConfig {
@@ -44,6 +47,30 @@ impl ImportConfig {
             max_queued: 100,
             batch_entries: 1_000,
             batch_bytes: 1 << 20,
+            process: None,
+        }
+    }
+
+    /// Where the file of an import waits.
+    fn queued(&self, id: &str) -> PathBuf {
+        let name = match &self.process {
+            Some(process) => format!("{id}@{process}.json"),
+            None => format!("{id}.json"),
+        };
+        self.spool_dir.join(name)
+    }
+
+    /// Whether the file of an import lies here. Others may have a folder of the same name.
+    fn is_ours(&self, row: &ImportRow) -> bool {
+        let Some(process) = &self.process else {
+            return true;
+        };
+        let file = &row.request.file;
+        let stem = file.file_stem().and_then(|stem| stem.to_str());
+        match stem.and_then(|stem| stem.split_once('@')) {
+            Some((_, owner)) => owner == process,
+            // It was alone when it took that in.
+            None => file.parent() == Some(self.spool_dir.as_path()) && file.exists(),
         }
     }
 }
@@ -137,7 +164,7 @@ impl ImportRunner {
         );
 
         let id = uuid::Uuid::now_v7().to_string();
-        let queued = self.config.spool_dir.join(format!("{id}.json"));
+        let queued = self.config.queued(&id);
         let bytes_total = tokio::fs::metadata(&request.file)
             .await
             .map_err(storage)?
@@ -206,7 +233,7 @@ impl ImportRunner {
                 Err(e) => return Err(storage(e)),
             };
             delays = crate::consumer::delays();
-            match rows.into_iter().next() {
+            match rows.into_iter().find(|row| self.config.is_ours(row)) {
                 Some(row) => self.run_one(row, &fence, &shutdown).await?,
                 None => tokio::select! {
                     () = shutdown.cancelled() => {}
@@ -225,7 +252,7 @@ impl ImportRunner {
         shutdown: &CancellationToken,
     ) -> Result<(), ImportError> {
         let id = row.status.id.clone();
-        let mut import = Running::new(&id, fence.clone());
+        let mut import = Running::new(&id, fence.clone(), self.config.process.as_deref());
         let outcome = self.append_all(&row, &mut import, shutdown).await;
         let (state, error) = match outcome {
             Ok(Flow::Finished) => (ImportState::Done, None),
@@ -286,7 +313,7 @@ impl ImportRunner {
     async fn with_progress(&self, row: ImportRow) -> Result<ImportStatus, ImportError> {
         let mut status = row.status;
         if matches!(status.state, ImportState::Queued | ImportState::Running) {
-            let mut import = Running::new(&status.id, Fence::open());
+            let mut import = Running::new(&status.id, Fence::open(), None);
             import.load(&*self.log).await.map_err(storage)?;
             if import.has_started() {
                 status.state = ImportState::Running;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use telesift_ports::{
     Clock, RecordLog, UpdateSink,
     bots::{BotSource, TakeError, Taken},
-    record_log::{self, StateWrite, Transaction},
+    record_log::{self, Transaction},
 };
 use tokio::sync::OnceCell;
 
@@ -27,8 +27,9 @@ use tally::Tally;
 ///
 /// The bytes are kept as they came. An update is refused if its bot sent it before, or if the message version it holds is
 /// there already; it is dropped if its chat is not among the bot's. Both are counted, in the ledger too: its counters
-/// commit with the appends, by one process per bot.
+/// commit with the appends, or after them on a log without transactions.
 pub struct UpdateIngest {
+    process: Option<String>,
     log: Arc<dyn RecordLog>,
     clock: Arc<dyn Clock>,
     n_partitions: OnceCell<u32>,
@@ -39,11 +40,18 @@ impl UpdateIngest {
     /// A door into `log`.
     pub fn new(log: Arc<dyn RecordLog>, clock: Arc<dyn Clock>) -> Self {
         UpdateIngest {
+            process: None,
             log,
             clock,
             n_partitions: OnceCell::new(),
             tallies: Mutex::default(),
         }
+    }
+
+    /// Counts in rows of its own, named after this process: others take updates of the same bots.
+    pub fn counting_as(mut self, process: Option<String>) -> Self {
+        self.process = process;
+        self
     }
 
     async fn n_partitions(&self) -> record_log::Result<u32> {
@@ -53,14 +61,15 @@ impl UpdateIngest {
 
     /// The counters of a bot, read from the log when they are first needed.
     async fn tally(&self, bot: &BotSource) -> record_log::Result<Arc<Tally>> {
+        let process = self.process.as_deref();
         let known = self.tallies().get(&bot.id).cloned();
-        if let Some(tally) = known.filter(|t| t.is_of(bot)) {
+        if let Some(tally) = known.filter(|t| t.is_of(bot, process)) {
             return Ok(tally);
         }
-        let loaded = Arc::new(Tally::load(&*self.log, bot).await?);
+        let loaded = Arc::new(Tally::load(&*self.log, bot, process).await?);
         let mut tallies = self.tallies();
         // Somebody may have been faster; there must be one count of a bot.
-        match tallies.get(&bot.id).filter(|t| t.is_of(bot)) {
+        match tallies.get(&bot.id).filter(|t| t.is_of(bot, process)) {
             Some(first) => Ok(first.clone()),
             None => {
                 tallies.insert(bot.id, loaded.clone());
@@ -91,9 +100,11 @@ impl UpdateSink for UpdateIngest {
         let tally = self.tally(bot).await?;
         let (counted, fates) = (tally.clone(), whole.fates.clone());
         let key = position_key(bot.id);
+        let is_atomic = self.log.is_transactional();
         let transaction = Transaction {
             finish: Box::new(move |outcomes| {
-                let mut writes: Vec<StateWrite> = vec![counted.add(&fates, outcomes)];
+                // What may or may not be stored afterwards is counted once it is known what was appended.
+                let mut writes = Vec::from_iter(is_atomic.then(|| counted.add(&fates, outcomes)));
                 if let Some(next) = position {
                     writes.push((key, Some(next.to_string().into())));
                 }
@@ -103,13 +114,19 @@ impl UpdateSink for UpdateIngest {
         };
         match self.log.commit(transaction).await {
             Ok(outcomes) => {
+                if !is_atomic {
+                    tally.add(&whole.fates, &outcomes);
+                    tally.store(&*self.log).await?;
+                }
                 let taken = tally::taken(&whole.fates, &outcomes);
                 telemetry::updates(&bot.name, &taken);
                 Ok(taken)
             }
             Err(error) => {
-                // What was counted may not have been stored: the log knows.
-                tally.reload(&*self.log).await;
+                if is_atomic {
+                    // What was counted may not have been stored: the log knows.
+                    tally.reload(&*self.log).await;
+                }
                 Err(error.into())
             }
         }

@@ -339,3 +339,49 @@ async fn files_no_import_waits_for_are_swept_at_the_start() {
         .collect();
     assert_eq!(left, [std::ffi::OsString::from(format!("{id}.json"))]);
 }
+
+#[tokio::test]
+async fn an_import_is_run_by_the_process_it_lies_with() {
+    let flow = Flow::without_transactions().await;
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let of = |dir: &tempfile::TempDir, process: &str| {
+        let config = ImportConfig {
+            process: Some(process.to_owned()),
+            ..ImportConfig::new(dir.path().to_owned())
+        };
+        ImportRunner::new(
+            flow.log.clone(),
+            flow.catalog.clone(),
+            Arc::new(Numbers { n: 5, cut: None }),
+            flow.clock.clone(),
+            config,
+        )
+    };
+    let runners = [of(&here, "here"), of(&there, "there")];
+    let mut ids = Vec::new();
+    for runner in &runners {
+        let file = runner.spool_dir().join("upload");
+        std::fs::write(&file, "0123456789").unwrap();
+        let request = ImportRequest {
+            name: "numbers".into(),
+            chats: Vec::new(),
+            tz: "UTC".into(),
+            file,
+        };
+        ids.push(runner.submit(request).await.unwrap().id);
+    }
+    // The one whose import came last runs first: it leaves the other's alone.
+    run_until_done(&runners[1], &ids[1]).await;
+    let waiting = runners[1].status(&ids[0]).await.unwrap().unwrap();
+    assert_eq!(waiting.state, ImportState::Queued);
+    run_until_done(&runners[0], &ids[0]).await;
+    let rows = flow.log.state_with_prefix("stage/ingest/").await.unwrap();
+    let names: Vec<&str> = rows.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "stage/ingest/imports@here/0",
+            "stage/ingest/imports@there/0"
+        ]
+    );
+}

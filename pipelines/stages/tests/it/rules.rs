@@ -25,6 +25,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use crate::flow::{Flow, message, scripted};
 
 mod decided;
+mod elsewhere;
 
 const NEVER: Duration = Duration::from_secs(600);
 

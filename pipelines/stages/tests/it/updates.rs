@@ -207,3 +207,33 @@ async fn updates_taken_at_once_are_all_kept_and_counted() {
     assert_eq!((counters.received, counters.emitted), (200, 100));
     assert!(conserved(&counters));
 }
+
+#[tokio::test]
+async fn what_several_processes_take_of_one_bot_adds_up() {
+    let flow = Flow::without_transactions().await;
+    let doors = ["a", "b"].map(|process| door(&flow).counting_as(Some(process.to_owned())));
+    // Many at once, at both.
+    let takes = (0..40).map(|n| {
+        let (door, bot) = (&doors[n % 2], bot(&[]));
+        let update = message(n as i64, OPS, n as i64, 0);
+        async move { door.take(&bot, vec![update], None).await.unwrap() }
+    });
+    for done in futures::future::join_all(takes).await {
+        assert_eq!(done, taken(1, 0, 0));
+    }
+    let repeated = doors[0].take(&bot(&[]), vec![message(0, OPS, 0, 0)], None);
+    assert_eq!(repeated.await.unwrap(), taken(0, 1, 0));
+    // One that starts again goes on counting in its row.
+    let again = door(&flow).counting_as(Some("a".to_owned()));
+    let more = again.take(&bot(&[]), vec![message(50, OPS, 50, 0)], None);
+    assert_eq!(more.await.unwrap(), taken(1, 0, 0));
+
+    let mut sum = StageState::default();
+    for (key, value) in flow.log.state_with_prefix("stage/ingest/").await.unwrap() {
+        let key = StageKey::from_state_key(&key).unwrap().counted_together();
+        assert_eq!(key.input.topic.as_str(), "bot:ops");
+        sum.add(&serde_json::from_slice(&value).unwrap());
+    }
+    assert_eq!((sum.counters.received, sum.counters.emitted), (42, 41));
+    assert!(conserved(&sum.counters));
+}

@@ -145,13 +145,19 @@ fn workers(stats: &Value) -> Vec<Check> {
         .into_iter()
         .map(|(worker, duties)| Check::ok("worker", format!("{worker}: {}", duties.join(", "))))
         .collect();
-    const SHARED: [&str; 6] = [
+    const SHARED: [&str; 12] = [
         "screen",
         "index",
         "labels",
         "stories",
         "story-catalog",
         "rules",
+        "reactions",
+        "dead-letters",
+        "windows",
+        "units",
+        "unit-catalog",
+        "knowledge",
     ];
     let is_shared_out = |i: &&Value| SHARED.iter().any(|stage| i["stage"] == *stage);
     let nobodys = items()

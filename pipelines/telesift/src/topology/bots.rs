@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use telesift_catalog::SqlCatalog;
-use telesift_ports::{Clock, RecordLog};
+use telesift_ports::Clock;
 use telesift_stages::ingest::UpdateIngest;
 use telesift_telegram::{BotApi, BotDesk, BotDeskConfig};
 
@@ -13,7 +13,7 @@ use crate::config::Config;
 /// The bots of the catalog, known before the first request comes; nobody is polled yet.
 pub(super) async fn desk(
     config: &Config,
-    log: Arc<dyn RecordLog>,
+    door: UpdateIngest,
     catalog: Arc<SqlCatalog>,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<BotDesk>> {
@@ -23,7 +23,7 @@ pub(super) async fn desk(
     let desk = Arc::new(BotDesk::new(
         catalog.clone(),
         catalog,
-        Arc::new(UpdateIngest::new(log, clock.clone())),
+        Arc::new(door),
         clock,
         api,
         BotDeskConfig {

@@ -72,8 +72,9 @@ fn worker_id(name: &str) -> String {
     )
 }
 
-/// The lease of the imports whose files lie in `spool`. Its name is kept there, so that processes on one folder share it.
-pub(super) fn spool_lease(spool: &Path) -> Result<String> {
+/// What names the data directory of `spool` among those of others. It is kept beside it, so that a process that starts
+/// again goes by the same name.
+pub(super) fn spool_id(spool: &Path) -> Result<String> {
     let file = spool.with_extension("id");
     let id = match std::fs::read_to_string(&file) {
         Ok(id) => id,
@@ -84,5 +85,5 @@ pub(super) fn spool_lease(spool: &Path) -> Result<String> {
             id
         }
     };
-    Ok(format!("imports/{}", id.trim()))
+    Ok(id.trim().to_owned())
 }

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context, Result};
 use telesift_catalog::{CatalogConfig, KeySource, Location, SecretKey, SqlCatalog};
 use telesift_engine::{ChainSpec, EngineChain, ModuleSpec};
-use telesift_ports::{AtomIndex, Embedder, SmartModuleChain};
+use telesift_ports::{AtomIndex, Embedder, SmartModuleChain, catalog};
 use telesift_stages::screen::ChainFactory;
 use telesift_store_lance::{LanceStore, LanceStoreConfig, LanceStores, S3Config};
 
@@ -19,9 +19,29 @@ pub(super) async fn catalog(config: &Config, data_dir: &Path) -> Result<SqlCatal
     let mut catalog = CatalogConfig::new(location);
     catalog.max_connections = config.catalog.max_connections;
     catalog.secret_key = secret_key(data_dir)?;
-    SqlCatalog::open(catalog)
+    let catalog = SqlCatalog::open(catalog)
         .await
-        .context("cannot open the catalog")
+        .context("cannot open the catalog")?;
+    if config.is_shared() {
+        check_secret_key(config, &catalog).await?;
+    }
+    Ok(catalog)
+}
+
+/// Workers that share a catalog must open what the others seal.
+async fn check_secret_key(config: &Config, catalog: &SqlCatalog) -> Result<()> {
+    let checked = catalog.check_secret_key().await;
+    match (checked, config.catalog.secret_key_lost) {
+        (Err(catalog::Error::SecretKey(reason)), true) => {
+            tracing::warn!(reason, "the key is lost: what it sealed stays closed");
+            catalog.forget_secret_key().await?;
+            Ok(())
+        }
+        (Err(error @ catalog::Error::SecretKey(_)), false) => Err(error).context(
+            "this worker has not the secret key of the catalog it shares: give every worker the same TELESIFT_SECRET_KEY (64 hexadecimal digits); if it is lost, start one worker with TELESIFT__CATALOG__SECRET_KEY_LOST=true (see docs/operations.md)",
+        ),
+        (checked, _) => checked.context("cannot check the secret key of the catalog"),
+    }
 }
 
 /// The key that seals secrets: of the environment, else of the data directory.

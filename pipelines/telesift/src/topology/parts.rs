@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use telesift_ports::{Catalog, Clock, Embedder, MessageStore, RecordLog, record_log::ReadLimits};
 use telesift_schemas::{Topic, TopicPartition};
 use telesift_stages::{
@@ -66,10 +66,14 @@ impl Parts {
         }
     }
 
-    /// Imports from `spool`, which is made if it is not there and freed of what a crash left.
-    pub(super) async fn imports(&self, spool: PathBuf) -> Result<Arc<ImportRunner>> {
-        std::fs::create_dir_all(&spool).context("cannot create the spool directory")?;
+    /// Imports from `spool`, freed of what a crash left; `process` names it among those of others.
+    pub(super) async fn imports(
+        &self,
+        spool: PathBuf,
+        process: Option<String>,
+    ) -> Result<Arc<ImportRunner>> {
         let config = ImportConfig {
+            process,
             max_queued: self.config.import.max_queued,
             ..ImportConfig::new(spool)
         };

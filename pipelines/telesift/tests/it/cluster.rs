@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::Value;
-use telesift_log_fluvio::testing::TestCluster;
+use telesift_log_fluvio::{Tls, testing::TestCluster};
 
 use crate::server::{Home, Server, sample, telesift};
 
@@ -155,6 +155,67 @@ async fn topics_and_smartmodules_are_put_on_the_cluster_once() {
     let log = checks.iter().find(|c| c["check"] == "log").unwrap();
     assert!(log["ok"] == true && log["warning"] == true, "{log}");
     assert!(log["detail"].as_str().unwrap().contains("one SPU"), "{log}");
+}
+
+/// A configuration for an encrypted cluster whose topics are kept on two SPUs.
+fn configure_securely(home: &Home, cluster: &TestCluster) -> PathBuf {
+    let Tls::Verified {
+        domain,
+        ca_cert,
+        cert,
+        key,
+    } = cluster.tls()
+    else {
+        panic!("the cluster has certificates");
+    };
+    let topics = include_str!("../../../../deploy/topics.toml");
+    let topics = topics.replace("replication = 1", "replication = 2");
+    fs::write(home.path().join("topics.toml"), topics).unwrap();
+    let text = format!(
+        "[log]\nkind = \"fluvio\"\n[log.fluvio]\nendpoint = \"{}\"\ntopics = \"{}\"\ntls = \"verified\"\n\
+         tls_domain = \"{domain}\"\ntls_ca_cert = \"{}\"\ntls_cert = \"{}\"\ntls_key = \"{}\"\n",
+        cluster.endpoint(),
+        home.path().join("topics.toml").display(),
+        ca_cert.display(),
+        cert.display(),
+        key.display(),
+    );
+    let path = home.path().join("telesift.toml");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_flow_on_an_encrypted_cluster_of_two_survives_the_death_of_one() {
+    let Some(mut cluster) = TestCluster::start_with_tls(2).await else {
+        return;
+    };
+    let home = Home::new();
+    let config = configure_securely(&home, &cluster);
+    let applied = run(&home, &config, &["topics", "apply", "--yes"]);
+    assert!(applied.status.success(), "{applied:?}");
+    let doctor = run(&home, &config, &["doctor", "--json"]);
+    let checks = lines(&doctor);
+    let log = checks.iter().find(|c| c["check"] == "log").unwrap();
+    assert!(log["ok"] == true && log["warning"] == false, "{log}");
+    assert!(log["detail"].as_str().unwrap().contains("2 SPUs"), "{log}");
+
+    let server = serve(&home, &config);
+    server.import("sample", sample()).await;
+    server.settled().await;
+    let expected = (ids(&server).await, origins(&server).await);
+    server.kill();
+    cluster.kill_spu(0);
+    let server = serve(&home, &config);
+    server
+        .until(|| async { server.try_get("/v1/topics").await })
+        .await;
+    assert_eq!((ids(&server).await, origins(&server).await), expected);
+    cluster.start_spu(0);
+    cluster.wait_for_spu(0).await;
+    server.import("again", sample()).await;
+    server.settled().await;
+    assert_eq!(ids(&server).await, expected.0);
 }
 
 #[test]

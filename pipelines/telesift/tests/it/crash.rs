@@ -56,7 +56,7 @@ async fn outcome(server: &Server, imports: &[String]) -> Outcome {
 }
 
 /// received = emitted + skipped + dead-lettered + pending, per stage and partition.
-fn assert_conserved(ledger: &[Value]) {
+pub(crate) fn assert_conserved(ledger: &[Value]) {
     for item in ledger {
         let n = |name: &str| item[name].as_u64().unwrap();
         let skipped: u64 = item["skipped"]
@@ -70,7 +70,10 @@ fn assert_conserved(ledger: &[Value]) {
             n("emitted") + skipped + n("dead_lettered") + n("pending"),
             "{item}"
         );
-        assert_eq!(n("pending"), 0, "{item}");
+        // What the extractor is still to read waits in the catalog, and counts as taken.
+        if item["stage"] != "extract" {
+            assert_eq!(n("pending"), 0, "{item}");
+        }
     }
 }
 
@@ -123,7 +126,7 @@ async fn progress(server: &Server) -> BTreeMap<String, u64> {
     all
 }
 
-fn total(progress: &BTreeMap<String, u64>, prefix: &str) -> u64 {
+pub(crate) fn total(progress: &BTreeMap<String, u64>, prefix: &str) -> u64 {
     let of = progress.iter().filter(|(name, _)| name.starts_with(prefix));
     of.map(|(_, n)| n).sum()
 }
@@ -144,6 +147,12 @@ async fn storm(
         for export in load.drain(..n.min(load.len())) {
             imports.push(submit(&server, export).await);
         }
+        // Not before somebody, who is another each time, has done something since the last kill: else nothing would be
+        // in the middle of anything on a machine that is busy.
+        let (work, behind) = STAGES[random.random_range(0..STAGES.len())];
+        server
+            .until(|| async { has_moved(&before, &progress(&server).await, work, behind).then_some(()) })
+            .await;
         let delay = Duration::from_millis(random.random_range(0..250));
         tokio::time::sleep(delay).await;
         let said = progress(&server).await;
@@ -164,6 +173,24 @@ async fn storm(
     (server, imports)
 }
 
+/// What is waited for before a kill, and what it follows.
+pub(crate) const STAGES: [(&str, &str); 4] = [
+    ("end \"telegram-raw\"", "end \"telegram-raw\""),
+    ("\"screen\"", "end \"telegram-raw\""),
+    ("\"index\"", "end \"messages\""),
+    ("\"stories\"", "end \"messages\""),
+];
+
+/// Whether `work` went on since `before`, or has nothing to do.
+pub(crate) fn has_moved(
+    before: &BTreeMap<String, u64>,
+    now: &BTreeMap<String, u64>,
+    work: &str,
+    behind: &str,
+) -> bool {
+    total(now, work) > total(before, work) || total(now, work) >= total(now, behind)
+}
+
 /// One line of the table.
 fn row(kill: u32, after: Duration, restart: Duration, now: &BTreeMap<String, u64>) {
     eprintln!(
@@ -178,7 +205,7 @@ fn row(kill: u32, after: Duration, restart: Duration, now: &BTreeMap<String, u64
     );
 }
 
-fn assert_not_behind(now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>) {
+pub(crate) fn assert_not_behind(now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>) {
     for (name, n) in before {
         let then = now.get(name).copied().unwrap_or_default();
         assert!(then >= *n, "{name} went back from {n} to {then}");

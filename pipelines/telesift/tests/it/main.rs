@@ -9,6 +9,7 @@ mod bots;
 mod cluster;
 mod commands;
 mod crash;
+mod crash_cluster;
 mod demo;
 mod extraction;
 mod faults;

@@ -3,17 +3,19 @@
 
 #[path = "../../../catalog/tests/catalog/server.rs"]
 #[expect(dead_code, reason = "not every test wants everything of a server")]
-mod postgres;
+pub(crate) mod postgres;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, time::Duration};
 
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 use telesift_log_fluvio::testing::TestCluster;
 
 use crate::server::{Home, Server, export, telesift, texts};
 
 /// Seals what the catalog keeps secret: all workers must have the same.
 const SECRET: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+const BOT_SECRET: &str = "a-Secret_0f-ours";
 /// Short, so that the test is.
 const LEASE_MS: u64 = 2_000;
 
@@ -51,14 +53,19 @@ impl Site {
     /// A worker of all roles, called `name`.
     fn serve(&self, name: &str) -> (Home, Server) {
         let home = Home::at(&self.folder.path().join(name));
+        let mut command = self.command(name);
+        let server = Server::start(&home, command.env("TELESIFT_SECRET_KEY", SECRET));
+        (home, server)
+    }
+
+    /// The same, to be started, without the key of the catalog.
+    fn command(&self, name: &str) -> Command {
         let mut command = telesift();
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--config"])
             .arg(&self.config)
-            .env("TELESIFT__WORKERS__NAME", name)
-            .env("TELESIFT_SECRET_KEY", SECRET);
-        let server = Server::start(&home, &mut command);
-        (home, server)
+            .env("TELESIFT__WORKERS__NAME", name);
+        command
     }
 }
 
@@ -188,6 +195,132 @@ async fn a_frozen_worker_wakes_and_leaves_no_trace() {
     until_shared(&second, &[("second", 4)], "second").await;
     import_all(&second, 20).await;
     second.settled().await;
+}
+
+/// Telegram calls `server`; how it was answered.
+async fn update(server: &Server, n: i64) -> u16 {
+    let update = json!({"update_id": n, "message": {
+        "message_id": n, "date": 1_767_607_200 + n, "text": format!("сервер {n} впав"),
+        "chat": {"id": -1_002_100_000_001_i64, "title": "Ops", "type": "supergroup"},
+        "from": {"id": 777, "is_bot": false, "first_name": "Olena"},
+    }});
+    let request = reqwest::Client::new()
+        .post(format!("{}/v1/telegram/webhook/ops", server.url))
+        .header("x-telegram-bot-api-secret-token", BOT_SECRET)
+        .body(update.to_string());
+    request.send().await.unwrap().status().as_u16()
+}
+
+async fn add_bot(server: &Server) {
+    let bot = json!({"name": "ops", "token": "123456:A-token_of-a-bot", "secret": BOT_SECRET, "register": false, "chats": []});
+    let added = server.request(Method::POST, "/v1/bots").json(&bot).send();
+    assert_eq!(added.await.unwrap().status(), 201);
+}
+
+/// What the ledger says came in by `source`.
+async fn taken_in(server: &Server, source: &str) -> (Value, Value, Value) {
+    let stats = server.get("/v1/stats/pipeline").await;
+    let items = stats["items"].as_array().unwrap().iter();
+    let mut rows = items.filter(|i| i["stage"] == "ingest" && i["topic"] == source);
+    let row = rows.next().unwrap().clone();
+    assert_eq!(rows.next(), None, "one row, whoever counted");
+    (
+        row["received"].clone(),
+        row["emitted"].clone(),
+        row["skipped"].clone(),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_know_what_was_done_at_another() {
+    let Some(site) = Site::open().await else {
+        return;
+    };
+    let (first_home, first) = site.serve("first");
+    import_all(&first, 1).await;
+    first.settled().await;
+    let (_second_home, second) = site.serve("second");
+    until_shared(&first, &[("first", 2), ("second", 2)], "first").await;
+
+    // A bot that was added at one is let in at the other, at once.
+    add_bot(&first).await;
+    for n in 0..20 {
+        let server = [&second, &first][n as usize % 2];
+        assert_eq!(update(server, n).await, 200, "{n}");
+    }
+    assert_eq!(update(&second, 19).await, 200, "a repeat");
+    let (received, emitted, skipped) = taken_in(&second, "bot:ops").await;
+    let n_new = emitted.as_u64().unwrap();
+    // A repeat is refused best effort, and again by the screen.
+    assert!((20..=21).contains(&n_new), "{emitted}");
+    assert_eq!(received, 21);
+    assert_eq!(skipped["duplicate"].as_u64().unwrap_or(0), 21 - n_new);
+
+    // Imports at both, at the same time, each run where its file lies.
+    let mut imports = Vec::new();
+    for (server, chat) in [(&first, 1), (&second, 2)] {
+        let body = export(1_000_000 + chat, 1, &texts(chat as u64, 300));
+        let (status, queued) = server.upload("both", body).await;
+        assert_eq!(status, 202, "{queued}");
+        imports.push(queued["id"].as_str().unwrap().to_owned());
+    }
+    for id in &imports {
+        let done = first.imported(id).await;
+        assert_eq!(done["messages_new"], 300, "{done}");
+    }
+    assert_eq!(taken_in(&first, "imports").await.1, 960);
+    second.settled().await;
+    assert_eq!(second.messages().await.len(), 980);
+
+    // A bot that is removed at one is refused at the other within seconds.
+    let removed = second.request(Method::DELETE, "/v1/bots/ops").send();
+    assert_eq!(removed.await.unwrap().status(), 204);
+    first
+        .until(|| async { (update(&first, 50).await == 401).then_some(()) })
+        .await;
+
+    says_who_holds_what(&site, &first_home);
+    refuses_another_key(&site);
+}
+
+/// `telesift doctor` names both workers, and what each holds since when.
+fn says_who_holds_what(site: &Site, home: &Home) {
+    let mut doctor = home.command(&["doctor", "--json"]);
+    let output = doctor.arg("--config").arg(&site.config).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let checks: Vec<Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let workers = checks.iter().filter(|c| c["check"] == "worker");
+    let workers: Vec<&str> = workers.map(|c| c["detail"].as_str().unwrap()).collect();
+    assert_eq!(workers.len(), 2, "{checks:?}");
+    for (worker, name) in workers.iter().zip(["first/", "second/"]) {
+        assert!(worker.starts_with(name), "{worker}");
+        assert_eq!(worker.matches("screen ").count(), 2, "{worker}");
+        assert!(worker.contains(" since 20"), "{worker}");
+    }
+    assert!(workers[0].contains("index 0 since"), "{}", workers[0]);
+}
+
+/// A worker that could not open what the others sealed does not start, and says what to do.
+fn refuses_another_key(site: &Site) {
+    let home = Home::at(&site.folder.path().join("third"));
+    for key in [None, Some(SECRET.replace("00", "ff"))] {
+        let mut command = site.command("third");
+        command
+            .arg("--data-dir")
+            .arg(home.path())
+            .envs(key.iter().map(|key| ("TELESIFT_SECRET_KEY", key.as_str())));
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains("give every worker the same TELESIFT_SECRET_KEY"),
+            "{said}"
+        );
+        assert!(!said.contains(SECRET), "{said}");
+    }
 }
 
 /// How much longer the worker stays frozen once another has its work: `make crash` takes its time.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use telesift_ports::{
     Clock, RecordLog, RuleReader, RuleSets, RulesCatalog,
-    record_log::{NewRecord, Outcome, StateWrite, Transaction, UniqueKey},
+    record_log::{self, NewRecord, Outcome, StateWrite, Transaction, UniqueKey},
     rules::{
         ActivateRules, Activation, Added, InForce, Made, NewRules, RuleSet, RuleSource,
         RulesDetail, RulesError, RulesInfo, StartFrom,
@@ -14,7 +14,7 @@ use telesift_ports::{
 };
 use telesift_schemas::{Decision, DecisionKind, Offset};
 
-use super::{RulesBook, decisions, positions, projection};
+use super::{RulesBook, decisions, gate, positions, projection};
 use crate::{identities, screen::ChainFactory};
 
 /// How long an activation waits for the batches in flight; a batch takes a second or so.
@@ -193,7 +193,8 @@ impl Parts {
         );
         let unique = vec![identities::of_rules(&set.version)];
         pages.is_stale = true;
-        self.decide(&decision, unique, Vec::new()).await?;
+        self.decide(&decision, unique, Vec::new(), Vec::new())
+            .await?;
         self.book.catch_up(&mut pages).await?;
         let added = pages.timeline.exact(&set.version).cloned();
         drop(pages);
@@ -217,7 +218,7 @@ impl Parts {
         asked: ActivateRules,
     ) -> Result<Activation, RulesError> {
         // From here on nothing is in flight: what was screened is committed, and nothing else is decided or screened
-        // until this ends.
+        // until this ends. Other processes, where there may be some, wait at the gate, or have claimed what they screen.
         let mut pages = self.book.take(WAIT_FOR_BATCHES).await?;
         if let (StartFrom::Latest, Some(last)) = (&asked.from, pages.timeline.last_activation()) {
             let is_same = match (last.shipped, info.shipped) {
@@ -228,6 +229,37 @@ impl Parts {
                 return Ok(last.clone());
             }
         }
+        let shut = match self.log.is_transactional() {
+            true => None,
+            false => Some(gate::shut(&*self.log).await?.ok_or(RulesError::Busy)?),
+        };
+        // Until it is read back: whoever holds the book next reads what this leaves behind, whatever fails here.
+        pages.is_stale = true;
+        let decided = self.decide_to_activate(info, asked, shut.as_ref()).await;
+        let is_over = decided.as_ref().is_err_and(|e| !may_be_decided(e));
+        if let Some(shut) = shut.filter(|_| is_over) {
+            gate::open(&*self.log, &shut).await;
+        }
+        let decision = decided?;
+        self.book.catch_up(&mut pages).await?;
+        let activation = pages.timeline.last_activation().cloned();
+        drop(pages);
+        let activation = activation.ok_or_else(|| {
+            RulesError::Internal("the decision to activate is not read back".to_owned())
+        })?;
+        self.project(Some(activation.made.decision), &decision)
+            .await;
+        tracing::info!(rules = activation.version, decision = %activation.made.decision, "rules activated");
+        Ok(activation)
+    }
+
+    /// Decides where the rules begin, and that they do.
+    async fn decide_to_activate(
+        &self,
+        info: RulesInfo,
+        asked: ActivateRules,
+        shut: Option<&gate::Shut>,
+    ) -> Result<Decision, RulesError> {
         let raw = positions::raw_partitions(&*self.log).await?;
         let positions = positions::starts(&raw, &asked.from)?;
         let decision = self.decision(
@@ -239,20 +271,12 @@ impl Parts {
                 note: asked.note,
             },
         );
-        // Until it is read back: whoever holds the book next reads what this leaves behind, whatever fails here.
-        pages.is_stale = true;
-        let guards = raw.into_iter().flat_map(|raw| raw.stored).collect();
-        self.decide(&decision, Vec::new(), guards).await?;
-        self.book.catch_up(&mut pages).await?;
-        let activation = pages.timeline.last_activation().cloned();
-        drop(pages);
-        let activation = activation.ok_or_else(|| {
-            RulesError::Internal("the decision to activate is not read back".to_owned())
-        })?;
-        self.project(Some(activation.made.decision), &decision)
-            .await;
-        tracing::info!(rules = activation.version, decision = %activation.made.decision, "rules activated");
-        Ok(activation)
+        let (guards, writes) = match shut {
+            None => (raw.into_iter().flat_map(|raw| raw.stored).collect(), vec![]),
+            Some(shut) => (vec![shut.guard()], vec![gate::opened()]),
+        };
+        self.decide(&decision, Vec::new(), guards, writes).await?;
+        Ok(decision)
     }
 
     /// Starts the SmartModules with a set, as the screens will: one that they refuse must never become active.
@@ -283,12 +307,13 @@ impl Parts {
         }
     }
 
-    /// Appends a decision, durably, if `guards` hold.
+    /// Appends a decision, durably, if `guards` hold, and writes `writes` with it.
     async fn decide(
         &self,
         decision: &Decision,
         unique: Vec<UniqueKey>,
         guards: Vec<StateWrite>,
+        writes: Vec<StateWrite>,
     ) -> Result<Vec<Outcome>, RulesError> {
         let value =
             serde_json::to_vec(decision).map_err(|e| RulesError::Internal(e.to_string()))?;
@@ -299,6 +324,7 @@ impl Parts {
         };
         let transaction = Transaction {
             guards,
+            finish: Box::new(move |_| writes),
             ..Transaction::appends(vec![(decisions(), record)])
         };
         Ok(self.log.commit(transaction).await?)
@@ -311,6 +337,17 @@ impl Parts {
             tracing::warn!(%offset, %error, "the catalog shows this rules decision later");
         }
     }
+}
+
+/// Whether what failed may stand on the topic all the same, or come to.
+fn may_be_decided(error: &RulesError) -> bool {
+    matches!(
+        error,
+        RulesError::Log(record_log::Error::Unavailable {
+            ambiguous: true,
+            ..
+        })
+    )
 }
 
 /// Runs to its end even if nobody waits any more: a client that hangs up must not leave a change half done.

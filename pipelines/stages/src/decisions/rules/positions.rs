@@ -8,6 +8,7 @@ use telesift_ports::{
 };
 use telesift_schemas::{Generation, Offset, PartitionId, Position, Topic, TopicPartition};
 
+use super::gate;
 use crate::screen;
 
 /// A partition of `telegram-raw`, as an activation sees it with nothing in flight.
@@ -15,6 +16,8 @@ pub(super) struct RawPartition {
     pub(super) partition: PartitionId,
     /// The next offset that no generation has screened: where all go by what is decided now.
     pub(super) screened: Offset,
+    /// The next offset that no batch in flight reaches, in any process.
+    pub(super) free: Offset,
     pub(super) end: Offset,
     /// The screens' states as stored, one per generation that is kept.
     pub(super) stored: Vec<StateWrite>,
@@ -24,13 +27,16 @@ pub(super) async fn raw_partitions(log: &dyn RecordLog) -> Result<Vec<RawPartiti
     let screens = screens(log).await?;
     let mut all = Vec::new();
     for p in log.partitions(&Topic::TELEGRAM_RAW).await? {
-        let (mut stored, mut screened) = (Vec::new(), Offset::ZERO);
+        let (mut stored, mut screened, mut free) = (Vec::new(), Offset::ZERO, Offset::ZERO);
         for stage in &screens {
-            let key = StageKey {
+            let stage = StageKey {
                 stage: stage.clone(),
                 input: TopicPartition::new(Topic::TELEGRAM_RAW, p.partition),
+            };
+            if !log.is_transactional() {
+                free = free.max(gate::claimed(log, &stage).await?);
             }
-            .state_key();
+            let key = stage.state_key();
             let state = log.state(&key).await?;
             if let Some(bytes) = &state {
                 let state: StageState = serde_json::from_slice(bytes).map_err(|e| {
@@ -43,7 +49,9 @@ pub(super) async fn raw_partitions(log: &dyn RecordLog) -> Result<Vec<RawPartiti
         all.push(RawPartition {
             partition: p.partition,
             screened,
-            end: p.bounds.end,
+            free: free.max(screened),
+            // A batch may have begun since that was read.
+            end: p.bounds.end.max(free),
             stored,
         });
     }
@@ -80,7 +88,7 @@ pub(super) fn starts(raw: &[RawPartition], from: &StartFrom) -> Result<Vec<Posit
     let start = |raw: &RawPartition| {
         let next = match from {
             StartFrom::Latest => raw.end,
-            StartFrom::Unscreened => raw.screened,
+            StartFrom::Unscreened => raw.free,
             StartFrom::Offsets(named) => named
                 .iter()
                 .find(|(p, _)| *p == raw.partition)
@@ -93,11 +101,11 @@ pub(super) fn starts(raw: &[RawPartition], from: &StartFrom) -> Result<Vec<Posit
                 end: raw.end,
             }));
         }
-        if next < raw.screened {
+        if next < raw.free {
             return Err(RulesError::AlreadyScreened {
                 partition: raw.partition,
                 from: next,
-                screened: raw.screened,
+                screened: raw.free,
             });
         }
         Ok(Position {

@@ -69,8 +69,8 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// The import `id`, nothing known of it yet, to be committed under `fence`.
-    pub(super) fn new(id: &str, fence: Fence) -> Self {
+    /// The import `id`, nothing known of it yet, to be committed under `fence` and counted by `process`.
+    pub(super) fn new(id: &str, fence: Fence, process: Option<&str>) -> Self {
         let input = TopicPartition::new(Topic::new(LEDGER_INPUT), PartitionId(0));
         let stage = ingest::STAGE.to_owned();
         Running {
@@ -78,7 +78,7 @@ impl Running {
             stored: None,
             fence,
             progress: ImportProgress::default(),
-            ledger_key: StageKey { stage, input }.state_key(),
+            ledger_key: StageKey { stage, input }.counted_by(process).state_key(),
             ledger_stored: None,
             ledger: StageState::default(),
         }
