@@ -153,7 +153,7 @@ fn push<T, const N: usize>(
     Ok(())
 }
 
-fn message_args(told: &Told) -> Result<[Arg; 10]> {
+fn message_args(told: &Told) -> Result<[Arg; 11]> {
     let said = told.said.as_ref();
     Ok([
         told.key.chat.0.into(),
@@ -166,6 +166,7 @@ fn message_args(told: &Told) -> Result<[Arg; 10]> {
         said.map_or(0, |s| i64::from(s.flags)).into(),
         said.map_or("", |s| s.terms.as_str()).into(),
         said.map_or("", |s| s.links.as_str()).into(),
+        said.map_or("", |s| s.words.as_str()).into(),
     ])
 }
 
@@ -211,6 +212,7 @@ fn told(row: &Row) -> Result<Told> {
             flags: u8::try_from(row.get::<i64>(7)?).unwrap_or(u8::MAX),
             terms: row.get(8)?,
             links: row.get(9)?,
+            words: row.get(10)?,
         })
     });
     Ok(Told {

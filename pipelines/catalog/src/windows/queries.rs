@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 /// Rows of one statement: the largest that fits the rest is taken, so that a batch needs few.
 pub(super) const CHUNKS: [usize; 3] = [200, 16, 1];
 
-const MESSAGE: [&str; 10] = [
+const MESSAGE: [&str; 11] = [
     "chat_id",
     "message_id",
     "edit_rank",
@@ -17,6 +17,7 @@ const MESSAGE: [&str; 10] = [
     "flags",
     "terms",
     "links",
+    "words",
 ];
 const MINUTE: [&str; 12] = [
     "minute",
@@ -81,7 +82,8 @@ pub(super) const MESSAGES_OF: &str = "
     ask (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM ask WHERE i + 1 < $2),
     asked (chat_id, message_id) AS (
         SELECT CAST(substr($1, i * 40 + 1, 20) AS BIGINT), CAST(substr($1, i * 40 + 21, 20) AS BIGINT) FROM ask)
-    SELECT m.chat_id, m.message_id, m.edit_rank, m.raw_offset, m.event_time, m.class, m.score, m.flags, m.terms, m.links
+    SELECT m.chat_id, m.message_id, m.edit_rank, m.raw_offset, m.event_time, m.class, m.score, m.flags, m.terms, m.links,
+        m.words
     FROM asked JOIN window_messages m ON m.chat_id = asked.chat_id AND m.message_id = asked.message_id";
 
 /// `$1` and `$2`: chats, and how many, or `NULL`; `$3` and `$4`: from and before which time, or `NULL`; `$5`: the least class;
@@ -90,7 +92,7 @@ pub(super) const MESSAGES_BETWEEN: &str = "
     WITH RECURSIVE
     allow (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM allow WHERE i + 1 < $2),
     allowed (chat_id) AS (SELECT CAST(substr($1, i * 20 + 1, 20) AS BIGINT) FROM allow)
-    SELECT chat_id, message_id, edit_rank, raw_offset, event_time, class, score, flags, terms, links
+    SELECT chat_id, message_id, edit_rank, raw_offset, event_time, class, score, flags, terms, links, words
     FROM window_messages
     WHERE class >= $5
         AND ($1 IS NULL OR chat_id IN (SELECT chat_id FROM allowed))

@@ -18,7 +18,7 @@ pub(crate) fn trends(connection: Connection, args: WindowsArgs) -> Result<()> {
             row["messages"],
             row["previous"],
             row["growth"].as_f64().unwrap_or_default(),
-            text(row, "value"),
+            text(row, "name"),
         )
     })
 }
@@ -37,7 +37,7 @@ pub(crate) fn bursts(connection: Connection, args: WindowsArgs) -> Result<()> {
             "{}  {:<8} {:<24} {loud}",
             text(row, "window_end"),
             text(row, "kind"),
-            text(row, "subject"),
+            text(row, "name"),
         )
     })
 }

@@ -29,4 +29,5 @@ mod shared;
 mod stories;
 mod tail;
 mod tail_kills;
+mod windows;
 mod workers;
