@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use telesift_schemas::{Burst, BurstKind, Timestamp, Trend, TrendKind};
+use telesift_schemas::{Burst, BurstKind, ChatId, Timestamp, Trend, TrendKind};
 use telesift_windows::Names;
 
 use super::{Ends, Span};
@@ -38,17 +38,21 @@ impl App {
         if bursts.iter().all(|burst| burst.kind == BurstKind::Term) {
             return Ok(names);
         }
-        let chats = self.store.seen_by(viewer).chats().await?;
-        let titles: HashMap<String, Option<String>> = chats
-            .into_iter()
-            .map(|c| (c.chat.id.to_string(), c.chat.title))
-            .collect();
+        let titles = self.titles(viewer).await?;
         for (name, burst) in names.iter_mut().zip(bursts) {
             if burst.kind != BurstKind::Term {
-                *name = titles.get(&burst.subject).cloned().flatten();
+                let chat: Option<ChatId> = burst.subject.parse().ok();
+                *name = chat.and_then(|chat| titles.get(&chat).cloned());
             }
         }
         Ok(names)
+    }
+
+    /// The newest titles of the chats `viewer` may see, of those that have one.
+    pub(crate) async fn titles(&self, viewer: &Viewer) -> Result<HashMap<ChatId, String>> {
+        let chats = self.store.seen_by(viewer).chats().await?.into_iter();
+        let titles = chats.filter_map(|c| Some((c.chat.id, c.chat.title?)));
+        Ok(titles.collect())
     }
 
     /// The words for terms in their windows; `None` for what is no term.
