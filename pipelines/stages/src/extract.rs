@@ -2,6 +2,7 @@
 
 mod appender;
 mod finish;
+mod flight;
 mod neighbours;
 mod outcome;
 mod read;
@@ -10,7 +11,7 @@ mod told;
 pub mod verify;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -27,7 +28,7 @@ use telesift_ports::{
 use telesift_schemas::{ChatId, MessageKey, Offset, PartitionId, Topic, TopicPartition};
 use tokio::{
     sync::{Notify, watch},
-    task::{JoinError, JoinSet},
+    task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +37,7 @@ use crate::{
     index, telemetry,
 };
 use appender::Queue;
+use flight::{Flight, Handled, joined};
 use neighbours::Neighbours;
 use outcome::Outcome;
 
@@ -123,35 +125,6 @@ struct Waiting {
     since: Instant,
     /// The ends of `messages` then.
     ends: Vec<Offset>,
-}
-
-/// A unit that was worked on.
-struct Handled {
-    unit: String,
-    stories: Vec<String>,
-    outcome: Result<UnitRow, StageError>,
-}
-
-/// A task's end; its panic goes on here. `None`: it was cancelled, as all tasks are when the process ends.
-fn joined(ended: Result<Handled, JoinError>) -> Option<Handled> {
-    match ended.map_err(JoinError::try_into_panic) {
-        Ok(handled) => Some(handled),
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        Err(Err(_)) => None,
-    }
-}
-
-/// What is being worked on.
-#[derive(Default)]
-struct Flight {
-    units: HashSet<String>,
-    stories: HashSet<String>,
-    /// Units that were due when it was looked last, and are not begun.
-    due: Vec<UnitRow>,
-    /// What must be known of stories before they are; `None` once it is.
-    gate: Option<told::Gate>,
-    /// Whether the index has so much to do that units would only wait for it, and slow it down.
-    is_early: bool,
 }
 
 /// Records of `messages` the index may be behind when units are begun: more than a moment of live traffic, less than an import.
@@ -370,32 +343,6 @@ impl Extract {
         let row = self.settled(unit, outcome).await?;
         telemetry::batch(STAGE, 1, started.elapsed());
         Ok(row)
-    }
-
-    /// Notes what became of units, in one commit.
-    async fn note_ends(&self, flight: &mut Flight, ended: Vec<Handled>) -> Result<(), StageError> {
-        let (mut rows, mut failure) = (Vec::new(), None);
-        for Handled {
-            unit,
-            stories,
-            outcome,
-        } in ended
-        {
-            flight.units.remove(&unit);
-            for story in &stories {
-                flight.stories.remove(story);
-            }
-            match outcome {
-                Ok(row) => rows.push(row),
-                // What no retry mends is the one to be told.
-                Err(error) if error.is_retryable() => failure = failure.or(Some(error)),
-                Err(error) => failure = Some(error),
-            }
-        }
-        if !rows.is_empty() {
-            self.parts.catalog.settle_units(&rows).await?;
-        }
-        failure.map_or(Ok(()), Err)
     }
 
     async fn work(&self, unit: &UnitRow) -> Result<Outcome, StageError> {

@@ -159,17 +159,6 @@ impl Screen {
         }
     }
 
-    /// Builds the chain that screens what stands at `offset`, if it is not there: before the book is held, so that nobody who
-    /// decides waits for a compiler.
-    async fn make_ready(&mut self, offset: Offset) -> Result<(), StageError> {
-        let rules = self.rules.hold().await?;
-        let section = rules.section_in(&self.stretches, self.input.partition, offset);
-        drop(rules);
-        let chain = self.chain(&section.rules, offset).await?;
-        self.chains.put(section.rules.version.clone(), chain);
-        Ok(())
-    }
-
     /// Runs the chain of `rules` on a blocking thread, under the watchdog.
     async fn run_chain(
         &mut self,
@@ -375,11 +364,18 @@ impl Process for Screen {
         }
         let records = &input.batch.records;
         let n_done = records.partition_point(|r| r.offset < self.state.next);
-        if let Some(first) = records.get(n_done) {
-            self.make_ready(first.offset).await?;
-        }
         // Held until the batch is committed: rules are activated between batches, never within one.
-        let rules = self.rules.hold().await?;
+        let mut rules = self.rules.hold().await?;
+        if let Some(first) = records.get(n_done) {
+            let section = rules.section_in(&self.stretches, self.input.partition, first.offset);
+            if !self.chains.has(&section.rules.version) {
+                // Nobody who decides waits for a compiler.
+                drop(rules);
+                let chain = self.chain(&section.rules, first.offset).await?;
+                self.chains.put(section.rules.version.clone(), chain);
+                rules = self.rules.hold().await?;
+            }
+        }
         let mut rest = &records[n_done..];
         while let Some(first) = rest.first() {
             let section = rules.section_in(&self.stretches, self.input.partition, first.offset);

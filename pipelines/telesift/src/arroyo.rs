@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use backon::{BackoffBuilder, ExponentialBuilder};
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Arroyo compiles a UDF within the call: a hundred seconds the first time.
 const COMPILE_TIMEOUT: Duration = Duration::from_secs(900);
 /// A call that changes nothing is made so often at most.
-const TRIES: u32 = 3;
+const TRIES: usize = 3;
 /// How long a pipeline may take to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(500);
@@ -246,8 +247,12 @@ impl Arroyo {
         limit: Duration,
     ) -> Result<(StatusCode, String)> {
         let tries = if method == Method::GET { TRIES } else { 1 };
-        let mut delay = Duration::from_millis(200);
-        for attempt in 1.. {
+        let mut delays = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(200))
+            .with_jitter()
+            .with_max_times(tries - 1)
+            .build();
+        loop {
             let url = format!("{}/api/v1{path}", self.url);
             let mut request = self.http.request(method.clone(), url).timeout(limit);
             if let Some(body) = &body {
@@ -260,11 +265,11 @@ impl Arroyo {
                 }
                 Err(error) => Err(error),
             };
-            let is_last = attempt >= tries;
+            let delay = delays.next();
             match outcome {
-                Ok((status, _)) if status.is_server_error() && !is_last => {}
+                Ok((status, _)) if status.is_server_error() && delay.is_some() => {}
                 Ok(answer) => return Ok(answer),
-                Err(_) if !is_last => {}
+                Err(_) if delay.is_some() => {}
                 Err(error) if error.is_connect() => bail!(
                     "no Arroyo answers at {}; start one with `arroyo cluster`, or name one with --arroyo",
                     self.url
@@ -277,10 +282,8 @@ impl Arroyo {
                         .context("the connection to Arroyo failed"));
                 }
             }
-            tokio::time::sleep(delay).await;
-            delay *= 2;
+            tokio::time::sleep(delay.unwrap_or_default()).await;
         }
-        unreachable!("the last try returns")
     }
 }
 

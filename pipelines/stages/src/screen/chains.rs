@@ -23,6 +23,11 @@ impl Chains {
         }
     }
 
+    /// Whether the chain of that set is ready.
+    pub(super) fn has(&self, version: &str) -> bool {
+        self.ready.iter().any(|(of, _)| of == version)
+    }
+
     /// Takes the chain of that set, if it is ready.
     pub(super) fn take(&mut self, version: &str) -> Option<Box<dyn SmartModuleChain>> {
         let at = self.ready.iter().position(|(of, _)| of == version)?;

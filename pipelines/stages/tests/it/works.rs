@@ -2,7 +2,10 @@
 
 mod dying_log;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -61,6 +64,8 @@ pub(crate) struct Process {
     pub(crate) rules: RulesKeeper,
     stop: CancellationToken,
     tasks: JoinSet<()>,
+    /// The catalog, and by how many it was held before this process began.
+    catalog: (Weak<MemoryCatalog>, usize),
 }
 
 /// A line on these parts, of which nothing runs.
@@ -153,6 +158,10 @@ impl Works {
 
     /// The same on another view of the log.
     pub(crate) async fn process_on(&self, log: Arc<dyn RecordLog>) -> Process {
+        let catalog = (
+            Arc::downgrade(&self.catalog),
+            Arc::strong_count(&self.catalog),
+        );
         let line = self.line(log).await;
         let parts = line.parts().clone();
         let log = parts.log.clone();
@@ -219,6 +228,7 @@ impl Works {
             rules,
             stop,
             tasks,
+            catalog,
         }
     }
 
@@ -304,9 +314,13 @@ impl Process {
         }
     }
 
-    /// Dies where it stands.
+    /// Dies where it stands; nothing of it is left when this returns: a task of a task may still be writing when its owner
+    /// is gone, as no dead process is.
     pub(crate) async fn kill(mut self) {
         self.tasks.shutdown().await;
+        let (catalog, n_before) = self.catalog.clone();
+        drop(self);
+        until(async || (catalog.strong_count() <= n_before).then_some(())).await;
     }
 
     /// A replay of everything that fills a generation, by `rules` if given.

@@ -100,7 +100,7 @@ async fn a_switch_that_dies_is_done_or_not() {
         process.until_idle().await;
         process.end().await;
 
-        let log = Arc::new(DyingLog::new(works.log.clone(), 0, is_after));
+        let log = Arc::new(DyingLog::at_register(works.log.clone(), is_after));
         let process = works.process_on(log.clone()).await;
         tokio::select! {
             () = log.dead() => {}

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use telesift_ports::{
     RecordLog,
+    generations::STATE_KEY,
     memory::MemoryLog,
     record_log::{
         Batch, Bounds, Durability, Outcome, PartitionBounds, ReadLimits, Result, TopicConfig,
@@ -24,6 +25,8 @@ pub(crate) struct DyingLog {
     commits: AtomicUsize,
     dies_at: usize,
     is_after: bool,
+    /// Whether only changes of the register of generations count.
+    is_of_register: bool,
     dead: Arc<Notify>,
 }
 
@@ -35,7 +38,16 @@ impl DyingLog {
             commits: AtomicUsize::new(0),
             dies_at,
             is_after,
+            is_of_register: false,
             dead: Arc::new(Notify::new()),
+        }
+    }
+
+    /// Dies at the first change of the register of generations, whatever else is committed before.
+    pub(crate) fn at_register(inner: Arc<MemoryLog>, is_after: bool) -> Self {
+        DyingLog {
+            is_of_register: true,
+            ..Self::new(inner, 0, is_after)
         }
     }
 
@@ -76,6 +88,9 @@ impl RecordLog for DyingLog {
     }
 
     async fn create_topic(&self, topic: &Topic, config: TopicConfig) -> Result<()> {
+        if self.is_of_register {
+            return self.inner.create_topic(topic, config).await;
+        }
         let n = self.before().await;
         let outcome = self.inner.create_topic(topic, config).await;
         self.after(n).await;
@@ -83,6 +98,9 @@ impl RecordLog for DyingLog {
     }
 
     async fn delete_topic(&self, topic: &Topic) -> Result<()> {
+        if self.is_of_register {
+            return self.inner.delete_topic(topic).await;
+        }
         let n = self.before().await;
         let outcome = self.inner.delete_topic(topic).await;
         self.after(n).await;
@@ -106,6 +124,10 @@ impl RecordLog for DyingLog {
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<Vec<Outcome>> {
+        let is_register = transaction.guards.iter().any(|(key, _)| key == STATE_KEY);
+        if self.is_of_register && !is_register {
+            return self.inner.commit(transaction).await;
+        }
         let n = self.before().await;
         let outcome = self.inner.commit(transaction).await;
         self.after(n).await;
