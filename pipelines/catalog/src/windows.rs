@@ -7,7 +7,7 @@ use telesift_ports::{
     catalog::{Error, Result},
     windows::{SumsFilter, SumsRow, ToldFilter, ToldPosition, WindowCatalog, WindowCommit},
 };
-use telesift_schemas::{ChatId, Class, MessageKey};
+use telesift_schemas::{ChatId, Class, MessageKey, Timestamp};
 use telesift_windows::{MinuteChange, Said, Sums, Told};
 
 use crate::{
@@ -78,7 +78,12 @@ impl WindowCatalog for SqlCatalog {
         };
         // What comes after a place is not sent before it: the index begins there.
         let since = filter.since.max(after.map(|a| a.event_time));
-        args.extend([since.into(), filter.until.into(), (least as i64).into()]);
+        let us = |at: Option<Timestamp>, or: i64| at.map_or(or, Timestamp::as_microsecond);
+        args.extend([
+            us(since, i64::MIN).into(),
+            us(filter.until, i64::MAX).into(),
+            (least as i64).into(),
+        ]);
         args.extend([
             after.map(|a| a.event_time).into(),
             Arg::Int(after.map(|a| a.message.chat.0)),
@@ -95,7 +100,11 @@ impl WindowCatalog for SqlCatalog {
         }
         let mut args = Vec::from(allowed(filter.chats.as_deref()));
         let width = filter.width.unwrap_or(ALL_MINUTES).max(1);
-        args.extend([Arg::Int(filter.from), Arg::Int(filter.to), width.into()]);
+        args.extend([
+            filter.from.unwrap_or(i64::MIN).into(),
+            filter.to.unwrap_or(i64::MAX).into(),
+            width.into(),
+        ]);
         let sql = match filter.per_chat {
             true => &queries::SUMS_PER_CHAT,
             false => &queries::SUMS_OF_ALL,

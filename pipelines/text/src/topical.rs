@@ -142,14 +142,9 @@ mod tests {
     #[test]
     fn no_term_holds_white_space_or_nothing() {
         for c in (0..=0x10ffffu32).filter_map(char::from_u32) {
-            for term in topical_terms(&format!("abc{c}bcd #{c}tag {c}{c}")) {
-                let is_whole = !term.is_empty() && !term.contains(char::is_whitespace);
-                assert!(is_whole, "{c:?}");
-            }
-            for topical in topical_words(&format!("abc{c}bcd #{c}tag {c}{c}")) {
-                let word = topical.word;
-                let is_whole = !word.is_empty() && !word.contains(char::is_whitespace);
-                assert!(is_whole, "{c:?}");
+            for Topical { term, word } in topical_words(&format!("abc{c}bcd #{c}tag {c}{c}")) {
+                let is_whole = |w: &str| !w.is_empty() && !w.contains(char::is_whitespace);
+                assert!(is_whole(&term) && is_whole(word), "{c:?}");
             }
         }
     }

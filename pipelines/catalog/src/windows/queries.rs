@@ -86,7 +86,8 @@ pub(super) const MESSAGES_OF: &str = "
         m.words
     FROM asked JOIN window_messages m ON m.chat_id = asked.chat_id AND m.message_id = asked.message_id";
 
-/// `$1` and `$2`: chats, and how many, or `NULL`; `$3` and `$4`: from and before which time, or `NULL`; `$5`: the least class;
+/// `$1` and `$2`: chats, and how many, or `NULL`; `$3` and `$4`: from and before which time, always given, so that the
+/// index is gone into there and left there; `$5`: the least class;
 /// `$6` to `$8`: the place after which to go on, or `NULL`; `$9`: how many.
 pub(super) const MESSAGES_BETWEEN: &str = "
     WITH RECURSIVE
@@ -96,8 +97,7 @@ pub(super) const MESSAGES_BETWEEN: &str = "
     FROM window_messages
     WHERE class >= $5
         AND ($1 IS NULL OR chat_id IN (SELECT chat_id FROM allowed))
-        AND event_time >= COALESCE($3, event_time)
-        AND ($4 IS NULL OR event_time < $4)
+        AND event_time >= $3 AND event_time < $4
         AND ($6 IS NULL OR (event_time, chat_id, message_id) > ($6, $7, $8))
     ORDER BY event_time, chat_id, message_id LIMIT $9";
 
@@ -106,7 +106,8 @@ const SUMS: &str = "
     CAST(SUM(spam) AS BIGINT), CAST(SUM(service) AS BIGINT), CAST(SUM(edited) AS BIGINT), CAST(SUM(forwarded) AS BIGINT),
     CAST(SUM(auto_forward) AS BIGINT), CAST(SUM(time_uncertain) AS BIGINT), MAX(minute)";
 
-/// `$1` and `$2`: chats, and how many, or `NULL`; `$3` and `$4`: from and before which minute, or `NULL`; `$5`: minutes per sum.
+/// `$1` and `$2`: chats, and how many, or `NULL`; `$3` and `$4`: from and before which minute, always
+/// given; `$5`: minutes per sum.
 /// The number of a sum is rounded down before 1970 too.
 fn sums(chat: &str, group: &str) -> String {
     format!(
@@ -118,7 +119,7 @@ fn sums(chat: &str, group: &str) -> String {
         SELECT (minute - ((minute % $5) + $5) % $5) / $5 AS number, window_minutes.* FROM window_minutes
         WHERE noise + weak_signal + signal > 0
             AND ($1 IS NULL OR chat_id IN (SELECT chat_id FROM allowed))
-            AND ($3 IS NULL OR minute >= $3) AND ($4 IS NULL OR minute < $4))
+            AND minute >= $3 AND minute < $4)
     SELECT {chat}, number, {SUMS} FROM shown GROUP BY {group} ORDER BY {group}"
     )
 }
