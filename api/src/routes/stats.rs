@@ -266,14 +266,10 @@ async fn noisiest(app: &App, viewer: &Viewer, screened: &Screened) -> Result<Vec
     if noisy.is_empty() {
         return Ok(Vec::new());
     }
-    let chats = app.store.seen_by(viewer).chats().await?;
-    let titles: BTreeMap<ChatId, Option<String>> = chats
-        .into_iter()
-        .map(|c| (c.chat.id, c.chat.title))
-        .collect();
+    let titles = app.titles(viewer).await?;
     let shown = noisy.into_iter().map(|(chat, sums)| NoiseView {
         chat: *chat,
-        title: titles.get(chat).cloned().flatten(),
+        title: titles.get(chat).cloned(),
         noise: noise(sums),
         messages: u64::try_from(sums.messages()).unwrap_or(0),
     });

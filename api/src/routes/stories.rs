@@ -61,6 +61,8 @@ pub(crate) struct ReachedView {
     /// The chat.
     #[schema(value_type = String)]
     chat: ChatId,
+    /// Its newest title.
+    title: Option<String>,
     /// When it was first told there.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
@@ -69,8 +71,8 @@ pub(crate) struct ReachedView {
 /// Chats of a path that are named.
 const MAX_PATH: usize = 100;
 
-impl From<Spread> for SpreadView {
-    fn from(spread: Spread) -> Self {
+impl SpreadView {
+    fn new(spread: Spread, mut titles: HashMap<ChatId, String>) -> Self {
         let reached = spread.path.into_iter().take(MAX_PATH);
         SpreadView {
             first_seen: spread.first_seen,
@@ -79,7 +81,13 @@ impl From<Spread> for SpreadView {
             chats: spread.chats,
             chats_per_hour: spread.chats_per_hour,
             peak_chats_per_hour: spread.peak_chats_per_hour,
-            path: reached.map(|(chat, at)| ReachedView { chat, at }).collect(),
+            path: reached
+                .map(|(chat, at)| ReachedView {
+                    chat,
+                    title: titles.remove(&chat),
+                    at,
+                })
+                .collect(),
         }
     }
 }
@@ -96,7 +104,7 @@ impl From<Spread> for SpreadView {
         ("limit" = Option<usize>, Query, description = "1..=500, 50 unless given"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the last page"),
     ),
-    responses((status = 200, description = "A page of messages", body = StoryView, example = json!({"spread": {"first_seen": "2026-01-05T10:00:00Z", "last_seen": "2026-01-05T11:30:00Z", "messages": 3, "chats": 2, "chats_per_hour": 2.0, "peak_chats_per_hour": 1.0, "path": [{"chat": "-1001234567890", "at": "2026-01-05T10:00:00Z"}, {"chat": "-1009876543210", "at": "2026-01-05T11:00:00Z"}]}, "items": [crate::openapi::message_example()], "next_cursor": null})))
+    responses((status = 200, description = "A page of messages", body = StoryView, example = json!({"spread": {"first_seen": "2026-01-05T10:00:00Z", "last_seen": "2026-01-05T11:30:00Z", "messages": 3, "chats": 2, "chats_per_hour": 2.0, "peak_chats_per_hour": 1.0, "path": [{"chat": "-1001234567890", "title": "Ops", "at": "2026-01-05T10:00:00Z"}, {"chat": "-1009876543210", "title": "News", "at": "2026-01-05T11:00:00Z"}]}, "items": [crate::openapi::message_example()], "next_cursor": null})))
 )]
 pub(crate) async fn members(
     Reader(viewer): Reader,
@@ -124,10 +132,9 @@ pub(crate) async fn members(
         next_cursor: page.next_cursor,
     };
     let spread = app.story_spread(&viewer, &id).await?;
+    let spread = spread.ok_or_else(|| Problem::not_found("story", &id))?;
     Ok(Json(StoryView {
-        spread: spread
-            .ok_or_else(|| Problem::not_found("story", &id))?
-            .into(),
+        spread: SpreadView::new(spread, app.titles(&viewer).await?),
         page: app.show_page(&viewer, page).await?,
     }))
 }

@@ -28,8 +28,10 @@ pub(crate) struct TrendView {
     /// `term` or `link`.
     #[schema(value_type = String)]
     kind: TrendKind,
-    /// The term, folded and stemmed, or the URL.
+    /// The term, folded and stemmed, or the URL: equal in every window, and in the topic `trends`.
     value: String,
+    /// What to show: the word that most messages of the window write for the term; of a link the URL.
+    name: String,
     /// Start of the window, an hour wide.
     #[schema(value_type = String, format = DateTime)]
     window_start: Timestamp,
@@ -44,10 +46,11 @@ pub(crate) struct TrendView {
     growth: f64,
 }
 
-impl From<Trend> for TrendView {
-    fn from(trend: Trend) -> Self {
+impl TrendView {
+    fn new(trend: Trend, name: Option<String>) -> Self {
         TrendView {
             kind: trend.kind,
+            name: name.unwrap_or_else(|| trend.value.clone()),
             value: trend.value,
             window_start: trend.window_start,
             window_end: trend.window_end,
@@ -64,8 +67,10 @@ pub(crate) struct BurstView {
     /// `chat`, `term` or `silence`.
     #[schema(value_type = String)]
     kind: BurstKind,
-    /// The chat's id, or the term.
+    /// The chat's id, or the term: equal in every window, and in the topic `bursts`.
     subject: String,
+    /// What to show: the chat's newest title, or the word that most messages of the window write for the term.
+    name: String,
     /// Start of the loud quarter of an hour, or of the silence of six hours.
     #[schema(value_type = String, format = DateTime)]
     window_start: Timestamp,
@@ -83,10 +88,11 @@ pub(crate) struct BurstView {
     last_seen: Option<Timestamp>,
 }
 
-impl From<Burst> for BurstView {
-    fn from(burst: Burst) -> Self {
+impl BurstView {
+    fn new(burst: Burst, name: Option<String>) -> Self {
         BurstView {
             kind: burst.kind,
+            name: name.unwrap_or_else(|| burst.subject.clone()),
             subject: burst.subject,
             window_start: burst.window_start,
             window_end: burst.window_end,
@@ -123,7 +129,7 @@ struct Place {
         ("limit" = Option<usize>, Query, description = "1..=500, 50 unless given"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the last page"),
     ),
-    responses((status = 200, description = "A page of trends", body = Page<TrendView>, example = json!({"items": [{"kind": "term", "value": "мост", "window_start": "2026-01-05T09:00:00Z", "window_end": "2026-01-05T10:00:00Z", "messages": 18, "previous": 4, "growth": 3.5}], "next_cursor": null})))
+    responses((status = 200, description = "A page of trends", body = Page<TrendView>, example = json!({"items": [{"kind": "term", "value": "мост", "name": "міст", "window_start": "2026-01-05T09:00:00Z", "window_end": "2026-01-05T10:00:00Z", "messages": 18, "previous": 4, "growth": 3.5}], "next_cursor": null})))
 )]
 pub(crate) async fn trends(
     Reader(viewer): Reader,
@@ -137,7 +143,11 @@ pub(crate) async fn trends(
     rows.retain(|row| kinds.is_empty() || kinds.contains(&row.kind));
     let place = |row: &Trend| (row.window_end, row.kind.as_str(), row.value.clone());
     let page = asked.page(rows, place, TRENDS)?;
-    Ok(Json(page.map(TrendView::from)))
+    let names = app.names_of_trends(&viewer, &asked.ends, &page.items);
+    let mut names = names.await?.into_iter();
+    Ok(Json(
+        page.map(|row| TrendView::new(row, names.next().flatten())),
+    ))
 }
 
 /// List bursts, and chats that fell silent
@@ -155,7 +165,7 @@ pub(crate) async fn trends(
         ("limit" = Option<usize>, Query, description = "1..=500, 50 unless given"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the last page"),
     ),
-    responses((status = 200, description = "A page of bursts", body = Page<BurstView>, example = json!({"items": [{"kind": "silence", "subject": "-1001234567890", "window_start": "2026-01-05T03:00:00Z", "window_end": "2026-01-05T09:00:00Z", "messages": 0, "baseline": 31, "ratio": 0.0, "last_seen": "2026-01-05T02:17:00Z"}], "next_cursor": null})))
+    responses((status = 200, description = "A page of bursts", body = Page<BurstView>, example = json!({"items": [{"kind": "silence", "subject": "-1001234567890", "name": "Ops", "window_start": "2026-01-05T03:00:00Z", "window_end": "2026-01-05T09:00:00Z", "messages": 0, "baseline": 31, "ratio": 0.0, "last_seen": "2026-01-05T02:17:00Z"}], "next_cursor": null})))
 )]
 pub(crate) async fn bursts(
     Reader(viewer): Reader,
@@ -168,7 +178,11 @@ pub(crate) async fn bursts(
     let rows = app.bursts(&viewer, &asked.ends, &kinds).await?;
     let place = |row: &Burst| (row.window_end, row.kind.as_str(), row.subject.clone());
     let page = asked.page(rows, place, BURSTS)?;
-    Ok(Json(page.map(BurstView::from)))
+    let names = app.names_of_bursts(&viewer, &asked.ends, &page.items);
+    let mut names = names.await?.into_iter();
+    Ok(Json(
+        page.map(|row| BurstView::new(row, names.next().flatten())),
+    ))
 }
 
 /// What every list of windows is asked for.

@@ -1,5 +1,7 @@
 //! Questions over time windows, answered from the stored rows of the chats their viewer may see.
 
+mod names;
+
 use std::collections::{BTreeMap, HashMap};
 
 use telesift_ports::{

@@ -134,7 +134,7 @@ async fn a_story_counts_allowed_chats_only() {
     assert_eq!(spread["first_seen"], "2026-01-05T10:00:02Z");
     assert_eq!(
         spread["path"][1],
-        json!({"chat": OPS, "at": "2026-01-05T10:00:04Z"})
+        json!({"chat": OPS, "title": "Ops", "at": "2026-01-05T10:00:04Z"})
     );
 
     // One is left: no story, and none to be found.

@@ -174,6 +174,9 @@ async fn a_limited_key_counts_its_chats_only() {
             .iter()
             .any(|i| i["value"].as_str().unwrap().contains("таємн"))
     );
+    // A person is shown a word, and the title of a chat.
+    let shown = whole.iter().find(|i| i["value"] == "мост").unwrap();
+    assert_eq!(shown["name"], "міст");
     assert_eq!(trends(&limited, &format!("&chat={NEWS}")).await.len(), 0);
     assert_eq!(
         named(&trends(&desk.admin, &format!("&chat={NEWS}")).await, "мост"),
@@ -182,7 +185,13 @@ async fn a_limited_key_counts_its_chats_only() {
 
     let bursts = all(&desk, &limited, &format!("/v1/bursts?{until}&kind=chat")).await;
     assert_eq!(bursts.len(), 1);
-    assert_eq!(bursts[0]["subject"], OPS);
+    assert_eq!(
+        (&bursts[0]["subject"], &bursts[0]["name"]),
+        (&OPS.into(), &"Ops".into())
+    );
+    let loud = all(&desk, &limited, &format!("/v1/bursts?{until}")).await;
+    let named: Vec<&Value> = loud.iter().map(|burst| &burst["name"]).collect();
+    assert_eq!(named, ["Ops", "закрито", "міст"]);
     assert_eq!(
         (bursts[0]["messages"].clone(), bursts[0]["baseline"].clone()),
         (12.into(), 0.into())

@@ -7,7 +7,7 @@ use telesift_ports::{
     catalog::{Error, Result},
     windows::{SumsFilter, SumsRow, ToldFilter, ToldPosition, WindowCatalog, WindowCommit},
 };
-use telesift_schemas::{ChatId, Class, MessageKey};
+use telesift_schemas::{ChatId, Class, MessageKey, Timestamp};
 use telesift_windows::{MinuteChange, Said, Sums, Told};
 
 use crate::{
@@ -80,7 +80,12 @@ impl WindowCatalog for SqlCatalog {
         };
         // What comes after a place is not sent before it: the index begins there.
         let since = filter.since.max(after.map(|a| a.event_time));
-        args.extend([since.into(), filter.until.into(), (least as i64).into()]);
+        let us = |at: Option<Timestamp>, or: i64| at.map_or(or, Timestamp::as_microsecond);
+        args.extend([
+            us(since, i64::MIN).into(),
+            us(filter.until, i64::MAX).into(),
+            (least as i64).into(),
+        ]);
         args.extend([
             after.map(|a| a.event_time).into(),
             Arg::Int(after.map(|a| a.message.chat.0)),
@@ -97,7 +102,11 @@ impl WindowCatalog for SqlCatalog {
         }
         let mut args = Vec::from(allowed(filter.chats.as_deref()));
         let width = filter.width.unwrap_or(ALL_MINUTES).max(1);
-        args.extend([Arg::Int(filter.from), Arg::Int(filter.to), width.into()]);
+        args.extend([
+            filter.from.unwrap_or(i64::MIN).into(),
+            filter.to.unwrap_or(i64::MAX).into(),
+            width.into(),
+        ]);
         let sql = match filter.per_chat {
             true => &queries::SUMS_PER_CHAT,
             false => &queries::SUMS_OF_ALL,
@@ -155,7 +164,7 @@ fn push<T, const N: usize>(
     Ok(())
 }
 
-fn message_args(told: &Told) -> Result<[Arg; 10]> {
+fn message_args(told: &Told) -> Result<[Arg; 11]> {
     let said = told.said.as_ref();
     Ok([
         told.key.chat.0.into(),
@@ -168,6 +177,7 @@ fn message_args(told: &Told) -> Result<[Arg; 10]> {
         said.map_or(0, |s| i64::from(s.flags)).into(),
         said.map_or("", |s| s.terms.as_str()).into(),
         said.map_or("", |s| s.links.as_str()).into(),
+        said.map_or("", |s| s.words.as_str()).into(),
     ])
 }
 
@@ -213,6 +223,7 @@ fn told(row: &Row) -> Result<Told> {
             flags: u8::try_from(row.get::<i64>(7)?).unwrap_or(u8::MAX),
             terms: row.get(8)?,
             links: row.get(9)?,
+            words: row.get(10)?,
         })
     });
     Ok(Told {

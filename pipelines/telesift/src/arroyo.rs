@@ -47,7 +47,7 @@ pub(crate) struct RemotePipeline {
 pub(crate) struct Job {
     pub(crate) state: String,
     /// Why it failed: a text, or in later versions an object with one.
-    #[serde(default)]
+    #[serde(default, alias = "failureMessage")]
     failure_message: Option<String>,
     #[serde(default)]
     failure_reason: Option<Value>,
@@ -72,7 +72,8 @@ impl Job {
 #[derive(Deserialize)]
 struct Collection<T> {
     data: Vec<T>,
-    #[serde(default)]
+    /// In camel case in every version, unlike the rest of later ones.
+    #[serde(default, rename = "hasMore", alias = "has_more")]
     has_more: bool,
 }
 

@@ -154,6 +154,30 @@ impl Filling {
         values.extend(numbers.map(|(name, n)| (name.to_owned(), n.to_string())));
         Ok(Filling(values))
     }
+
+    /// Arroyo learns how many partitions a source has from the first topic of the cluster whose name *holds* the one it asks
+    /// for. `found` are the cluster's topics, each with its number of partitions.
+    ///
+    /// # Errors
+    /// When that may be another topic with another number: some partitions would not be read, or the pipeline would fail.
+    pub(crate) fn check_sources(&self, found: &[(String, usize)]) -> Result<()> {
+        for source in [Topic::MESSAGES, Topic::STORIES] {
+            let Some(name) = self.0.get(&placeholder(source.as_str())) else {
+                continue;
+            };
+            let Some((_, n)) = found.iter().find(|(other, _)| other == name) else {
+                continue;
+            };
+            let misleads = |(other, m): &&(String, usize)| other.contains(name.as_str()) && m != n;
+            if let Some((other, m)) = found.iter().find(misleads) {
+                bail!(
+                    "Arroyo may take `{other}` for `{name}`, which is a part of its name: it has {m} partitions, not {n}; remove \
+                     it, give both the same number, or have another topic read with --topic {source}=NAME"
+                );
+            }
+        }
+        Ok(())
+    }
 }
 
 fn placeholder(topic: &str) -> String {
@@ -252,6 +276,24 @@ mod tests {
         assert_eq!(
             (of::SILENCE_AFTER_S / 3_600, of::SILENCE_DAY_S / 3_600),
             (6, 24)
+        );
+    }
+
+    #[test]
+    fn a_topic_that_arroyo_may_take_for_another_is_refused() {
+        let filling = Filling::new("a", "t-", "latest", &[]).unwrap();
+        let of = |topics: &[(&str, usize)]| {
+            let topics = topics.iter().map(|(name, n)| ((*name).to_owned(), *n));
+            filling.check_sources(&topics.collect::<Vec<_>>())
+        };
+        of(&[("t-messages", 4), ("t-messages-g2", 4), ("t-stories", 1)]).unwrap();
+        of(&[("t-messages", 4), ("t-message", 8), ("messages", 8)]).unwrap();
+        of(&[]).unwrap();
+        let error = of(&[("t-messages", 4), ("t-messages-g2", 8)]).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("`t-messages-g2`") && error.contains("8 partitions, not 4"),
+            "{error}"
         );
     }
 

@@ -21,4 +21,4 @@ pub use script::{Script, script_of};
 pub use stem::stem;
 pub use terms::terms;
 pub use tokens::{Token, TokenKind, Tokens, tokens};
-pub use topical::topical_terms;
+pub use topical::{Topical, topical_terms, topical_words};

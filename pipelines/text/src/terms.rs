@@ -151,14 +151,17 @@ fn parts(token: &Token<'_>, from: usize, whole: Option<String>, push: &mut impl 
 }
 
 pub(crate) fn cut(mut term: String) -> String {
-    if term.len() > MAX_TERM_BYTES {
-        let mut end = MAX_TERM_BYTES;
-        while !term.is_char_boundary(end) {
-            end -= 1;
-        }
-        term.truncate(end);
-    }
+    let end = cut_word(&term).len();
+    term.truncate(end);
     term
+}
+
+pub(crate) fn cut_word(word: &str) -> &str {
+    let mut end = word.len().min(MAX_TERM_BYTES);
+    while !word.is_char_boundary(end) {
+        end -= 1;
+    }
+    &word[..end]
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! A text to the terms that may trend: what it is about, without grammar, numbers and addresses.
 
+use std::ops::Range;
+
 use crate::{
     fold::fold,
     homoglyph::fold_homoglyphs,
     query::function_words::is_function_word,
     stem::stem,
-    terms::cut,
+    terms::{cut, cut_word},
     tokens::{Token, TokenKind, tokens},
 };
 
@@ -20,21 +22,42 @@ const MAX_TERMS: usize = 64;
 /// signs (`c++`); of Chinese, Japanese and Korean pairs of neighbours. Numbers, links and addresses are left out, and what
 /// comes after the 64th term.
 pub fn topical_terms(text: &str) -> Vec<String> {
-    let mut terms: Vec<String> = Vec::with_capacity(16);
-    let mut last: Option<(usize, String)> = None;
+    let found = topical_words(text).into_iter();
+    found.map(|topical| topical.term).collect()
+}
+
+/// A term, and the word of the text it first stands as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topical<'a> {
+    /// As it is counted.
+    pub term: String,
+    /// As it is written, without white space; what is too long for a word is cut.
+    pub word: &'a str,
+}
+
+/// [`topical_terms`] with the words they stand for: what a person is shown of a term.
+pub fn topical_words(text: &str) -> Vec<Topical<'_>> {
+    let mut found: Vec<Topical<'_>> = Vec::with_capacity(16);
+    let mut last: Option<(Range<usize>, String)> = None;
     for token in tokens(text) {
+        let mut start = token.start;
         let term = match token.kind {
-            TokenKind::Character => pair(&token, &mut last),
+            TokenKind::Character => pair(&token, &mut last).map(|(term, from)| {
+                start = from;
+                term
+            }),
             TokenKind::Word => word(&token),
             TokenKind::Hashtag | TokenKind::Mention | TokenKind::Symbolic => tag(&token),
             TokenKind::Number | TokenKind::Url | TokenKind::Email => None,
         };
-        terms.extend(term.filter(|term| !terms.contains(term)));
-        if terms.len() == MAX_TERMS {
+        let term = term.filter(|term| !found.iter().any(|known| known.term == *term));
+        let word = cut_word(&text[start..token.range().end]);
+        found.extend(term.map(|term| Topical { term, word }));
+        if found.len() == MAX_TERMS {
             break;
         }
     }
-    terms
+    found
 }
 
 fn word(token: &Token<'_>) -> Option<String> {
@@ -53,15 +76,15 @@ fn tag(token: &Token<'_>) -> Option<String> {
     folded.chars().any(char::is_alphabetic).then(|| cut(folded))
 }
 
-/// This character with the one before it, if they touch.
-fn pair(token: &Token<'_>, last: &mut Option<(usize, String)>) -> Option<String> {
+/// This character with the one before it, if they touch, and where that begins.
+fn pair(token: &Token<'_>, last: &mut Option<(Range<usize>, String)>) -> Option<(String, usize)> {
     let folded = fold(token.text);
     if folded.is_empty() {
         return None;
     }
-    let before = last.take().filter(|(end, _)| *end == token.start);
-    let pair = before.map(|(_, before)| format!("{before}{folded}"));
-    *last = Some((token.range().end, folded));
+    let before = last.take().filter(|(range, _)| range.end == token.start);
+    let pair = before.map(|(range, before)| (format!("{before}{folded}"), range.start));
+    *last = Some((token.range(), folded));
     pair
 }
 
@@ -88,6 +111,29 @@ mod tests {
     }
 
     #[test]
+    fn a_term_knows_the_word_it_stands_for() {
+        for (text, expected) in [
+            (
+                "Що на мосту? Міст закрито",
+                &[("мост", "мосту"), ("закрит", "закрито")][..],
+            ),
+            ("THE Servers", &[("server", "Servers")]),
+            ("#News @Olena", &[("#news", "#News"), ("@olena", "@Olena")]),
+            ("数据库", &[("数据", "数据"), ("据库", "据库")]),
+        ] {
+            let found = topical_words(text);
+            let found: Vec<(&str, &str)> =
+                found.iter().map(|t| (t.term.as_str(), t.word)).collect();
+            assert_eq!(found, expected, "{text}");
+        }
+        let long = "довге".repeat(1_000);
+        let [only] = &topical_words(&long)[..] else {
+            panic!("one word is one term");
+        };
+        assert!(only.word.len() < 300 && long.starts_with(only.word));
+    }
+
+    #[test]
     fn a_list_is_cut() {
         let many: String = (0..500).map(|i| format!("слово{i}x ")).collect();
         assert_eq!(topical_terms(&many).len(), MAX_TERMS);
@@ -96,9 +142,9 @@ mod tests {
     #[test]
     fn no_term_holds_white_space_or_nothing() {
         for c in (0..=0x10ffffu32).filter_map(char::from_u32) {
-            for term in topical_terms(&format!("abc{c}bcd #{c}tag {c}{c}")) {
-                let is_whole = !term.is_empty() && !term.contains(char::is_whitespace);
-                assert!(is_whole, "{c:?}");
+            for Topical { term, word } in topical_words(&format!("abc{c}bcd #{c}tag {c}{c}")) {
+                let is_whole = |w: &str| !w.is_empty() && !w.contains(char::is_whitespace);
+                assert!(is_whole(&term) && is_whole(word), "{c:?}");
             }
         }
     }

@@ -8,12 +8,14 @@ pub mod bursts;
 pub mod definitions;
 #[cfg(feature = "golden")]
 pub mod golden;
+mod names;
 mod panes;
 pub mod screen;
 pub mod spread;
 mod told;
 pub mod trends;
 
+pub use names::Names;
 pub use panes::Panes;
 pub use screen::{Changes, Flag, MinuteChange, Sums, changes};
 pub use told::{Said, Told};

@@ -215,6 +215,7 @@ mod tests {
                 score_millionths: 250_000,
                 flags: 0b1,
                 terms: String::new(),
+                words: String::new(),
                 links: String::new(),
             }),
         }

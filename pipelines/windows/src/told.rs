@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use telesift_schemas::{Class, MessageKey, MessageKind, Offset, Timestamp, flags};
-use telesift_text::topical_terms;
+use telesift_text::topical_words;
 
 /// A message as the windows know it: its current version. Stored, so that an edit can take back what it replaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,9 @@ pub struct Said {
     pub flags: u8,
     /// Its topical terms, one space between them; empty of noise, which is no trend.
     pub terms: String,
+    /// The words these stand for, in their order, one space between them; nothing where a term is its own word, and in
+    /// rows stored before there were words.
+    pub words: String,
     /// Its links, a line each; empty of noise.
     pub links: String,
 }
@@ -103,14 +106,16 @@ fn said(text: &str, links: &[Cow<'_, str>], screen: &Screened<'_>) -> Said {
         u8::from(set) << bit
     };
     let counts = screen.class != Class::Noise;
+    let (terms, words) = match counts {
+        true => terms_and_words(text),
+        false => Default::default(),
+    };
     Said {
         class: screen.class,
         score_millionths: (screen.score.clamp(0.0, 1.0) * 1_000_000.0).round() as u32,
         flags: FLAGS.iter().enumerate().map(is_set).sum(),
-        terms: match counts {
-            true => topical_terms(text).join(" "),
-            false => String::new(),
-        },
+        terms,
+        words,
         links: match counts {
             true => links.join("\n"),
             false => String::new(),
@@ -118,10 +123,35 @@ fn said(text: &str, links: &[Cow<'_, str>], screen: &Screened<'_>) -> Said {
     }
 }
 
+/// As they are stored.
+fn terms_and_words(text: &str) -> (String, String) {
+    let (mut terms, mut words) = (String::new(), String::new());
+    for (i, topical) in topical_words(text).iter().enumerate() {
+        if i > 0 {
+            terms.push(' ');
+            words.push(' ');
+        }
+        terms.push_str(&topical.term);
+        if topical.word != topical.term {
+            words.push_str(topical.word);
+        }
+    }
+    (terms, words)
+}
+
 impl Said {
     /// Each term once.
     pub fn terms(&self) -> impl Iterator<Item = &str> {
         self.terms.split(' ').filter(|term| !term.is_empty())
+    }
+
+    /// Each term once, with the word it stands for.
+    pub fn words(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut words = self.words.split(' ');
+        self.terms().map(move |term| {
+            let word = words.next().filter(|word| !word.is_empty());
+            (term, word.unwrap_or(term))
+        })
     }
 
     /// Each link once.
@@ -151,7 +181,29 @@ mod tests {
         );
         assert_eq!(said.flags, 0b1000);
         assert_eq!(said.terms().collect::<Vec<_>>(), ["мост", "закрит"]);
+        let words = [("мост", "Міст"), ("закрит", "закрито")];
+        assert_eq!(said.words().collect::<Vec<_>>(), words);
         assert_eq!(said.links().collect::<Vec<_>>(), ["https://a.example/x"]);
+    }
+
+    #[test]
+    fn words_go_with_their_terms_where_there_are_any() {
+        let said = |text: &str| {
+            let record = RECORD.replace("\\\"Міст\\\" закрито: https://a.example/x", text);
+            let told = Told::read(record.as_bytes(), Offset(3)).unwrap();
+            told.said.unwrap()
+        };
+        let some = said("мост на мосту, Ремонт, ремонт, bus");
+        assert_eq!(some.terms, "мост ремонт bus");
+        assert_eq!(some.words, " Ремонт ");
+        let words = [("мост", "мост"), ("ремонт", "Ремонт"), ("bus", "bus")];
+        assert_eq!(some.words().collect::<Vec<_>>(), words);
+        let stored_before = Said {
+            words: String::new(),
+            ..some
+        };
+        let alone = [("мост", "мост"), ("ремонт", "ремонт"), ("bus", "bus")];
+        assert_eq!(stored_before.words().collect::<Vec<_>>(), alone);
     }
 
     #[test]

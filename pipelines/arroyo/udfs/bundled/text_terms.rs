@@ -2520,14 +2520,17 @@ fn parts(token: &Token<'_>, from: usize, whole: Option<String>, push: &mut impl 
 }
 
 pub(crate) fn cut(mut term: String) -> String {
-    if term.len() > MAX_TERM_BYTES {
-        let mut end = MAX_TERM_BYTES;
-        while !term.is_char_boundary(end) {
-            end -= 1;
-        }
-        term.truncate(end);
-    }
+    let end = cut_word(&term).len();
+    term.truncate(end);
     term
+}
+
+pub(crate) fn cut_word(word: &str) -> &str {
+    let mut end = word.len().min(MAX_TERM_BYTES);
+    while !word.is_char_boundary(end) {
+        end -= 1;
+    }
+    &word[..end]
 }
 
 }
@@ -2942,12 +2945,14 @@ fn any_class(c: char) -> Class {
 }
 mod topical {
 
+use std::ops::Range;
+
 use crate::telesift_text::{
     fold::fold,
     homoglyph::fold_homoglyphs,
     query::function_words::is_function_word,
     stem::stem,
-    terms::cut,
+    terms::{cut, cut_word},
     tokens::{Token, TokenKind, tokens},
 };
 
@@ -2962,21 +2967,42 @@ const MAX_TERMS: usize = 64;
 /// signs (`c++`); of Chinese, Japanese and Korean pairs of neighbours. Numbers, links and addresses are left out, and what
 /// comes after the 64th term.
 pub fn topical_terms(text: &str) -> Vec<String> {
-    let mut terms: Vec<String> = Vec::with_capacity(16);
-    let mut last: Option<(usize, String)> = None;
+    let found = topical_words(text).into_iter();
+    found.map(|topical| topical.term).collect()
+}
+
+/// A term, and the word of the text it first stands as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topical<'a> {
+    /// As it is counted.
+    pub term: String,
+    /// As it is written, without white space; what is too long for a word is cut.
+    pub word: &'a str,
+}
+
+/// [`topical_terms`] with the words they stand for: what a person is shown of a term.
+pub fn topical_words(text: &str) -> Vec<Topical<'_>> {
+    let mut found: Vec<Topical<'_>> = Vec::with_capacity(16);
+    let mut last: Option<(Range<usize>, String)> = None;
     for token in tokens(text) {
+        let mut start = token.start;
         let term = match token.kind {
-            TokenKind::Character => pair(&token, &mut last),
+            TokenKind::Character => pair(&token, &mut last).map(|(term, from)| {
+                start = from;
+                term
+            }),
             TokenKind::Word => word(&token),
             TokenKind::Hashtag | TokenKind::Mention | TokenKind::Symbolic => tag(&token),
             TokenKind::Number | TokenKind::Url | TokenKind::Email => None,
         };
-        terms.extend(term.filter(|term| !terms.contains(term)));
-        if terms.len() == MAX_TERMS {
+        let term = term.filter(|term| !found.iter().any(|known| known.term == *term));
+        let word = cut_word(&text[start..token.range().end]);
+        found.extend(term.map(|term| Topical { term, word }));
+        if found.len() == MAX_TERMS {
             break;
         }
     }
-    terms
+    found
 }
 
 fn word(token: &Token<'_>) -> Option<String> {
@@ -2995,15 +3021,15 @@ fn tag(token: &Token<'_>) -> Option<String> {
     folded.chars().any(char::is_alphabetic).then(|| cut(folded))
 }
 
-/// This character with the one before it, if they touch.
-fn pair(token: &Token<'_>, last: &mut Option<(usize, String)>) -> Option<String> {
+/// This character with the one before it, if they touch, and where that begins.
+fn pair(token: &Token<'_>, last: &mut Option<(Range<usize>, String)>) -> Option<(String, usize)> {
     let folded = fold(token.text);
     if folded.is_empty() {
         return None;
     }
-    let before = last.take().filter(|(end, _)| *end == token.start);
-    let pair = before.map(|(_, before)| format!("{before}{folded}"));
-    *last = Some((token.range().end, folded));
+    let before = last.take().filter(|(range, _)| range.end == token.start);
+    let pair = before.map(|(range, before)| (format!("{before}{folded}"), range.start));
+    *last = Some((token.range(), folded));
     pair
 }
 
@@ -3016,5 +3042,5 @@ pub use script::{Script, script_of};
 pub use stem::stem;
 pub use terms::terms;
 pub use tokens::{Token, TokenKind, Tokens, tokens};
-pub use topical::topical_terms;
+pub use topical::{Topical, topical_terms, topical_words};
 }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 /// parameter up by its name, so that binding costs the square of their number (at 200 rows, 40 µs each).
 pub(super) const CHUNKS: [usize; 3] = [48, 8, 1];
 
-const MESSAGE: [&str; 10] = [
+const MESSAGE: [&str; 11] = [
     "chat_id",
     "message_id",
     "edit_rank",
@@ -18,6 +18,7 @@ const MESSAGE: [&str; 10] = [
     "flags",
     "terms",
     "links",
+    "words",
 ];
 const MINUTE: [&str; 12] = [
     "minute",
@@ -82,21 +83,22 @@ pub(super) const MESSAGES_OF: &str = "
     ask (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM ask WHERE i + 1 < $2),
     asked (chat_id, message_id) AS (
         SELECT CAST(substr($1, i * 40 + 1, 20) AS BIGINT), CAST(substr($1, i * 40 + 21, 20) AS BIGINT) FROM ask)
-    SELECT m.chat_id, m.message_id, m.edit_rank, m.raw_offset, m.event_time, m.class, m.score, m.flags, m.terms, m.links
+    SELECT m.chat_id, m.message_id, m.edit_rank, m.raw_offset, m.event_time, m.class, m.score, m.flags, m.terms, m.links,
+        m.words
     FROM asked JOIN window_messages m ON m.chat_id = asked.chat_id AND m.message_id = asked.message_id";
 
-/// `$1` and `$2`: chats, and how many, or `NULL`; `$3` and `$4`: from and before which time, or `NULL`; `$5`: the least class;
+/// `$1` and `$2`: chats, and how many, or `NULL`; `$3` and `$4`: from and before which time, always given, so that the
+/// index is gone into there and left there; `$5`: the least class;
 /// `$6` to `$8`: the place after which to go on, or `NULL`; `$9`: how many.
 pub(super) const MESSAGES_BETWEEN: &str = "
     WITH RECURSIVE
     allow (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM allow WHERE i + 1 < $2),
     allowed (chat_id) AS (SELECT CAST(substr($1, i * 20 + 1, 20) AS BIGINT) FROM allow)
-    SELECT chat_id, message_id, edit_rank, raw_offset, event_time, class, score, flags, terms, links
+    SELECT chat_id, message_id, edit_rank, raw_offset, event_time, class, score, flags, terms, links, words
     FROM window_messages
     WHERE class >= $5
         AND ($1 IS NULL OR chat_id IN (SELECT chat_id FROM allowed))
-        AND event_time >= COALESCE($3, event_time)
-        AND ($4 IS NULL OR event_time < $4)
+        AND event_time >= $3 AND event_time < $4
         AND ($6 IS NULL OR (event_time, chat_id, message_id) > ($6, $7, $8))
     ORDER BY event_time, chat_id, message_id LIMIT $9";
 
@@ -105,7 +107,8 @@ const SUMS: &str = "
     CAST(SUM(spam) AS BIGINT), CAST(SUM(service) AS BIGINT), CAST(SUM(edited) AS BIGINT), CAST(SUM(forwarded) AS BIGINT),
     CAST(SUM(auto_forward) AS BIGINT), CAST(SUM(time_uncertain) AS BIGINT), MAX(minute)";
 
-/// `$1` and `$2`: chats, and how many, or `NULL`; `$3` and `$4`: from and before which minute, or `NULL`; `$5`: minutes per sum.
+/// `$1` and `$2`: chats, and how many, or `NULL`; `$3` and `$4`: from and before which minute, always
+/// given; `$5`: minutes per sum.
 /// The number of a sum is rounded down before 1970 too.
 fn sums(chat: &str, group: &str) -> String {
     format!(
@@ -117,7 +120,7 @@ fn sums(chat: &str, group: &str) -> String {
         SELECT (minute - ((minute % $5) + $5) % $5) / $5 AS number, window_minutes.* FROM window_minutes
         WHERE noise + weak_signal + signal > 0
             AND ($1 IS NULL OR chat_id IN (SELECT chat_id FROM allowed))
-            AND ($3 IS NULL OR minute >= $3) AND ($4 IS NULL OR minute < $4))
+            AND minute >= $3 AND minute < $4)
     SELECT {chat}, number, {SUMS} FROM shown GROUP BY {group} ORDER BY {group}"
     )
 }

@@ -28,7 +28,7 @@ pub(crate) enum PipelinesAction {
         #[command(flatten)]
         arroyo: ArroyoArgs,
         /// Operators of each kind that run beside each other.
-        #[arg(long, default_value_t = 1, value_name = "N")]
+        #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
         parallelism: u64,
         /// Leave the topics alone: they are there.
         #[arg(long)]

@@ -92,12 +92,17 @@ fn filling(fill: &FillArgs) -> Result<Filling> {
     Filling::new(endpoint, &fluvio.prefix, fill.from.as_str(), &renamed).map_err(exit::usage)
 }
 
-/// Makes the topics the cluster lacks.
+/// Makes the topics the cluster lacks, and looks whether Arroyo will find those it reads.
 async fn topics(connection: &Connection, fill: &FillArgs, yes: bool) -> Result<()> {
     let config = cluster_log::config(&fill.config)?;
     let wanted = cluster::topics(&config.fluvio.topics).map_err(exit::usage)?;
     let log = cluster_log::open(&config).await?;
     let found = telesift_ports::RecordLog::topics(&log).await?;
+    let named = found.iter().map(|info| {
+        let name = format!("{}{}", config.fluvio.prefix, info.topic);
+        (name, info.partitions.len())
+    });
+    filling(fill)?.check_sources(&named.collect::<Vec<_>>())?;
     for step in cluster::plan(&wanted, &found, &log.replication().await?) {
         if step.action == cluster::Action::Create {
             show(connection, "topic", &step.topic.to_string(), "create", yes)?;

@@ -18,7 +18,7 @@ pub(crate) fn trends(connection: Connection, args: WindowsArgs) -> Result<()> {
             row["messages"],
             row["previous"],
             row["growth"].as_f64().unwrap_or_default(),
-            text(row, "value"),
+            text(row, "name"),
         )
     })
 }
@@ -37,7 +37,7 @@ pub(crate) fn bursts(connection: Connection, args: WindowsArgs) -> Result<()> {
             "{}  {:<8} {:<24} {loud}",
             text(row, "window_end"),
             text(row, "kind"),
-            text(row, "subject"),
+            text(row, "name"),
         )
     })
 }
@@ -62,7 +62,12 @@ fn list(
     if connection.json {
         return print::json(&page);
     }
-    for row in page["items"].as_array().into_iter().flatten() {
+    let rows = page["items"].as_array().map(Vec::as_slice);
+    let rows = rows.unwrap_or_default();
+    if rows.is_empty() {
+        print::line("none in these windows; --since and --until ask for others")?;
+    }
+    for row in rows {
         print::line(words(row))?;
     }
     if !page["next_cursor"].is_null() {

@@ -31,4 +31,5 @@ mod shared;
 mod stories;
 mod tail;
 mod tail_kills;
+mod windows;
 mod workers;

@@ -156,6 +156,10 @@ fn questions_are_listed_and_rendered() {
         &run("", &["pipelines", "render", "silence"]),
         "there is no pipeline `silence`",
     );
-    let wrong = run("", &["pipelines", "render", "--topic", "messages"]);
-    assert_eq!(wrong.status.code(), Some(2));
+    for wrong in [
+        &["pipelines", "render", "--topic", "messages"][..],
+        &["pipelines", "apply", "--parallelism", "0"],
+    ] {
+        assert_eq!(run("http://127.0.0.1:1", wrong).status.code(), Some(2));
+    }
 }

@@ -41,6 +41,7 @@ fn told(chat: ChatId, id: i64, edit: i64, second: i64, class: Class) -> Told {
             score_millionths: 250_000,
             flags: 0b10_0001,
             terms: "міст закрит".to_owned(),
+            words: " закрито".to_owned(),
             links: "https://a.example/?q=1\nhttps://b.example/".to_owned(),
         }),
     }

@@ -179,7 +179,7 @@ async fn pipelines(State(inner): Shared, Query(pages): Query<Pages>) -> Answer {
     let data = data.map(
         |p| json!({"id": p.id, "name": p.name, "query": p.query, "udfs": [], "preview": false}),
     );
-    ok(json!({"data": data.collect::<Vec<_>>(), "has_more": rest.len() > 2}))
+    ok(json!({"data": data.collect::<Vec<_>>(), "hasMore": rest.len() > 2}))
 }
 
 async fn validate_query(State(inner): Shared, Json(body): Json<Value>) -> Answer {
