@@ -2,6 +2,7 @@
 
 mod store;
 mod stories;
+mod windows;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -75,6 +76,10 @@ pub struct LineConfig {
     pub stories_records: usize,
     /// The least time between two small batches of stories.
     pub stories_interval: Duration,
+    /// Records in one batch of windows.
+    pub windows_records: usize,
+    /// The least time between two small batches of windows.
+    pub windows_interval: Duration,
 }
 
 impl Default for LineConfig {
@@ -90,6 +95,8 @@ impl Default for LineConfig {
             stories: StoriesConfig::default(),
             stories_records: 1_000,
             stories_interval: Duration::ZERO,
+            windows_records: 1_000,
+            windows_interval: Duration::ZERO,
         }
     }
 }
@@ -144,7 +151,7 @@ impl Line {
             let (base, partitions) = match part {
                 Part::Messages => (Topic::MESSAGES, n_raw),
                 Part::Stories => (Topic::STORIES, 1),
-                Part::Store => continue,
+                Part::Store | Part::Windows => continue,
             };
             let config = TopicConfig {
                 partitions,
@@ -196,6 +203,15 @@ impl Line {
                     start(Box::pin(async move {
                         line.story_catalog(&entry, pace, held).await
                     }));
+                }
+                Part::Windows => {
+                    for input in self.partitions(&entry.parts.messages_topic()).await? {
+                        let (line, entry) = (line.clone(), entry.clone());
+                        let (pace, held) = (pace.clone(), held.clone());
+                        start(Box::pin(async move {
+                            line.windows(&entry, input, pace, held).await
+                        }));
+                    }
                 }
             }
         }
