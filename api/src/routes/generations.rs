@@ -54,6 +54,8 @@ pub(crate) struct GenerationParts {
     store: u32,
     /// The topic and the table of stories.
     stories: u32,
+    /// The rows that statistics, trends and bursts are answered from.
+    windows: u32,
 }
 
 /// A stage on one partition.
@@ -81,6 +83,7 @@ impl From<GenerationStatus> for GenerationView {
                 messages: entry.parts.messages.0,
                 store: entry.parts.store.0,
                 stories: entry.parts.stories.0,
+                windows: entry.parts.windows.0,
             },
             replay: entry.replay,
             base: entry.base.map(|g| g.0),
@@ -106,7 +109,7 @@ impl From<GenerationStatus> for GenerationView {
 /// By number, retired ones too.
 #[utoipa::path(
     get, path = "/v1/generations", tag = "replays",
-    responses((status = 200, description = "Every generation there was", body = Page<GenerationView>, example = json!({"items": [{"number": 1, "state": "ready", "live": true, "parts": {"messages": 1, "store": 1, "stories": 1}, "replay": null, "base": null, "created_at": null, "idle_since": null, "stages": [{"stage": "screen", "topic": "telegram-raw", "partition": 0, "next": 124, "lag": 0}]}], "next_cursor": null})))
+    responses((status = 200, description = "Every generation there was", body = Page<GenerationView>, example = json!({"items": [{"number": 1, "state": "ready", "live": true, "parts": {"messages": 1, "store": 1, "stories": 1, "windows": 1}, "replay": null, "base": null, "created_at": null, "idle_since": null, "stages": [{"stage": "screen", "topic": "telegram-raw", "partition": 0, "next": 124, "lag": 0}]}], "next_cursor": null})))
 )]
 pub(crate) async fn list(
     _admin: Admin,

@@ -8,7 +8,7 @@ use telesift_ports::{
     catalog::{LabelFilter, in_force},
     windows::{SumsFilter, ToldFilter, ToldPosition},
 };
-use telesift_schemas::{Burst, BurstKind, ChatId, MessageKey, Timestamp, Trend};
+use telesift_schemas::{Burst, BurstKind, ChatId, Generation, MessageKey, Timestamp, Trend};
 use telesift_windows::{
     Flag, Panes, Sums, Told,
     bursts::{self, Hours, Terms},
@@ -103,6 +103,11 @@ fn start_of_bucket(at: Timestamp, width_s: i64) -> i64 {
 }
 
 impl App {
+    /// Whose rows are the live ones; asked once for an answer, which is then of one generation.
+    fn rows(&self) -> Generation {
+        self.generations.live().windows
+    }
+
     /// What screening made of the messages of `span`, in buckets of `width_s` seconds: whole minutes from their sums, what
     /// else there is from its rows. Where analysts gave another class, theirs counts.
     pub(crate) async fn screened(
@@ -111,6 +116,7 @@ impl App {
         span: Span,
         width_s: Option<i64>,
     ) -> Result<Screened> {
+        let of = self.rows();
         let mut screened = Screened::default();
         let minute = |at: Timestamp, up: i64| {
             let us = MINUTE_S * 1_000_000;
@@ -124,7 +130,8 @@ impl App {
             |minute: Option<i64>| minute.and_then(|m| Timestamp::from_second(m * MINUTE_S).ok());
         let edges = match is_whole && !is_empty {
             true => {
-                self.sum_minutes(&mut screened, (from, to), width_s).await?;
+                self.sum_minutes(of, &mut screened, (from, to), width_s)
+                    .await?;
                 let before = span.since.map(|_| Span {
                     since: span.since,
                     until: at(from),
@@ -144,15 +151,15 @@ impl App {
                     screened.add(told.event_time, told.key.chat, width_s, &sums);
                 }
             };
-            self.each_told(edge, false, None, add).await?;
+            self.each_told(of, edge, false, None, add).await?;
         }
-        self.put_labels_on(&mut screened, span, width_s).await?;
+        self.put_labels_on(of, &mut screened, span, width_s).await?;
         let first = ToldFilter {
             since: span.since,
             until: span.until,
             ..ToldFilter::default()
         };
-        let first = self.catalog.told_between(&first, None, 1).await?;
+        let first = self.catalog.told_between(of, &first, None, 1).await?;
         screened.first = first.first().map(|told| told.event_time);
         Ok(screened)
     }
@@ -160,6 +167,7 @@ impl App {
     /// Whole minutes.
     async fn sum_minutes(
         &self,
+        of: Generation,
         screened: &mut Screened,
         (from, to): (Option<i64>, Option<i64>),
         width_s: Option<i64>,
@@ -177,11 +185,11 @@ impl App {
             per_chat: true,
             ..over_all.clone()
         };
-        for row in self.catalog.minute_sums(&over_all).await? {
+        for row in self.catalog.minute_sums(of, &over_all).await? {
             let start = width_s.map(|s| row.number * s);
             *screened.buckets.entry(start).or_default() += &row.sums;
         }
-        for row in self.catalog.minute_sums(&per_chat).await? {
+        for row in self.catalog.minute_sums(of, &per_chat).await? {
             let Some(chat) = row.chat else { continue };
             *screened.chats.entry(chat).or_default() += &row.sums;
         }
@@ -191,6 +199,7 @@ impl App {
     /// Moves what analysts judged otherwise to where they put it.
     async fn put_labels_on(
         &self,
+        of: Generation,
         screened: &mut Screened,
         span: Span,
         width_s: Option<i64>,
@@ -210,7 +219,7 @@ impl App {
             .filter_map(|f| Some(((f.message, f.edit), f.label?)))
             .collect();
         let keys: Vec<MessageKey> = given.keys().map(|(message, _)| *message).collect();
-        for told in self.catalog.told(&keys).await? {
+        for told in self.catalog.told(of, &keys).await? {
             let label = given.get(&(told.key, told.version.0));
             let Some((label, said)) = label.zip(told.said.as_ref()) else {
                 continue;
@@ -235,8 +244,9 @@ impl App {
     pub(crate) async fn trends(&self, viewer: &Viewer, ends: &Ends) -> Result<Vec<Trend>> {
         let (from, to) = ends.numbers(TREND_SLIDE_S);
         let mut trends = Trends::default();
-        let reach = ends.reach(TREND_SLIDE_S, 2 * TREND_WIDTH_S);
-        self.each_told(reach, true, ends.chats_of(viewer), |told| trends.add(&told))
+        let (of, reach) = (self.rows(), ends.reach(TREND_SLIDE_S, 2 * TREND_WIDTH_S));
+        let add = |told: Told| trends.add(&told);
+        self.each_told(of, reach, true, ends.chats_of(viewer), add)
             .await?;
         Ok(trends.rows(from, to))
     }
@@ -248,38 +258,40 @@ impl App {
         ends: &Ends,
         kinds: &[BurstKind],
     ) -> Result<Vec<Burst>> {
+        let of = self.rows();
         let wants = |kind| kinds.is_empty() || kinds.contains(&kind);
         let mut found = Vec::new();
         if wants(BurstKind::Term) {
-            found.extend(self.loud_terms(viewer, ends).await?);
+            found.extend(self.loud_terms(of, viewer, ends).await?);
         }
         if wants(BurstKind::Chat) {
-            found.extend(self.loud_chats(viewer, ends).await?);
+            found.extend(self.loud_chats(of, viewer, ends).await?);
         }
         if wants(BurstKind::Silence) {
-            found.extend(self.silent_chats(viewer, ends).await?);
+            found.extend(self.silent_chats(of, viewer, ends).await?);
         }
         found.sort_by(bursts::order);
         Ok(found)
     }
 
-    async fn loud_terms(&self, viewer: &Viewer, ends: &Ends) -> Result<Vec<Burst>> {
+    async fn loud_terms(&self, of: Generation, viewer: &Viewer, ends: &Ends) -> Result<Vec<Burst>> {
         let (from, to) = ends.numbers(BURST_WIDTH_S);
         let mut terms = Terms::default();
         let reach = ends.reach(BURST_WIDTH_S, BURST_WIDTH_S * (1 + BURST_BASELINE));
-        self.each_told(reach, true, ends.chats_of(viewer), |told| terms.add(&told))
+        let add = |told: Told| terms.add(&told);
+        self.each_told(of, reach, true, ends.chats_of(viewer), add)
             .await?;
         Ok(terms.bursts(from, to))
     }
 
-    async fn loud_chats(&self, viewer: &Viewer, ends: &Ends) -> Result<Vec<Burst>> {
+    async fn loud_chats(&self, of: Generation, viewer: &Viewer, ends: &Ends) -> Result<Vec<Burst>> {
         let (from, to) = ends.numbers(BURST_WIDTH_S);
         let reach = ends.reach(BURST_WIDTH_S, BURST_WIDTH_S * (1 + BURST_BASELINE));
         let mut chats: BTreeMap<ChatId, Panes> = BTreeMap::new();
         let each = |chat: ChatId, quarter: i64, _: i64, n: u64| {
             chats.entry(chat).or_default().add(quarter, n);
         };
-        self.each_sum(reach, BURST_WIDTH_S, ends.chats_of(viewer), each)
+        self.each_sum(of, reach, BURST_WIDTH_S, ends.chats_of(viewer), each)
             .await?;
         let found = chats
             .iter()
@@ -287,14 +299,19 @@ impl App {
         Ok(found.collect())
     }
 
-    async fn silent_chats(&self, viewer: &Viewer, ends: &Ends) -> Result<Vec<Burst>> {
+    async fn silent_chats(
+        &self,
+        of: Generation,
+        viewer: &Viewer,
+        ends: &Ends,
+    ) -> Result<Vec<Burst>> {
         let (from, to) = ends.numbers(SILENCE_STEP_S);
         let reach = ends.reach(SILENCE_STEP_S, SILENCE_DAY_S);
         let mut chats: BTreeMap<ChatId, Hours> = BTreeMap::new();
         let each = |chat: ChatId, _: i64, last_minute: i64, n: u64| {
             chats.entry(chat).or_default().add(last_minute, n);
         };
-        self.each_sum(reach, SILENCE_STEP_S, ends.chats_of(viewer), each)
+        self.each_sum(of, reach, SILENCE_STEP_S, ends.chats_of(viewer), each)
             .await?;
         let found = chats
             .iter()
@@ -305,6 +322,7 @@ impl App {
     /// Every row of `span`, page by page.
     async fn each_told(
         &self,
+        of: Generation,
         span: Span,
         without_noise: bool,
         chats: Option<Vec<ChatId>>,
@@ -320,7 +338,7 @@ impl App {
         loop {
             let page = self
                 .catalog
-                .told_between(&filter, after.as_ref(), ROWS)
+                .told_between(of, &filter, after.as_ref(), ROWS)
                 .await?;
             let is_last = page.len() < ROWS;
             after = page.last().map(ToldPosition::from);
@@ -334,6 +352,7 @@ impl App {
     /// The messages of each chat in pieces of `width_s` seconds: chat, number of the piece, its last minute, how many.
     async fn each_sum(
         &self,
+        of: Generation,
         span: Span,
         width_s: i64,
         chats: Option<Vec<ChatId>>,
@@ -347,7 +366,7 @@ impl App {
             per_chat: true,
             chats,
         };
-        for row in self.catalog.minute_sums(&filter).await? {
+        for row in self.catalog.minute_sums(of, &filter).await? {
             let n = u64::try_from(row.sums.messages()).unwrap_or(0);
             if let Some(chat) = row.chat {
                 each(chat, row.number, row.last_minute, n);

@@ -23,7 +23,9 @@ use telesift_ports::{
     record_log::{NewRecord, Outcome, Retention, TopicConfig, Transaction},
     rules::RuleSet,
 };
-use telesift_schemas::{ChatId, Message, Offset, Origin, PartitionId, Topic, TopicPartition};
+use telesift_schemas::{
+    ChatId, Generation, Message, Offset, Origin, PartitionId, Topic, TopicPartition,
+};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -291,7 +293,7 @@ impl Desk {
         self.append(Topic::MESSAGES, partition, &chat, record.clone())
             .await;
         let told = telesift_windows::Told::read(&record, Offset(offset)).unwrap();
-        self.catalog.tell(told);
+        self.catalog.tell(Generation::FIRST, told);
         let vector = vector(&message.text);
         self.store
             .apply(vec![IndexedMessage {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use telesift_ports::catalog::Scope;
-use telesift_schemas::{Burst, MessageKind, Offset, Trend};
+use telesift_schemas::{Burst, Generation, MessageKind, Offset, Trend};
 use telesift_windows::{
     Told,
     golden::{self, Arrival, Question},
@@ -17,7 +17,8 @@ async fn golden_desk() -> (Desk, Vec<Arrival>) {
     let input = golden::input();
     for arrival in &input {
         let record = serde_json::to_vec(&arrival.message).unwrap();
-        desk.catalog.tell(Told::read(&record, Offset(0)).unwrap());
+        desk.catalog
+            .tell(Generation::FIRST, Told::read(&record, Offset(0)).unwrap());
     }
     (desk, input)
 }

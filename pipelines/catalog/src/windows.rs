@@ -7,7 +7,7 @@ use telesift_ports::{
     catalog::{Error, Result},
     windows::{SumsFilter, SumsRow, ToldFilter, ToldPosition, WindowCatalog, WindowCommit},
 };
-use telesift_schemas::{ChatId, Class, MessageKey, Timestamp};
+use telesift_schemas::{ChatId, Class, Generation, MessageKey, Timestamp};
 use telesift_windows::{MinuteChange, Said, Sums, Told};
 
 use crate::{
@@ -29,12 +29,12 @@ const ALL_MINUTES: i64 = 1 << 40;
 
 #[async_trait]
 impl WindowCatalog for SqlCatalog {
-    async fn told(&self, messages: &[MessageKey]) -> Result<Vec<Told>> {
+    async fn told(&self, of: Generation, messages: &[MessageKey]) -> Result<Vec<Told>> {
         let mut found = Vec::new();
         for chunk in messages.chunks(LOOK_UP) {
             let asked = chunk.iter().flat_map(|key| [key.chat.0, key.message_id]);
             let [keys, _] = list(asked);
-            let args = vec![keys, count(chunk.len())];
+            let args = vec![keys, count(chunk.len()), i64::from(of.0).into()];
             let rows = self.database.read(queries::MESSAGES_OF, args).await?;
             for row in &rows {
                 found.push(told(row)?);
@@ -49,13 +49,13 @@ impl WindowCatalog for SqlCatalog {
             &mut statements,
             commit.told,
             &queries::PUT_MESSAGES,
-            message_args,
+            |told| message_args(commit.generation, told),
         )?;
         push(
             &mut statements,
             commit.minutes,
             &queries::ADD_MINUTES,
-            |m| Ok(minute_args(m)),
+            |m| Ok(minute_args(commit.generation, m)),
         )?;
         match self.database.change(statements).await? {
             None => Ok(()),
@@ -65,6 +65,7 @@ impl WindowCatalog for SqlCatalog {
 
     async fn told_between(
         &self,
+        of: Generation,
         filter: &ToldFilter,
         after: Option<&ToldPosition>,
         limit: usize,
@@ -91,12 +92,13 @@ impl WindowCatalog for SqlCatalog {
             Arg::Int(after.map(|a| a.message.chat.0)),
             Arg::Int(after.map(|a| a.message.message_id)),
             count(limit),
+            i64::from(of.0).into(),
         ]);
         let rows = self.database.read(queries::MESSAGES_BETWEEN, args).await?;
         rows.iter().map(told).collect()
     }
 
-    async fn minute_sums(&self, filter: &SumsFilter) -> Result<Vec<SumsRow>> {
+    async fn minute_sums(&self, of: Generation, filter: &SumsFilter) -> Result<Vec<SumsRow>> {
         if filter.chats.as_ref().is_some_and(Vec::is_empty) {
             return Ok(Vec::new());
         }
@@ -106,6 +108,7 @@ impl WindowCatalog for SqlCatalog {
             filter.from.unwrap_or(i64::MIN).into(),
             filter.to.unwrap_or(i64::MAX).into(),
             width.into(),
+            i64::from(of.0).into(),
         ]);
         let sql = match filter.per_chat {
             true => &queries::SUMS_PER_CHAT,
@@ -113,6 +116,14 @@ impl WindowCatalog for SqlCatalog {
         };
         let rows = self.database.read(sql, args).await?;
         rows.iter().map(sums_row).collect()
+    }
+
+    async fn remove_windows(&self, of: Generation) -> Result<()> {
+        for sql in queries::REMOVE {
+            let args = vec![i64::from(of.0).into()];
+            self.database.write(sql, args, String::new).await?;
+        }
+        Ok(())
     }
 }
 
@@ -164,9 +175,10 @@ fn push<T, const N: usize>(
     Ok(())
 }
 
-fn message_args(told: &Told) -> Result<[Arg; 11]> {
+fn message_args(of: Generation, told: &Told) -> Result<[Arg; 12]> {
     let said = told.said.as_ref();
     Ok([
+        i64::from(of.0).into(),
         told.key.chat.0.into(),
         told.key.message_id.into(),
         told.version.0.into(),
@@ -181,7 +193,7 @@ fn message_args(told: &Told) -> Result<[Arg; 11]> {
     ])
 }
 
-fn minute_args(changed: &MinuteChange) -> [Arg; 12] {
+fn minute_args(of: Generation, changed: &MinuteChange) -> [Arg; 13] {
     let sums = &changed.change;
     let [noise, weak_signal, signal] = sums.classes;
     let [
@@ -193,6 +205,7 @@ fn minute_args(changed: &MinuteChange) -> [Arg; 12] {
         time_uncertain,
     ] = sums.flags;
     [
+        i64::from(of.0),
         changed.minute,
         changed.chat.0,
         noise,

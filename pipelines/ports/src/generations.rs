@@ -22,11 +22,13 @@ pub enum Part {
     Store,
     /// The topic and the table of stories.
     Stories,
+    /// The rows that questions over time windows are answered from.
+    Windows,
 }
 
 impl Part {
     /// All parts, in flow order.
-    pub const ALL: [Part; 3] = [Part::Messages, Part::Store, Part::Stories];
+    pub const ALL: [Part; 4] = [Part::Messages, Part::Store, Part::Stories, Part::Windows];
 
     /// The name in JSON.
     pub fn as_str(self) -> &'static str {
@@ -34,6 +36,7 @@ impl Part {
             Part::Messages => "messages",
             Part::Store => "store",
             Part::Stories => "stories",
+            Part::Windows => "windows",
         }
     }
 }
@@ -47,6 +50,13 @@ pub struct Parts {
     pub store: Generation,
     /// Whose stories.
     pub stories: Generation,
+    /// Whose rows of windows. Generations made before each had its own share those of the first.
+    #[serde(default = "first")]
+    pub windows: Generation,
+}
+
+fn first() -> Generation {
+    Generation::FIRST
 }
 
 impl Parts {
@@ -56,6 +66,7 @@ impl Parts {
             messages: generation,
             store: generation,
             stories: generation,
+            windows: generation,
         }
     }
 
@@ -65,6 +76,7 @@ impl Parts {
             Part::Messages => self.messages,
             Part::Store => self.store,
             Part::Stories => self.stories,
+            Part::Windows => self.windows,
         }
     }
 
@@ -75,6 +87,7 @@ impl Parts {
                 Part::Messages => self.messages = generation,
                 Part::Store => self.store = generation,
                 Part::Stories => self.stories = generation,
+                Part::Windows => self.windows = generation,
             }
         }
         self

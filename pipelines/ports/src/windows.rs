@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use telesift_schemas::{ChatId, MessageKey, Offset, Timestamp};
+use telesift_schemas::{ChatId, Generation, MessageKey, Offset, Timestamp};
 use telesift_windows::{MinuteChange, Sums, Told};
 
 use crate::{
@@ -11,13 +11,14 @@ use crate::{
     ledger::{StageKey, StageState},
 };
 
-/// What of each message the windows go by, and the sums of each chat and minute.
+/// What of each message the windows go by, and the sums of each chat and minute; in each generation (`of`: the one that made
+/// the rows) for itself.
 ///
 /// Every question is asked for some chats (`None`: all): what is in no other chat counts, as if the others did not exist.
 #[async_trait]
 pub trait WindowCatalog: Send + Sync + 'static {
     /// The stored rows of those of `messages` that have one, in no particular order.
-    async fn told(&self, messages: &[MessageKey]) -> Result<Vec<Told>>;
+    async fn told(&self, of: Generation, messages: &[MessageKey]) -> Result<Vec<Told>>;
 
     /// Stores rows, changes minutes, and moves the stage, all in one transaction or not at all: a batch delivered again
     /// finds itself stored, and no minute counts it twice.
@@ -29,18 +30,24 @@ pub trait WindowCatalog: Send + Sync + 'static {
     /// Rows of messages that are not deleted, oldest first (event time, chat, message id), after `after` if given.
     async fn told_between(
         &self,
+        of: Generation,
         filter: &ToldFilter,
         after: Option<&ToldPosition>,
         limit: usize,
     ) -> Result<Vec<Told>>;
 
     /// Sums of minutes, put together as the filter says, ascending; what has no messages is left out.
-    async fn minute_sums(&self, filter: &SumsFilter) -> Result<Vec<SumsRow>>;
+    async fn minute_sums(&self, of: Generation, filter: &SumsFilter) -> Result<Vec<SumsRow>>;
+
+    /// Removes all rows of a generation; doing so again changes nothing.
+    async fn remove_windows(&self, of: Generation) -> Result<()>;
 }
 
 /// What a batch changes, and how far the stage is with it.
 #[derive(Clone, Copy, Debug)]
 pub struct WindowCommit<'a> {
+    /// Whose rows.
+    pub generation: Generation,
     /// The stage.
     pub key: &'a StageKey,
     /// Where it must be stored to be.

@@ -8,7 +8,7 @@ use telesift_ports::{
     ledger::{Fate, StageKey, StageState},
     windows::WindowCommit,
 };
-use telesift_schemas::{Offset, TopicPartition};
+use telesift_schemas::{Generation, Offset, TopicPartition};
 use telesift_windows::Changes;
 
 use crate::consumer::StageError;
@@ -92,13 +92,15 @@ impl CatalogState {
         Ok(())
     }
 
-    /// As [`CatalogState::commit`], with what it changes in the rows of windows.
+    /// As [`CatalogState::commit`], with what it changes in the rows of windows of a generation.
     pub(crate) async fn commit_windows(
         &mut self,
+        generation: Generation,
         state: StageState,
         changed: &Changes,
     ) -> Result<(), StageError> {
         let commit = WindowCommit {
+            generation,
             key: &self.key,
             expected: self.stored.as_ref().map(|s| s.next),
             state: &state,

@@ -9,12 +9,13 @@ use telesift_ports::{
     ledger::{Counters, Fate},
     record_log::Transaction,
 };
-use telesift_schemas::{MessageKey, Offset, TopicPartition};
+use telesift_schemas::{Generation, MessageKey, Offset, TopicPartition};
 use telesift_windows::{Changes, Told, changes};
 
 use crate::{
     consumer::{Input, Process, StageError},
     dead_letter::{self, Refusal, Retry, Tried},
+    generations::stage_name,
     screen::gap_counters,
     state::CatalogState,
 };
@@ -31,6 +32,8 @@ pub struct Windows {
     log: Arc<dyn RecordLog>,
     catalog: Arc<dyn Catalog>,
     clock: Arc<dyn Clock>,
+    stage: &'static str,
+    generation: Generation,
     state: CatalogState,
 }
 
@@ -44,10 +47,19 @@ impl Windows {
     ) -> Self {
         Windows {
             state: CatalogState::new(catalog.clone(), STAGE, input),
+            stage: STAGE,
+            generation: Generation::FIRST,
             log,
             catalog,
             clock,
         }
+    }
+
+    /// The same for the rows of `generation`: position and ledger are that generation's.
+    pub fn of(mut self, generation: Generation) -> Self {
+        (self.generation, self.stage) = (generation, stage_name(STAGE, generation));
+        self.state.set_stage(self.stage);
+        self
     }
 
     /// Commits under this lease.
@@ -64,7 +76,9 @@ impl Windows {
                 Ok(message) => told.push(message),
                 Err(e) => {
                     let (refusal, now) = (unreadable(&e), self.clock.now());
-                    letters.push(dead_letter::append(STAGE, &input.at, record, refusal, now));
+                    letters.push(dead_letter::append(
+                        self.stage, &input.at, record, refusal, now,
+                    ));
                 }
             }
         }
@@ -77,7 +91,7 @@ impl Windows {
     /// What these messages make of what is stored.
     async fn changes(&self, arrived: Vec<Told>) -> Result<Changes, StageError> {
         let keys: Vec<MessageKey> = arrived.iter().map(|told| told.key).collect();
-        let known = self.catalog.told(&keys).await?;
+        let known = self.catalog.told(self.generation, &keys).await?;
         let known: HashMap<_, _> = known.into_iter().map(|told| (told.key, told)).collect();
         Ok(changes(known, arrived))
     }
@@ -110,7 +124,9 @@ impl Process for Windows {
         }
         state.counters += &counters;
         state.next = input.batch.next;
-        self.state.commit_windows(state, &changed).await
+        self.state
+            .commit_windows(self.generation, state, &changed)
+            .await
     }
 
     async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
@@ -125,7 +141,9 @@ impl Process for Windows {
         let before = state.clone();
         state.count_retry(retry.name(), &fate);
         if state != before {
-            self.state.commit_windows(state, &changed).await?;
+            self.state
+                .commit_windows(self.generation, state, &changed)
+                .await?;
         }
         Ok(Tried::Stored(refusal))
     }

@@ -139,7 +139,12 @@ async fn ask(catalog: &SqlCatalog) -> usize {
     let mut after: Option<ToldPosition> = None;
     loop {
         let page = catalog
-            .told_between(&filter, after.as_ref(), BATCH)
+            .told_between(
+                telesift_schemas::Generation::FIRST,
+                &filter,
+                after.as_ref(),
+                BATCH,
+            )
             .await
             .unwrap();
         let Some(last) = page.last() else { break };
@@ -155,7 +160,10 @@ async fn ask(catalog: &SqlCatalog) -> usize {
         per_chat: true,
         ..SumsFilter::default()
     };
-    let minutes = catalog.minute_sums(&per_minute).await.unwrap();
+    let minutes = catalog
+        .minute_sums(telesift_schemas::Generation::FIRST, &per_minute)
+        .await
+        .unwrap();
     n += minutes.len();
     let mut chats: BTreeMap<ChatId, (Panes, Hours)> = BTreeMap::new();
     for row in minutes {

@@ -33,8 +33,7 @@ use telesift_stages::{
     origins::OriginLog,
     reactions::{self, ReactionProjection},
     replay::KeptRules,
-    screen, stories, story_catalog,
-    windows::{self, Windows},
+    screen, stories, story_catalog, windows,
     workers::Work,
 };
 use tokio_util::sync::CancellationToken;
@@ -212,7 +211,7 @@ impl Flow {
                 Ok(line.while_used(of_first(Part::Stories), held, run).await?)
             }
         });
-        let (lister, its) = (line.clone(), first);
+        let (lister, its) = (line.clone(), first.clone());
         let (group, lease) = (
             story_catalog::STAGE,
             lease::of_partition(story_catalog::STAGE, &stories::topic_of(Generation::FIRST)),
@@ -225,6 +224,19 @@ impl Flow {
             }
         });
 
+        // messages ─► windows ─► catalog: what questions over time are answered from.
+        for input in parts.partitions(Topic::MESSAGES).await? {
+            let (line, first) = (line.clone(), first.clone());
+            let lease = lease::of_partition(windows::STAGE, &input);
+            crew.add("windows", windows::STAGE, lease, move |held| {
+                let (line, first, input) = (line.clone(), first.clone(), input.clone());
+                async move {
+                    let run = |held| line.windows(&first, input.clone(), None, held);
+                    Ok(line.while_used(of_first(Part::Windows), held, run).await?)
+                }
+            });
+        }
+
         // The same stages of all other generations, and the replays that fill them: one duty.
         let known = KeptRules::new(keeper.clone(), book, reader, generations.clone());
         let replays = replays::runner(config, line.clone(), database.clone(), Arc::new(known));
@@ -234,21 +246,6 @@ impl Flow {
         let extractor = providers::desk(config, database.clone(), providers.clone(), clock.clone());
         knowledge::add(&mut crew, &parts, extractor, atom_index.clone()).await?;
 
-        // messages ─► windows ─► catalog: what questions over time are answered from.
-        for input in parts.partitions(Topic::MESSAGES).await? {
-            let parts = parts.clone();
-            let lease = lease::of_partition(windows::STAGE, &input);
-            crew.add("windows", windows::STAGE, lease, move |held| {
-                let (log, catalog) = (parts.log.clone(), parts.catalog.clone());
-                let stage = Windows::new(log, catalog, parts.clock.clone(), input.clone());
-                let limits = &parts.config.windows;
-                let (batch, interval) = (limits.batch_records, limits.min_interval_ms);
-                let inputs = vec![input.clone()];
-                let consumer = parts.consumer(windows::STAGE, inputs, batch, interval);
-                let stage = parts.after_index(stage.under(held.fence()), &held);
-                run(consumer, stage, held.stop)
-            });
-        }
         // Reactions, and what no stage could process ─► the catalog.
         for input in parts.partitions(Topic::REACTIONS).await? {
             let parts = parts.clone();

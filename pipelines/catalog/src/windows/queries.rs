@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 /// parameter up by its name, so that binding costs the square of their number (at 200 rows, 40 µs each).
 pub(super) const CHUNKS: [usize; 3] = [48, 8, 1];
 
-const MESSAGE: [&str; 11] = [
+const MESSAGE: [&str; 12] = [
+    "generation",
     "chat_id",
     "message_id",
     "edit_rank",
@@ -20,7 +21,8 @@ const MESSAGE: [&str; 11] = [
     "links",
     "words",
 ];
-const MINUTE: [&str; 12] = [
+const MINUTE: [&str; 13] = [
+    "generation",
     "minute",
     "chat_id",
     "noise",
@@ -37,12 +39,12 @@ const MINUTE: [&str; 12] = [
 
 /// What replaces a stored row takes its place.
 pub(super) static PUT_MESSAGES: LazyLock<[String; 3]> = LazyLock::new(|| {
-    let replaced = MESSAGE[2..].iter().map(|c| format!("{c} = excluded.{c}"));
+    let replaced = MESSAGE[3..].iter().map(|c| format!("{c} = excluded.{c}"));
     let replaced: Vec<String> = replaced.collect();
     CHUNKS.map(|n| {
         let into = insert("window_messages", &MESSAGE, n);
         format!(
-            "{into} ON CONFLICT (chat_id, message_id) DO UPDATE SET {}",
+            "{into} ON CONFLICT (generation, chat_id, message_id) DO UPDATE SET {}",
             replaced.join(", ")
         )
     })
@@ -50,14 +52,14 @@ pub(super) static PUT_MESSAGES: LazyLock<[String; 3]> = LazyLock::new(|| {
 
 /// What changes is added to what is there.
 pub(super) static ADD_MINUTES: LazyLock<[String; 3]> = LazyLock::new(|| {
-    let added = MINUTE[2..]
+    let added = MINUTE[3..]
         .iter()
         .map(|c| format!("{c} = window_minutes.{c} + excluded.{c}"));
     let added: Vec<String> = added.collect();
     CHUNKS.map(|n| {
         let into = insert("window_minutes", &MINUTE, n);
         format!(
-            "{into} ON CONFLICT (minute, chat_id) DO UPDATE SET {}",
+            "{into} ON CONFLICT (generation, minute, chat_id) DO UPDATE SET {}",
             added.join(", ")
         )
     })
@@ -77,7 +79,7 @@ fn insert(table: &str, columns: &[&str], n_rows: usize) -> String {
     )
 }
 
-/// `$1` and `$2`: chat and message ids in turn, and how many messages.
+/// `$1` and `$2`: chat and message ids in turn, and how many messages; `$3`: the generation.
 pub(super) const MESSAGES_OF: &str = "
     WITH RECURSIVE
     ask (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM ask WHERE i + 1 < $2),
@@ -85,18 +87,19 @@ pub(super) const MESSAGES_OF: &str = "
         SELECT CAST(substr($1, i * 40 + 1, 20) AS BIGINT), CAST(substr($1, i * 40 + 21, 20) AS BIGINT) FROM ask)
     SELECT m.chat_id, m.message_id, m.edit_rank, m.raw_offset, m.event_time, m.class, m.score, m.flags, m.terms, m.links,
         m.words
-    FROM asked JOIN window_messages m ON m.chat_id = asked.chat_id AND m.message_id = asked.message_id";
+    FROM asked JOIN window_messages m ON m.chat_id = asked.chat_id AND m.message_id = asked.message_id
+    WHERE m.generation = $3";
 
 /// `$1` and `$2`: chats, and how many, or `NULL`; `$3` and `$4`: from and before which time, always given, so that the
 /// index is gone into there and left there; `$5`: the least class;
-/// `$6` to `$8`: the place after which to go on, or `NULL`; `$9`: how many.
+/// `$6` to `$8`: the place after which to go on, or `NULL`; `$9`: how many; `$10`: the generation.
 pub(super) const MESSAGES_BETWEEN: &str = "
     WITH RECURSIVE
     allow (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM allow WHERE i + 1 < $2),
     allowed (chat_id) AS (SELECT CAST(substr($1, i * 20 + 1, 20) AS BIGINT) FROM allow)
     SELECT chat_id, message_id, edit_rank, raw_offset, event_time, class, score, flags, terms, links, words
     FROM window_messages
-    WHERE class >= $5
+    WHERE generation = $10 AND class >= $5
         AND ($1 IS NULL OR chat_id IN (SELECT chat_id FROM allowed))
         AND event_time >= $3 AND event_time < $4
         AND ($6 IS NULL OR (event_time, chat_id, message_id) > ($6, $7, $8))
@@ -108,7 +111,7 @@ const SUMS: &str = "
     CAST(SUM(auto_forward) AS BIGINT), CAST(SUM(time_uncertain) AS BIGINT), MAX(minute)";
 
 /// `$1` and `$2`: chats, and how many, or `NULL`; `$3` and `$4`: from and before which minute, always
-/// given; `$5`: minutes per sum.
+/// given; `$5`: minutes per sum; `$6`: the generation.
 /// The number of a sum is rounded down before 1970 too.
 fn sums(chat: &str, group: &str) -> String {
     format!(
@@ -118,12 +121,18 @@ fn sums(chat: &str, group: &str) -> String {
     allowed (chat_id) AS (SELECT CAST(substr($1, i * 20 + 1, 20) AS BIGINT) FROM allow),
     shown AS (
         SELECT (minute - ((minute % $5) + $5) % $5) / $5 AS number, window_minutes.* FROM window_minutes
-        WHERE noise + weak_signal + signal > 0
+        WHERE generation = $6 AND noise + weak_signal + signal > 0
             AND ($1 IS NULL OR chat_id IN (SELECT chat_id FROM allowed))
             AND minute >= $3 AND minute < $4)
     SELECT {chat}, number, {SUMS} FROM shown GROUP BY {group} ORDER BY {group}"
     )
 }
+
+/// `$1`: the generation.
+pub(super) const REMOVE: [&str; 2] = [
+    "DELETE FROM window_messages WHERE generation = $1",
+    "DELETE FROM window_minutes WHERE generation = $1",
+];
 
 pub(super) static SUMS_OF_ALL: LazyLock<String> =
     LazyLock::new(|| sums("CAST(NULL AS BIGINT)", "number"));

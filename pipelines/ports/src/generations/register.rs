@@ -229,7 +229,8 @@ mod tests {
             [
                 (Part::Messages, Generation::FIRST),
                 (Part::Store, second),
-                (Part::Stories, Generation::FIRST)
+                (Part::Stories, Generation::FIRST),
+                (Part::Windows, Generation::FIRST)
             ]
         );
     }

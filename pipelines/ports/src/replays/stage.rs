@@ -36,10 +36,11 @@ impl ReplayStage {
     /// that are not there yet.
     pub fn own_parts(self) -> Option<&'static [Part]> {
         match self {
-            Self::Screen => Some(&[Part::Messages, Part::Store, Part::Stories]),
+            Self::Screen => Some(&Part::ALL),
             Self::Index => Some(&[Part::Store]),
             Self::Stories => Some(&[Part::Stories]),
-            Self::Embed | Self::Extract | Self::Alert | Self::Windows => None,
+            Self::Windows => Some(&[Part::Windows]),
+            Self::Embed | Self::Extract | Self::Alert => None,
         }
     }
 

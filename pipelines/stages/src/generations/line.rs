@@ -2,6 +2,7 @@
 
 mod store;
 mod stories;
+mod windows;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     Consumer, StageError,
-    after_index::IndexLag,
+    after_index::{AfterIndex, IndexLag},
     consumer::Process,
     decisions::rules::RulesBook,
     embed::EmbedConfig,
@@ -78,6 +79,10 @@ pub struct LineConfig {
     pub stories_records: usize,
     /// The least time between two small batches of stories.
     pub stories_interval: Duration,
+    /// Records in one batch of windows.
+    pub windows_records: usize,
+    /// The least time between two small batches of windows.
+    pub windows_interval: Duration,
 }
 
 impl Default for LineConfig {
@@ -93,6 +98,8 @@ impl Default for LineConfig {
             stories: StoriesConfig::default(),
             stories_records: 1_000,
             stories_interval: Duration::ZERO,
+            windows_records: 1_000,
+            windows_interval: Duration::ZERO,
         }
     }
 }
@@ -147,7 +154,7 @@ impl Line {
             let (base, partitions) = match part {
                 Part::Messages => (Topic::MESSAGES, n_raw),
                 Part::Stories => (Topic::STORIES, 1),
-                Part::Store => continue,
+                Part::Store | Part::Windows => continue,
             };
             let config = TopicConfig {
                 partitions,
@@ -199,6 +206,15 @@ impl Line {
                     start(Box::pin(async move {
                         line.story_catalog(&entry, pace, held).await
                     }));
+                }
+                Part::Windows => {
+                    for input in self.partitions(&entry.parts.messages_topic()).await? {
+                        let (line, entry) = (line.clone(), entry.clone());
+                        let (pace, held) = (pace.clone(), held.clone());
+                        start(Box::pin(async move {
+                            line.windows(&entry, input, pace, held).await
+                        }));
+                    }
                 }
             }
         }
@@ -276,6 +292,15 @@ impl Line {
                 ..ReadLimits::default()
             },
             min_interval,
+        }
+    }
+
+    /// A stage that only analyses, in the first generation after the index; others have the pace of their replay.
+    fn after_index<P: Process>(&self, stage: P, entry: &Entry, held: &Held) -> AfterIndex<P> {
+        AfterIndex {
+            stage,
+            lag: (entry.generation == Generation::FIRST).then(|| self.parts.index_lag.clone()),
+            stop: held.stop.clone(),
         }
     }
 

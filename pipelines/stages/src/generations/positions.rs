@@ -10,7 +10,7 @@ use telesift_ports::{
 use telesift_schemas::{Generation, Offset, PartitionId, Topic, TopicPartition};
 
 use super::stage_name;
-use crate::{StageError, index, labels, screen, stories, story_catalog};
+use crate::{StageError, index, labels, screen, stories, story_catalog, windows};
 
 /// A position a stage must have reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,7 @@ pub(crate) fn stages_of(
             (stage_name(stories::STAGE, of), reads),
             (stage_name(story_catalog::STAGE, of), Topic::STORIES.of(of)),
         ],
+        Part::Windows => vec![(stage_name(windows::STAGE, of), reads)],
     }
 }
 

@@ -203,6 +203,7 @@ impl Upkeep {
                 parts.log.delete_topic(&Topic::STORIES.of(of)).await?;
                 parts.catalog.remove_stories(of).await?;
             }
+            Part::Windows => parts.catalog.remove_windows(of).await?,
         }
         let mut keys = Vec::new();
         let mut stages: Vec<&'static str> = Vec::new();
@@ -214,7 +215,7 @@ impl Upkeep {
         match part {
             Part::Messages => stages.push(stage_name(TAKE_OVER, of)),
             Part::Stories => keys.push(stories_state_key(of)),
-            Part::Store => {}
+            Part::Store | Part::Windows => {}
         }
         for stage in stages {
             parts.catalog.remove_stage_states(stage).await?;

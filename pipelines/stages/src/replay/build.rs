@@ -281,7 +281,7 @@ impl<'a> Build<'a> {
                         .map(|r| r.to)
                         .next()
                         .unwrap_or(p.bounds.end),
-                    Part::Store | Part::Stories => p.bounds.end,
+                    Part::Store | Part::Stories | Part::Windows => p.bounds.end,
                 };
                 wanted.push(Wanted {
                     stage,

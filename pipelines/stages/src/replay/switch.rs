@@ -123,7 +123,7 @@ async fn wanted(
                     .await?
                     .next
             }
-            Part::Store | Part::Stories => p.bounds.end,
+            Part::Store | Part::Stories | Part::Windows => p.bounds.end,
         };
         let input = TopicPartition::new(topic.clone(), p.partition);
         wanted.push(Wanted { stage, input, next });

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod readers;
+mod windows;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +11,7 @@ use std::{
 
 use telesift_ports::{
     Generations, Replays,
-    generations::GenerationState,
+    generations::{GenerationState, Part},
     replays::{Bound, Order, ReplayError, ReplayRequest, ReplayStage, ReplayState, RulesChoice},
 };
 use telesift_schemas::{Class, Cursor, Generation, Message, Offset, PartitionId, Topic};
@@ -275,12 +276,7 @@ async fn what_makes_no_sense_is_refused_in_words() {
         change(&mut request);
         process.runner.start(request).await.unwrap_err()
     };
-    for stage in [
-        ReplayStage::Embed,
-        ReplayStage::Extract,
-        ReplayStage::Alert,
-        ReplayStage::Windows,
-    ] {
+    for stage in [ReplayStage::Embed, ReplayStage::Extract, ReplayStage::Alert] {
         let refused = start(&|r| r.stage = stage).await;
         let text = refused.to_string();
         assert!(matches!(refused, ReplayError::NotSupported(_)));
@@ -340,7 +336,8 @@ async fn a_cancelled_replay_leaves_nothing_behind() {
     until(async || {
         let register = process.generations.refresh().await.unwrap();
         let entry = register.made_by(&id)?;
-        (entry.state == GenerationState::Retired && entry.removed.len() == 3).then_some(())
+        (entry.state == GenerationState::Retired && entry.removed.len() == Part::ALL.len())
+            .then_some(())
     })
     .await;
     assert_eq!(works.sets.there_are(), [Generation::FIRST]);
@@ -426,7 +423,7 @@ async fn old_generations_go_and_the_live_one_stays() {
     works.clock.advance(Duration::from_secs(86_400));
     until(async || {
         let register = process.generations.now();
-        (register.all[0].removed.len() == 2).then_some(())
+        (register.all[0].removed.len() == 3).then_some(())
     })
     .await;
     assert_eq!(works.sets.there_are(), [SECOND]);

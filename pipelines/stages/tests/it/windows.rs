@@ -10,7 +10,7 @@ use telesift_ports::{
     record_log::{NewRecord, ReadLimits, Retention, TopicConfig, Transaction},
     windows::{SumsFilter, ToldFilter},
 };
-use telesift_schemas::{Offset, PartitionId, StoryAssigned, Topic, TopicPartition};
+use telesift_schemas::{Generation, Offset, PartitionId, StoryAssigned, Topic, TopicPartition};
 use telesift_stages::{
     consumer::{Input, Process},
     windows::{self, Windows},
@@ -115,7 +115,7 @@ impl Flow {
         let all = ToldFilter::default();
         let told = self
             .catalog
-            .told_between(&all, None, usize::MAX)
+            .told_between(Generation::FIRST, &all, None, usize::MAX)
             .await
             .unwrap();
         let filter = SumsFilter {
@@ -124,7 +124,11 @@ impl Flow {
             to: Some(golden::CLOSING_S / 60),
             ..SumsFilter::default()
         };
-        let sums = self.catalog.minute_sums(&filter).await.unwrap();
+        let sums = self
+            .catalog
+            .minute_sums(Generation::FIRST, &filter)
+            .await
+            .unwrap();
         let rows = sums
             .iter()
             .filter_map(|row| stats(row.chat?, row.number, &row.sums));
@@ -204,7 +208,7 @@ async fn a_commit_whose_answer_is_lost_counts_once() {
     assert_eq!(told.len(), 500);
     let all = flow
         .catalog
-        .minute_sums(&SumsFilter::default())
+        .minute_sums(Generation::FIRST, &SumsFilter::default())
         .await
         .unwrap();
     assert_eq!(all[0].sums.messages(), 500);

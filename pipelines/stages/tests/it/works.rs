@@ -3,6 +3,7 @@
 mod dying_log;
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -16,7 +17,7 @@ use telesift_ports::{
     chain::{ChainError, ChainInput, ChainOutcome},
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     generations::{Entry, GenerationState, Part},
-    ledger::StageState,
+    ledger::{StageKey, StageState},
     memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryRules, MemoryStores},
     message_store::{ListPosition, MessageFilter},
     record_log::{NewRecord, ReadLimits, Retention, StoredRecord, TopicConfig, Transaction},
@@ -295,6 +296,12 @@ impl Works {
     /// State kept with the log whose key begins so.
     pub(crate) async fn states(&self, prefix: &str) -> Vec<(String, Bytes)> {
         self.log.state_with_prefix(prefix).await.unwrap()
+    }
+
+    /// Positions and counters of the stages that keep them in the catalog.
+    pub(crate) async fn catalog_states(&self) -> BTreeMap<StageKey, StageState> {
+        let states = telesift_ports::Catalog::stage_states(&*self.catalog).await;
+        states.unwrap().into_iter().collect()
     }
 
     /// Asserts that the ledger of every stage is balanced, and returns its stages.

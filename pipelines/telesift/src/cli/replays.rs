@@ -14,8 +14,8 @@ pub(crate) struct ReplayArgs {
 /// What to replay.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StartArgs {
-    /// The stage to run again: screen (messages, store and stories; where `--rules` is given, that is meant), index (the
-    /// store) or stories.
+    /// The stage to run again: screen (messages and all that is made of them; where `--rules` is given, that is meant), index
+    /// (the store), stories or windows (statistics, trends, bursts).
     #[arg(long, value_name = "STAGE")]
     pub(crate) stage: Option<String>,
     /// First raw records: earliest, latest, a cursor of telegram-raw, or a time of append (RFC 3339). What lies before is

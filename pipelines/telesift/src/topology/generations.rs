@@ -64,6 +64,8 @@ pub(super) fn line_config(config: &Config, embedder: &dyn Embedder) -> LineConfi
         stories: (&config.stories).into(),
         stories_records: config.stories.batch_records,
         stories_interval: Duration::from_millis(config.stories.min_interval_ms),
+        windows_records: config.windows.batch_records,
+        windows_interval: Duration::from_millis(config.windows.min_interval_ms),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, future::Future};
 
-use telesift_schemas::{ChatId, Class, MessageKey, Offset};
+use telesift_schemas::{ChatId, Class, Generation, MessageKey, Offset};
 use telesift_windows::{Changes, MinuteChange, Said, Told, changes};
 
 use super::{Must, at, stage, state};
@@ -12,6 +12,8 @@ use crate::{
     windows::{SumsFilter, SumsRow, ToldFilter, ToldPosition, WindowCommit},
 };
 
+const FIRST: Generation = Generation::FIRST;
+const SECOND: Generation = Generation(2);
 const NEWS: ChatId = ChatId(-1_001_000_000_001);
 const CITY: ChatId = ChatId(-1_001_000_000_002);
 
@@ -26,6 +28,7 @@ where
     rows_are_listed_by_time(&fresh().await).await;
     minutes_are_summed_up(&fresh().await).await;
     many_rows_are_stored_at_once(&fresh().await).await;
+    generations_do_not_see_each_other(&fresh().await).await;
 }
 
 fn told(chat: ChatId, id: i64, edit: i64, second: i64, class: Class) -> Told {
@@ -51,7 +54,7 @@ fn told(chat: ChatId, id: i64, edit: i64, second: i64, class: Class) -> Told {
 async fn take(catalog: &impl Catalog, arrived: Vec<Told>, next: u64) -> Changes {
     let keys: Vec<MessageKey> = arrived.iter().map(|t| t.key).collect();
     let known: HashMap<_, _> = catalog
-        .told(&keys)
+        .told(FIRST, &keys)
         .await
         .must()
         .into_iter()
@@ -71,6 +74,7 @@ async fn put(
     next: u64,
 ) -> crate::catalog::Result<()> {
     let commit = WindowCommit {
+        generation: FIRST,
         key: &stage("windows", 0),
         expected,
         state: &state(next),
@@ -82,15 +86,15 @@ async fn put(
 }
 
 async fn sums(catalog: &impl Catalog, filter: SumsFilter) -> Vec<SumsRow> {
-    catalog.minute_sums(&filter).await.must()
+    catalog.minute_sums(FIRST, &filter).await.must()
 }
 
 async fn rows_and_minutes_move_with_the_stage(catalog: &impl Catalog) {
-    assert_eq!(catalog.told(&[]).await.must(), []);
+    assert_eq!(catalog.told(FIRST, &[]).await.must(), []);
     let first = told(NEWS, 1, 0, 0, Class::Signal);
     let changed = take(catalog, vec![first.clone()], 5).await;
     assert_eq!(
-        catalog.told(&[first.key]).await.must(),
+        catalog.told(FIRST, &[first.key]).await.must(),
         std::slice::from_ref(&first)
     );
     let stored = catalog.stage_state(&stage("windows", 0)).await.must();
@@ -121,7 +125,7 @@ async fn an_edit_takes_back_what_it_replaces(catalog: &impl Catalog) {
     assert_eq!(all[0].sums.classes, [0, 0, 1]);
     assert_eq!(all[0].sums.flags, [1, 0, 0, 0, 0, 1]);
     assert_eq!(
-        catalog.told(&[edit.key]).await.must(),
+        catalog.told(FIRST, &[edit.key]).await.must(),
         std::slice::from_ref(&edit)
     );
 
@@ -132,9 +136,11 @@ async fn an_edit_takes_back_what_it_replaces(catalog: &impl Catalog) {
         ..edit.clone()
     };
     take(catalog, vec![gone.clone(), edit.clone()], 4).await;
-    assert_eq!(catalog.told(&[edit.key]).await.must(), [gone]);
+    assert_eq!(catalog.told(FIRST, &[edit.key]).await.must(), [gone]);
     assert_eq!(sums(catalog, SumsFilter::default()).await, []);
-    let listed = catalog.told_between(&ToldFilter::default(), None, 9).await;
+    let listed = catalog
+        .told_between(FIRST, &ToldFilter::default(), None, 9)
+        .await;
     assert_eq!(listed.must(), []);
 }
 
@@ -150,7 +156,7 @@ async fn rows_are_listed_by_time(catalog: &impl Catalog) {
         let (mut keys, mut after) = (Vec::new(), None);
         loop {
             let page = catalog
-                .told_between(&filter, after.as_ref(), limit)
+                .told_between(FIRST, &filter, after.as_ref(), limit)
                 .await
                 .must();
             let Some(last) = page.last() else { return keys };
@@ -235,7 +241,7 @@ async fn many_rows_are_stored_at_once(catalog: &impl Catalog) {
         .collect();
     let keys: Vec<MessageKey> = rows.iter().map(|t| t.key).collect();
     take(catalog, rows, 1_000).await;
-    assert_eq!(catalog.told(&keys).await.must().len(), 1_000);
+    assert_eq!(catalog.told(FIRST, &keys).await.must().len(), 1_000);
     let all = sums(catalog, SumsFilter::default()).await;
     assert_eq!(all[0].sums.classes, [1_000, 0, 0]);
     let none = Changes {
@@ -249,4 +255,38 @@ async fn many_rows_are_stored_at_once(catalog: &impl Catalog) {
     put(catalog, &none, Some(Offset(1_000)), 1_001).await.must();
     let all = sums(catalog, SumsFilter::default()).await;
     assert_eq!(all[0].sums.messages(), 2_000);
+}
+
+async fn generations_do_not_see_each_other(catalog: &impl Catalog) {
+    let first = told(NEWS, 1, 0, 0, Class::Noise);
+    let second = told(NEWS, 1, 0, 0, Class::Signal);
+    take(catalog, vec![first.clone()], 1).await;
+    let changed = changes(HashMap::new(), vec![second.clone()]);
+    let commit = WindowCommit {
+        generation: SECOND,
+        key: &stage("windows-g2", 0),
+        expected: None,
+        state: &state(1),
+        fence: &Fence::open(),
+        told: &changed.told,
+        minutes: &changed.minutes,
+    };
+    catalog.put_windows(commit).await.must();
+    let classes = async |of| {
+        let rows = catalog.minute_sums(of, &SumsFilter::default()).await.must();
+        rows.iter().map(|r| r.sums.classes).collect::<Vec<_>>()
+    };
+    assert_eq!(classes(FIRST).await, [[1, 0, 0]]);
+    assert_eq!(classes(SECOND).await, [[0, 0, 1]]);
+    let filter = ToldFilter::default();
+    let listed = catalog.told_between(SECOND, &filter, None, 9).await;
+    assert_eq!(listed.must(), std::slice::from_ref(&second));
+    let known = catalog.told(SECOND, &[second.key]).await.must();
+    assert_eq!(known, [second]);
+    for _ in 0..2 {
+        catalog.remove_windows(SECOND).await.must();
+        assert_eq!(classes(SECOND).await, [] as [[i64; 3]; 0]);
+        assert_eq!(classes(FIRST).await, [[1, 0, 0]]);
+    }
+    assert_eq!(catalog.told(FIRST, &[first.key]).await.must(), [first]);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use telesift_schemas::{ChatId, Class, MessageKey};
+use telesift_schemas::{ChatId, Class, Generation, MessageKey};
 use telesift_windows::{MinuteChange, Sums, Told, changes};
 
 use super::MemoryCatalog;
@@ -13,24 +13,39 @@ use crate::{
 };
 
 #[derive(Default)]
-pub(super) struct WindowTables {
+pub(super) struct WindowTables(BTreeMap<Generation, Rows>);
+
+/// The rows of one generation.
+#[derive(Default)]
+struct Rows {
     told: BTreeMap<MessageKey, Told>,
     /// By minute and chat.
     minutes: BTreeMap<(i64, ChatId), Sums>,
 }
 
 impl MemoryCatalog {
-    /// Takes in a message as the stage does, without its position: for whoever has messages but no log.
-    pub fn tell(&self, message: Told) {
+    /// Takes in a message as the stage of a generation does, without its position: for whoever has messages but no log.
+    pub fn tell(&self, of: Generation, message: Told) {
         let mut tables = self.tables();
-        let known = tables.windows.told.get(&message.key).cloned();
+        let rows = tables.windows.0.entry(of).or_default();
+        let known = rows.told.get(&message.key).cloned();
         let known = known.into_iter().map(|told| (told.key, told)).collect();
         let changed = changes(known, vec![message]);
-        tables.windows.store(&changed.told, &changed.minutes);
+        rows.store(&changed.told, &changed.minutes);
     }
 }
 
 impl WindowTables {
+    fn of(&self, generation: Generation) -> &Rows {
+        static NONE: Rows = Rows {
+            told: BTreeMap::new(),
+            minutes: BTreeMap::new(),
+        };
+        self.0.get(&generation).unwrap_or(&NONE)
+    }
+}
+
+impl Rows {
     fn store(&mut self, told: &[Told], minutes: &[MinuteChange]) {
         for told in told {
             self.told.insert(told.key, told.clone());
@@ -44,12 +59,12 @@ impl WindowTables {
 
 #[async_trait]
 impl WindowCatalog for MemoryCatalog {
-    async fn told(&self, messages: &[MessageKey]) -> Result<Vec<Told>> {
+    async fn told(&self, of: Generation, messages: &[MessageKey]) -> Result<Vec<Told>> {
         let tables = self.tables();
         let wanted: std::collections::BTreeSet<_> = messages.iter().collect();
         let found = wanted
             .into_iter()
-            .filter_map(|key| tables.windows.told.get(key));
+            .filter_map(|key| tables.windows.of(of).told.get(key));
         Ok(found.cloned().collect())
     }
 
@@ -65,7 +80,8 @@ impl WindowCatalog for MemoryCatalog {
             tables
                 .stages
                 .insert(commit.key.clone(), commit.state.clone());
-            tables.windows.store(commit.told, commit.minutes);
+            let rows = tables.windows.0.entry(commit.generation).or_default();
+            rows.store(commit.told, commit.minutes);
             Ok(())
         };
         self.commits.play(write).await
@@ -73,12 +89,13 @@ impl WindowCatalog for MemoryCatalog {
 
     async fn told_between(
         &self,
+        of: Generation,
         filter: &ToldFilter,
         after: Option<&ToldPosition>,
         limit: usize,
     ) -> Result<Vec<Told>> {
         let tables = self.tables();
-        let shown = tables.windows.told.values().filter(|told| {
+        let shown = tables.windows.of(of).told.values().filter(|told| {
             let counts = told
                 .said
                 .as_ref()
@@ -95,10 +112,10 @@ impl WindowCatalog for MemoryCatalog {
         Ok(shown)
     }
 
-    async fn minute_sums(&self, filter: &SumsFilter) -> Result<Vec<SumsRow>> {
+    async fn minute_sums(&self, of: Generation, filter: &SumsFilter) -> Result<Vec<SumsRow>> {
         let tables = self.tables();
         let mut rows: BTreeMap<(Option<ChatId>, i64), SumsRow> = BTreeMap::new();
-        for ((minute, chat), sums) in &tables.windows.minutes {
+        for ((minute, chat), sums) in &tables.windows.of(of).minutes {
             let is_within = filter.from.is_none_or(|from| *minute >= from)
                 && filter.to.is_none_or(|to| *minute < to)
                 && is_among(filter.chats.as_deref(), *chat);
@@ -117,6 +134,11 @@ impl WindowCatalog for MemoryCatalog {
             row.last_minute = row.last_minute.max(*minute);
         }
         Ok(rows.into_values().collect())
+    }
+
+    async fn remove_windows(&self, of: Generation) -> Result<()> {
+        self.tables().windows.0.remove(&of);
+        Ok(())
     }
 }
 

@@ -6,7 +6,6 @@ use telesift_schemas::Generation;
 use super::{Line, Turn, run};
 use crate::{
     StageError,
-    after_index::AfterIndex,
     generations::{
         stage_name,
         take_over::{self, StoriesTakeOver},
@@ -32,11 +31,7 @@ impl Line {
         let stage = Stories::new(log, clock, inputs.clone(), self.config.stories)
             .of(entry.generation)
             .under(held.fence());
-        let stage = AfterIndex {
-            stage,
-            lag: (entry.generation == Generation::FIRST).then(|| self.parts.index_lag.clone()),
-            stop: held.stop.clone(),
-        };
+        let stage = self.after_index(stage, entry, &held);
         let name = stage_name(stories::STAGE, entry.generation);
         let (n, interval) = (self.config.stories_records, self.config.stories_interval);
         run(
