@@ -44,7 +44,7 @@ pub enum CorpusError {
 }
 
 /// The project's own labelled files, by name.
-pub const OWN: [&str; 14] = [
+pub const OWN: [&str; 17] = [
     "uk",
     "ru",
     "en",
@@ -59,6 +59,9 @@ pub const OWN: [&str; 14] = [
     "chats",
     "posts",
     "spam-forms",
+    "banter",
+    "adverts",
+    "spam-kinds",
 ];
 
 /// The sources in `training`, one per file.
@@ -75,7 +78,7 @@ pub fn own(training: &Path) -> Result<Vec<Source>, CorpusError> {
             // Honest posts hold much that spam holds; there are few of them here and many in the world.
             spam_weight: match name {
                 "channels-ru" | "channels-uk-en" => 8.0,
-                "posts" => 4.0,
+                "posts" | "adverts" => 4.0,
                 _ => 1.0,
             },
         })

@@ -11,6 +11,7 @@ use crate::{
 mod disguise;
 mod form;
 mod laughter;
+mod signs;
 
 use disguise::{Piece, pieces};
 
@@ -100,7 +101,10 @@ impl Analysis {
             seen: Vec::new(),
             folded: String::new(),
         };
+        let mut end = 0;
         for piece in pieces(text) {
+            analysis.add_signs(text.get(end..piece.start).unwrap_or_default(), &mut reader);
+            end = piece.start + piece.source.len();
             match piece.kind {
                 TokenKind::Word | TokenKind::Symbolic => analysis.add_word(&piece, &mut reader),
                 TokenKind::Character => {
@@ -112,8 +116,8 @@ impl Analysis {
                     analysis.stand_in("<number>", &mut reader);
                 }
                 TokenKind::Url => {
-                    analysis.add_link(piece.source);
-                    analysis.stand_in("<link>", &mut reader);
+                    let name = analysis.add_link(piece.source);
+                    analysis.stand_in(name, &mut reader);
                 }
                 TokenKind::Mention => {
                     analysis.n_mentions += 1;
@@ -134,6 +138,8 @@ impl Analysis {
                 }
             }
         }
+        analysis.add_signs(text.get(end..).unwrap_or_default(), &mut reader);
+        analysis.end_grams(&mut reader);
         // Two Chinese characters are about a word.
         let n_cjk_words = u32::div_ceil(analysis.n_characters, 2);
         analysis.n_content += n_cjk_words;
@@ -244,11 +250,34 @@ impl Analysis {
         });
     }
 
-    fn add_link(&mut self, url: &str) {
+    fn add_signs(&mut self, gap: &str, reader: &mut Reader<'_, impl Witness>) {
+        signs::signs(gap, |name| self.stand_in(name, reader));
+    }
+
+    fn end_grams<W: Witness>(&mut self, reader: &mut Reader<'_, W>) {
+        let Reader {
+            grams,
+            model,
+            witness,
+            ..
+        } = reader;
+        grams.end(&mut |bucket, gram| {
+            model.add(bucket, &mut self.grams);
+            witness.saw_gram(bucket, gram);
+        });
+    }
+
+    /// Counts a link, and says what stands for it in the model.
+    fn add_link(&mut self, url: &str) -> &'static str {
         self.n_links += 1;
-        let invites = ["t.me/+", "t.me/joinchat", "wa.me/", "?start="];
-        if invites.iter().any(|sign| url.contains(sign)) {
+        let has = |signs: &[&str]| signs.iter().any(|sign| url.contains(sign));
+        if has(&["t.me/+", "t.me/joinchat", "wa.me/", "?start="]) {
             self.n_invites += 1;
+            "<invite>"
+        } else if has(&["utm_", "erid", "promo", "ref="]) {
+            "<campaign>"
+        } else {
+            "<link>"
         }
     }
 }

@@ -9,6 +9,8 @@ use telesift_text::{Script, Token, TokenKind, Tokens, fold_homoglyphs, script_of
 pub(crate) struct Piece<'a> {
     /// As it stands in the text.
     pub(crate) source: &'a str,
+    /// Where that begins, in bytes.
+    pub(crate) start: usize,
     /// As it is meant; for what is no word, the source.
     pub(crate) word: Cow<'a, str>,
     pub(crate) kind: TokenKind,
@@ -46,6 +48,7 @@ impl<'a> Iterator for Pieces<'a> {
         if token.kind != TokenKind::Word {
             return Some(Piece {
                 source: token.text,
+                start: token.start,
                 word: Cow::Borrowed(token.text),
                 kind: token.kind,
                 is_disguised: false,
@@ -65,6 +68,7 @@ impl<'a> Iterator for Pieces<'a> {
         let word = mend(token.text);
         Some(Piece {
             source: token.text,
+            start: token.start,
             is_disguised: matches!(word, Cow::Owned(_)),
             word,
             kind: token.kind,
@@ -100,6 +104,7 @@ impl<'a> Pieces<'a> {
         let letters: String = run.iter().map(|t| t.text).collect();
         Some(Piece {
             source: &self.text[first.start..end],
+            start: first.start,
             word: Cow::Owned(mend(&letters).into_owned()),
             kind: TokenKind::Word,
             is_disguised: true,
@@ -125,6 +130,7 @@ impl<'a> Pieces<'a> {
         }
         word.map(|word| Piece {
             source: &self.text[first.start..end],
+            start: first.start,
             word: Cow::Owned(mend(&word).into_owned()),
             kind: TokenKind::Word,
             is_disguised: true,

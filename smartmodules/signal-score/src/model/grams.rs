@@ -11,6 +11,11 @@ const MAX_CHARS: usize = 24;
 /// Characters in a part of a word, its end marks included.
 const PARTS: std::ops::RangeInclusive<usize> = 3..=5;
 
+/// What the first word makes a pair with.
+const BEGIN: &str = "<begin>";
+/// What the last word makes a pair with.
+const END: &str = "<end>";
+
 /// What a bucket came from, for explanations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gram<'a> {
@@ -74,17 +79,29 @@ impl Grams {
         self.counts(name, hash, take);
     }
 
+    /// The pair that the last word makes with the end of the text.
+    pub(crate) fn end(&mut self, take: &mut impl FnMut(u32, Gram<'_>)) {
+        if (1..MAX_WORDS).contains(&self.n_words) {
+            take(self.pair(SEED_END), Gram::Pair(&self.before, END));
+        }
+    }
+
+    fn pair(&self, hash: u64) -> u32 {
+        bucket((self.before_hash.rotate_left(23) ^ hash).wrapping_mul(PRIME))
+    }
+
     /// The word and the pair it ends; false if the text has been read far enough.
     fn counts(&mut self, word: &str, hash: u64, take: &mut impl FnMut(u32, Gram<'_>)) -> bool {
         if self.n_words >= MAX_WORDS {
             return false;
         }
+        if self.n_words == 0 {
+            self.before.push_str(BEGIN);
+            self.before_hash = SEED_BEGIN;
+        }
         self.n_words += 1;
         take(bucket(hash), Gram::Word(word));
-        if !self.before.is_empty() {
-            let pair = (self.before_hash.rotate_left(23) ^ hash).wrapping_mul(PRIME);
-            take(bucket(pair), Gram::Pair(&self.before, word));
-        }
+        take(self.pair(hash), Gram::Pair(&self.before, word));
         self.before.clear();
         self.before.push_str(word);
         self.before_hash = hash;
@@ -94,6 +111,8 @@ impl Grams {
 
 const SEED_WORD: u64 = 0xcbf2_9ce4_8422_2325;
 const SEED_PART: u64 = 0x9ae1_6a3b_2f90_404f;
+const SEED_BEGIN: u64 = 0x1d8e_4e27_c47d_124f;
+const SEED_END: u64 = 0x52db_cb8a_6b5c_3e91;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// A step of FNV-1a, 64 bit, over characters instead of bytes.
@@ -118,6 +137,7 @@ mod tests {
                 seen.push(gram.to_string());
             });
         }
+        grams.end(&mut |_, gram| seen.push(gram.to_string()));
         seen
     }
 
@@ -127,6 +147,7 @@ mod tests {
             grams(&["прод", "ліг"]),
             [
                 "прод",
+                "<begin> прод",
                 "^пр",
                 "^про",
                 "^прод",
@@ -143,7 +164,8 @@ mod tests {
                 "^ліг$",
                 "ліг",
                 "ліг$",
-                "іг$"
+                "іг$",
+                "ліг <end>"
             ]
         );
     }

@@ -103,6 +103,29 @@ fn words_match_within_their_bounds_only() {
 }
 
 #[test]
+fn signs_between_words_and_the_ends_of_a_text_are_read() {
+    let n_buckets = |text: &str| {
+        let features = crate::features(&message(text), &Rules::default());
+        features.buckets.len()
+    };
+    // The sign itself and the pair it makes with the word before; the pair with the end is there in both.
+    assert_eq!(n_buckets("is it done?"), n_buckets("is it done") + 2);
+    assert_eq!(n_buckets("is it, done"), n_buckets("is it done"));
+    assert_eq!(n_buckets(""), 0);
+}
+
+#[test]
+fn code_alone_is_shown_and_is_nothing_to_act_on() {
+    for text in [
+        "let sum: i64 = rows.iter().map(|row| row.price).sum();",
+        "if (user == null) {\n  return redirect(\"/login\");\n}",
+        "SELECT city, avg(price) FROM flats GROUP BY city;",
+    ] {
+        assert_eq!(class(text), Class::WeakSignal, "{text}");
+    }
+}
+
+#[test]
 fn length_alone_makes_no_signal() {
     let chatter =
         "ну так от вчора ми сиділи дивилися кіно потім пішли гуляти їли морозиво співали пісні "

@@ -5,7 +5,7 @@ use std::{fmt::Write, fs::File, io::BufReader, path::Path};
 use anyhow::{Context, Result, bail};
 use telesift_learn::{
     Labelled,
-    evaluation::{Evaluation, evaluate},
+    evaluation::{Evaluation, SpamFigures, evaluate},
     labels,
     metrics::ClassFigures,
 };
@@ -69,20 +69,30 @@ fn write(out: &mut String, evaluation: &Evaluation) -> std::fmt::Result {
         languages(out, evaluation)?;
         calibration(out, evaluation)?;
     }
-    if let Some(spam) = &evaluation.spam {
-        let figures = spam.figures;
-        writeln!(
-            out,
-            "spam: {} of {} flagged (recall {:.3}, precision {:.3}); {} honest messages flagged ({:.1} %)\n",
-            spam.counts.true_positive,
-            figures.n,
-            figures.recall,
-            figures.precision,
-            spam.counts.false_positive,
-            spam.false_positive_rate * 100.0,
-        )?;
+    if let Some(figures) = &evaluation.spam {
+        spam(out, figures)?;
     }
     worst(out, evaluation)
+}
+
+/// What was flagged as spam; without spam among the labels there is no recall to tell.
+fn spam(out: &mut String, spam: &SpamFigures) -> std::fmt::Result {
+    let (counts, figures) = (spam.counts, spam.figures);
+    match figures.n {
+        0 => write!(out, "spam: none among the labels")?,
+        n => write!(
+            out,
+            "spam: {} of {n} flagged (recall {:.3}, precision {:.3})",
+            counts.true_positive, figures.recall, figures.precision,
+        )?,
+    }
+    writeln!(
+        out,
+        "; {} of {} honest messages flagged ({:.1} %)\n",
+        counts.false_positive,
+        counts.false_positive + counts.true_negative,
+        spam.false_positive_rate * 100.0,
+    )
 }
 
 fn confusion(out: &mut String, evaluation: &Evaluation) -> std::fmt::Result {
@@ -207,7 +217,7 @@ mod tests {
             "length alone",
             "precision",
             "calibration",
-            "spam:",
+            "spam: none among the labels; 0 of 1 honest messages flagged",
             "worst mistakes",
             "signal called noise",
         ] {

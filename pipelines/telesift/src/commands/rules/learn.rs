@@ -43,11 +43,7 @@ pub(super) fn run(connection: &Connection, args: &LearnArgs) -> Result<()> {
         Some(file) => {
             write(file, &text)?;
             print::line(comments(&rules, &proposal).replace("# ", "").trim_end())?;
-            print::line(format!(
-                "\nwritten to {0}; to accept it: telesift rules diff --rules {0}, telesift rules add {0}, telesift rules activate {1}",
-                file.display(),
-                proposal.rules.version(),
-            ))
+            print::line(next_step(file, &proposal))
         }
         None => print::line(text.trim_end()),
     }
@@ -79,6 +75,19 @@ fn active(client: &Client) -> Result<Rules> {
 
 fn write(file: &Path, text: &str) -> Result<()> {
     std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// What to do with the file: look at what would change, and accept it if it is any better.
+fn next_step(file: &Path, proposal: &Proposal) -> String {
+    let (file, version) = (file.display(), proposal.rules.version());
+    let look = format!("telesift rules diff --rules {file}");
+    if proposal.effect.gain.0 > 0.0 {
+        format!(
+            "\nwritten to {file}; to accept it: {look}, telesift rules add {file}, telesift rules activate {version}"
+        )
+    } else {
+        format!("\nwritten to {file}; to see what it would change: {look}")
+    }
 }
 
 /// The proposed set, its effect in comments: a file that `rules add` takes.
