@@ -75,7 +75,8 @@ impl App {
                 since: Some(from),
                 until: Some(to),
             };
-            self.each_told(span, true, ends.chats_of(viewer), |told| names.add(&told))
+            let chats = ends.chats_of(viewer);
+            self.each_told(self.rows(), span, true, chats, |told| names.add(&told))
                 .await?;
         }
         let mut found = names.names().into_iter();
