@@ -151,7 +151,9 @@ async fn storm(
         // in the middle of anything on a machine that is busy.
         let (work, behind) = STAGES[random.random_range(0..STAGES.len())];
         server
-            .until(|| async { has_moved(&before, &progress(&server).await, work, behind).then_some(()) })
+            .until(|| async {
+                has_moved(&before, &progress(&server).await, work, behind).then_some(())
+            })
             .await;
         let delay = Duration::from_millis(random.random_range(0..250));
         tokio::time::sleep(delay).await;

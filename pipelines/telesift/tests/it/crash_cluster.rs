@@ -94,7 +94,8 @@ async fn storm(fleet: &mut Fleet, n_kills: usize) -> (Vec<String>, Acknowledged)
         front
             .until(|| async {
                 let now = progress(front).await;
-                let is_at_work = |(work, behind): &(&str, &str)| has_moved(&before, &now, work, behind);
+                let is_at_work =
+                    |(work, behind): &(&str, &str)| has_moved(&before, &now, work, behind);
                 STAGES.iter().all(is_at_work).then_some(())
             })
             .await;
