@@ -6,11 +6,15 @@
 #[path = "cluster/support.rs"]
 mod support;
 
-use std::{process::Output, sync::Arc, time::Instant};
+use std::{
+    process::Output,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use fluvio::{
-    FluvioClusterConfig, Offset as FluvioOffset,
+    FluvioClusterConfig, Offset as FluvioOffset, TopicProducerConfigBuilder,
     consumer::{ConsumerConfigExtBuilder, OffsetManagementStrategy},
 };
 use futures::stream::{FuturesUnordered, StreamExt as _};
@@ -59,6 +63,8 @@ async fn run(n_records: usize) {
         let name = format!("bench-{round}");
         let at = create(&*log, &name).await;
         produce("log-fluvio", &log, &at, n_records).await;
+        create(&*log, &format!("{name}-theirs")).await;
+        fluvio_client_producer(&cluster.endpoint(), &format!("{name}-theirs"), n_records).await;
         fluvio_producer(&cluster, n_records);
         consume("log-fluvio", &*log, &at, n_records).await;
         fluvio_consumer(&cluster.endpoint(), &name, n_records).await;
@@ -154,8 +160,41 @@ async fn consume(name: &str, log: &dyn RecordLog, at: &TopicPartition, n_records
     );
 }
 
-/// Fluvio's own benchmark, with batches as the log's writer forms them.
+/// The producer of Fluvio's own client, built as this is, with batches as the log's writer forms them.
+async fn fluvio_client_producer(endpoint: &str, topic: &str, n_records: usize) {
+    let config = FluvioClusterConfig::new(endpoint);
+    let client = fluvio::Fluvio::connect_with_config(&config).await.unwrap();
+    let config = TopicProducerConfigBuilder::default()
+        .batch_size(1 << 20)
+        .max_request_size(2 << 20)
+        .linger(Duration::from_millis(10))
+        .build()
+        .unwrap();
+    let producer = client
+        .topic_producer_with_config(topic, config)
+        .await
+        .unwrap();
+    let value = vec![b'x'; RECORD_BYTES];
+    let started = Instant::now();
+    for _ in 0..n_records {
+        producer
+            .send("-1001234567890", value.clone())
+            .await
+            .unwrap();
+    }
+    producer.flush().await.unwrap();
+    row(
+        "Fluvio's own client: produce and flush",
+        &rate(n_records, started),
+    );
+}
+
+/// Fluvio's own benchmark, with batches as the log's writer forms them. Its command line may be another build than this.
 fn fluvio_producer(cluster: &TestCluster, n_records: usize) {
+    // It connects by the profile, whatever cluster it is told.
+    let endpoint = cluster.endpoint();
+    let profile = ["profile", "add", "bench", &endpoint, "local"];
+    cluster.fluvio(&profile).unwrap();
     let (n, size) = (n_records.to_string(), RECORD_BYTES.to_string());
     let arguments = [
         "benchmark",
@@ -186,7 +225,7 @@ fn show(output: &Output) {
     }
 }
 
-/// The stream of Fluvio's own client: its command line has no benchmark of consumers.
+/// The stream of Fluvio's own client: its command line cannot measure consumers.
 async fn fluvio_consumer(endpoint: &str, topic: &str, n_records: usize) {
     let config = FluvioClusterConfig::new(endpoint);
     let client = fluvio::Fluvio::connect_with_config(&config).await.unwrap();
