@@ -4,7 +4,19 @@ use super::form::is_emoji;
 
 /// Names under which the model knows signs, by kind.
 const NAMES: [&str; 13] = [
-    "<?>", "<!>", "<...>", "<)>", "<:>", "<\">", "<%>", "<$>", "<item>", "<code>", "<line>", "<blank line>", "<emoji>",
+    "<?>",
+    "<!>",
+    "<...>",
+    "<)>",
+    "<:>",
+    "<\">",
+    "<%>",
+    "<$>",
+    "<item>",
+    "<code>",
+    "<line>",
+    "<blank line>",
+    "<emoji>",
 ];
 
 /// Hands the signs of the gap to `take`.
