@@ -54,9 +54,9 @@ fn importance_is_told_better_than_by_length_on_what_was_held_out() {
     // The split of seed 0 was fixed before the first training; the others say how much of it is luck.
     let splits: Vec<[(f64, f64); 3]> = (0..3).map(|seed| held_out(&shared, seed)).collect();
     let [all, uk, en] = splits[0];
-    assert!(all.0 >= 0.92 && all.0 > all.1, "{all:.3?}");
-    assert!(uk.0 >= 0.93 && uk.0 > uk.1, "{uk:.3?}");
-    assert!(en.0 >= 0.87 && en.0 > en.1, "{en:.3?}");
+    assert!(all.0 >= 0.95 && all.0 > all.1, "{all:.3?}");
+    assert!(uk.0 >= 0.97 && uk.0 > uk.1, "{uk:.3?}");
+    assert!(en.0 >= 0.90 && en.0 > en.1, "{en:.3?}");
     let mean = |of: fn(&(f64, f64)) -> f64| {
         splits.iter().map(|split| of(&split[0])).sum::<f64>() / splits.len() as f64
     };
@@ -112,7 +112,7 @@ fn spam_is_found_in_folds_and_honest_messages_are_left_alone() {
     eprintln!(
         "spam, 5 folds: recall {recall:.3} ± {recall_half:.3}, ham flagged {false_positive:.3} ± {half:.3}"
     );
-    assert!(recall >= 0.85, "{recalls:.3?}");
+    assert!(recall >= 0.89, "{recalls:.3?}");
     assert!(false_positive <= 0.02, "{flagged:.3?}");
 }
 
