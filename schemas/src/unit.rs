@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AtomKind, Chat, Class, LinkKind, MessageKey, Origin, Timestamp};
+use crate::{AtomKind, Chat, Class, LinkKind, MessageKey, Offset, Origin, Timestamp};
 
 /// A record of `units`: which messages belong together, written once, so that every later run extracts from the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -107,6 +107,10 @@ pub struct Extraction {
     /// atoms have the members of this one as further sources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_as: Option<String>,
+    /// Where the extraction of the unit stands whose place this one takes: what a label took out is read again when it is taken
+    /// back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Offset>,
     /// What it claims, verified: every quote stands in its message.
     pub atoms: Vec<DraftAtom>,
     /// Claims that were not kept, by reason.

@@ -345,13 +345,14 @@ impl Extract {
         let was_own = before.as_ref().is_some_and(|b| b.same_as.is_none());
         let keys: Vec<MessageKey> = members.iter().map(|m| m.message).collect();
         if !was_own && let Some(told) = self.told_in(unit, &keys).await? {
-            return self.finish_same(unit, members, told).await;
+            return self.finish_same(unit, before.as_ref(), members, told).await;
         }
         let asked = self.unit(unit, &messages).await?;
         match self.parts.extractor.extract(&asked).await {
             Ok(extracted) => {
                 self.is_back(&extracted.by.name);
-                self.finish(unit, members, &messages, extracted).await
+                self.finish(unit, before.as_ref(), members, &messages, extracted)
+                    .await
             }
             Err(error) => Ok(self.failed(unit, error)),
         }

@@ -47,12 +47,14 @@ pub(crate) fn of_unit(unit: &str) -> UniqueKey {
     UniqueKey::new("unit", &[unit])
 }
 
-/// The same versions of a unit's messages are read by the same extractor once.
+/// The same versions of a unit's messages are read by the same extractor once after each extraction of that unit.
 pub(crate) fn of_extraction(extraction: &Extraction) -> UniqueKey {
     let members = extraction.members.iter();
     let members: Vec<String> = members
         .map(|m| format!("{}/{}/{}", m.message, m.edit, m.origin.offset))
         .collect();
+    let after = extraction.after.map(|offset| offset.to_string());
+    let after = after.unwrap_or_default();
     let by = &extraction.extractor;
     let model = by.model.as_deref().unwrap_or_default();
     let same_as = extraction.same_as.as_deref().unwrap_or_default();
@@ -63,6 +65,7 @@ pub(crate) fn of_extraction(extraction: &Extraction) -> UniqueKey {
         &by.version,
         model,
         same_as,
+        &after,
     ];
     UniqueKey::new("extraction", &parts)
 }

@@ -199,6 +199,9 @@ async fn the_vector_index_finds_what_comparing_all_finds() {
     let before = store.stats().await.expect("an answer");
     assert_eq!(before.n_unindexed_vector, 3_000, "too few for an index");
     store.maintain().await.expect("maintenance succeeds");
+    let growing = store.stats().await.expect("an answer");
+    assert_eq!(growing.n_unindexed_vector, 3_000, "it came a moment ago");
+    store.maintain().await.expect("maintenance succeeds");
     let stats = store.stats().await.expect("an answer");
     assert_eq!(stats.n_unindexed_vector, 0);
     let indexed = keys(&store.search(&request).await.expect("an answer"));

@@ -17,10 +17,10 @@ use clap::Parser;
 
 use cli::{Cli, Command};
 
-/// Batches of many sizes come and go on many threads: with this allocator an import of 200,000 messages took 8 % less CPU and
-/// at most 1,090 instead of 1,496 MiB, against the system's (glibc).
+/// Batches and searches of many sizes come and go on many threads. After 480 searches over a million messages 337 MiB were held
+/// with this allocator, and 2,054 with one that keeps what each thread has freed.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -1656,6 +1656,8 @@ pub(super) fn without_tracking(url: &str) -> String {
 }
 mod sketch {
 
+use std::cmp::Ordering;
+
 /// Hashes a sketch keeps, the smallest ones. Below that a sketch is the whole text, and comparison is exact; above, the
 /// standard error of a Jaccard index J is √(J(1−J)/64), at most 0.0625.
 pub(super) const MAX_HASHES: usize = 64;
@@ -1779,29 +1781,36 @@ impl Overlap {
     fn of(a: &Sketch, b: &Sketch) -> Self {
         let horizon = a.horizon().min(b.horizon());
         let mut n = Overlap::default();
-        let (mut left, mut right) = (a.hashes.iter().peekable(), b.hashes.iter().peekable());
-        loop {
-            let next = match (left.peek(), right.peek()) {
-                (Some(&&l), Some(&&r)) => (l >> 1).min(r >> 1),
-                (Some(&&l), None) => l >> 1,
-                (None, Some(&&r)) => r >> 1,
-                (None, None) => break,
-            };
-            if next > horizon {
-                break;
+        let (mut left, mut right) = (a.hashes.as_slice(), b.hashes.as_slice());
+        // By indexes, not by iterators with a look ahead: this is most of what a flood of near copies costs.
+        while let (Some(l), Some(r)) = (left.first(), right.first()) {
+            let (l_word, r_word) = (l >> 1, r >> 1);
+            if l_word.min(r_word) > horizon {
+                return n;
             }
-            let l = left.next_if(|h| **h >> 1 == next);
-            let r = right.next_if(|h| **h >> 1 == next);
             n.union += 1;
-            match (l, r) {
-                (Some(l), Some(r)) => {
+            if l_word <= r_word {
+                left = &left[1..];
+            }
+            if r_word <= l_word {
+                right = &right[1..];
+            }
+            match l_word.cmp(&r_word) {
+                Ordering::Less => n.only_a += u64::from(l & 1),
+                Ordering::Greater => n.only_b += u64::from(r & 1),
+                Ordering::Equal => {
                     n.both += 1;
                     n.shared += u64::from((l | r) & 1);
                 }
-                (Some(l), None) => n.only_a += u64::from(l & 1),
-                (None, Some(r)) => n.only_b += u64::from(r & 1),
-                (None, None) => {}
             }
+        }
+        for hash in left.iter().take_while(|h| **h >> 1 <= horizon) {
+            n.union += 1;
+            n.only_a += u64::from(hash & 1);
+        }
+        for hash in right.iter().take_while(|h| **h >> 1 <= horizon) {
+            n.union += 1;
+            n.only_b += u64::from(hash & 1);
         }
         n
     }

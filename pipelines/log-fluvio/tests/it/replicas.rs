@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use telesift_log_fluvio::{FluvioLog, FluvioLogConfig, testing::TestCluster};
-use telesift_ports::{RecordLog, record_log::Outcome};
+use telesift_ports::record_log::Outcome;
 use telesift_schemas::Topic;
 
 use crate::support::{append, at, config, create, read_all};

@@ -26,8 +26,9 @@ async fn an_encrypted_cluster_is_written_read_and_followed() {
     assert!(read.iter().map(|(_, v)| v).eq(&values), "order and bytes");
 
     // A follower is woken, and finds its way back to an SPU that was killed.
-    let waiting = log.wait_beyond(&at(&topic), Offset(300));
-    let writing = async { append(&log, &at(&topic), ["more".to_owned()]).await };
+    let place = at(&topic);
+    let waiting = log.wait_beyond(&place, Offset(300));
+    let writing = async { append(&log, &place, ["more".to_owned()]).await };
     let (woken, written) = tokio::join!(waiting, writing);
     written.unwrap();
     assert_eq!(woken.unwrap(), Offset(301));

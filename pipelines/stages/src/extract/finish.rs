@@ -16,6 +16,7 @@ impl Extract {
     pub(super) async fn finish(
         &self,
         unit: &UnitRow,
+        before: Option<&ExtractionRow>,
         members: Vec<UnitMember>,
         messages: &[UnitMessage],
         extracted: Extracted,
@@ -33,7 +34,7 @@ impl Extract {
             rejected: verified.rejected,
             input: extracted.input,
             usage: extracted.usage,
-            ..self.extraction(unit, members, extracted.by)
+            ..self.extraction(unit, before, members, extracted.by)
         };
         // What the next one is compared with stands before it in the log.
         let record = record(&extraction)?;
@@ -50,6 +51,7 @@ impl Extract {
     pub(super) async fn finish_same(
         &self,
         unit: &UnitRow,
+        before: Option<&ExtractionRow>,
         members: Vec<UnitMember>,
         told: String,
     ) -> Result<Outcome, StageError> {
@@ -58,7 +60,7 @@ impl Extract {
         };
         let extraction = Extraction {
             same_as: Some(told),
-            ..self.extraction(unit, members, other.extractor)
+            ..self.extraction(unit, before, members, other.extractor)
         };
         let end = self.append(record(&extraction)?).await?;
         Ok(self.applied(end).await)
@@ -82,7 +84,7 @@ impl Extract {
         let mut same: Vec<String> = same.collect();
         same.sort();
         same.dedup();
-        let extraction = self.extraction(unit, Vec::new(), before.extractor);
+        let extraction = self.extraction(unit, Some(&before), Vec::new(), before.extractor.clone());
         let end = self.append(record(&extraction)?).await?;
         let outcome = self.applied(end).await;
         for mut other in self.parts.catalog.units(&same).await? {
@@ -97,6 +99,7 @@ impl Extract {
     fn extraction(
         &self,
         unit: &UnitRow,
+        before: Option<&ExtractionRow>,
         members: Vec<UnitMember>,
         extractor: ExtractorRef,
     ) -> Extraction {
@@ -108,6 +111,7 @@ impl Extract {
             extractor,
             input: String::new(),
             same_as: None,
+            after: before.map(|b| b.offset),
             atoms: Vec::new(),
             rejected: std::collections::BTreeMap::new(),
             usage: Usage::default(),

@@ -221,11 +221,12 @@ async fn what_several_processes_take_of_one_bot_adds_up() {
     for done in futures::future::join_all(takes).await {
         assert_eq!(done, taken(1, 0, 0));
     }
-    let repeated = doors[0].take(&bot(&[]), vec![message(0, OPS, 0, 0)], None);
+    let of = bot(&[]);
+    let repeated = doors[0].take(&of, vec![message(0, OPS, 0, 0)], None);
     assert_eq!(repeated.await.unwrap(), taken(0, 1, 0));
     // One that starts again goes on counting in its row.
     let again = door(&flow).counting_as(Some("a".to_owned()));
-    let more = again.take(&bot(&[]), vec![message(50, OPS, 50, 0)], None);
+    let more = again.take(&of, vec![message(50, OPS, 50, 0)], None);
     assert_eq!(more.await.unwrap(), taken(1, 0, 0));
 
     let mut sum = StageState::default();

@@ -127,7 +127,7 @@ async fn a_restart_after_a_lost_position_repeats_nothing() {
     flow.append(Topic::TELEGRAM_RAW, &raws).await;
     let mut dying = screen(&flow).await;
     dying.positions().await.unwrap();
-    flow.log.fail_next([Some(Fault::LoseState)]);
+    flow.log.fail_next([None, Some(Fault::LoseState)]); // not the claim
     let input = read(&flow, Offset::ZERO, 20).await;
     assert!(dying.process(&[input]).await.is_err());
     assert_eq!(flow.screen_state().await, StageState::default());
@@ -144,7 +144,7 @@ async fn the_late_batch_of_a_frozen_owner_is_seen_by_nobody() {
     flow.append(Topic::TELEGRAM_RAW, &raws).await;
     let mut frozen = screen(&flow).await;
     frozen.positions().await.unwrap();
-    flow.log.fail_next([Some(Fault::HoldAppends)]);
+    flow.log.fail_next([None, Some(Fault::HoldAppends)]); // not the claim
     let input = read(&flow, Offset::ZERO, 20).await;
     assert!(frozen.process(&[input]).await.is_err());
 
@@ -181,7 +181,7 @@ async fn a_late_batch_in_the_middle_of_the_new_owners_work_changes_nothing() {
     flow.append(Topic::TELEGRAM_RAW, &raws).await;
     let mut frozen = screen(&flow).await;
     frozen.positions().await.unwrap();
-    flow.log.fail_next([Some(Fault::HoldAppends)]);
+    flow.log.fail_next([None, Some(Fault::HoldAppends)]); // not the claim
     let input = read(&flow, Offset::ZERO, 30).await;
     assert!(frozen.process(&[input]).await.is_err());
 

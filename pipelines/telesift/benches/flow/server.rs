@@ -144,9 +144,10 @@ impl Server {
         }
     }
 
-    /// Waits until it has nothing left to do but to answer.
+    /// Waits until it has nothing left to do but to answer, or for a minute: reading the conversations of a million messages
+    /// takes hours, in the background.
     pub(crate) async fn settle(&self) {
-        loop {
+        for _ in 0..30 {
             let before = self.cpu();
             tokio::time::sleep(Duration::from_secs(2)).await;
             if self.cpu() - before < 0.2 {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use telesift_catalog::{CatalogConfig, Location, SqlCatalog};
 use telesift_ports::Catalog as _;
 
-use crate::server::{Home, Server};
+use crate::server::{Home, Server, telesift};
 
 /// Chats, and messages of each: one every twenty seconds.
 const CHATS: i64 = 3;
@@ -131,7 +131,14 @@ async fn submit(server: &Server, export: Vec<u8>) -> String {
 /// Imports everything, and is killed with `kill -9` as often as there are exports: once the stage has begun with what is
 /// new. Returns how often that was before it had taken everything in that it had been given.
 async fn storm(home: &Home) -> (Server, usize) {
-    let mut server = home.serve();
+    // A few records at a time, so that there is a middle.
+    let serve = || {
+        let mut command = telesift();
+        command.env("TELESIFT__WINDOWS__BATCH_RECORDS", "5");
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        Server::start(home, &mut command)
+    };
+    let mut server = serve();
     let (mut imports, mut given, mut n_amid) = (Vec::new(), 0, 0);
     for export in exports() {
         let before = taken(&server).await.0;
@@ -146,7 +153,7 @@ async fn storm(home: &Home) -> (Server, usize) {
             .await;
         n_amid += usize::from(amid < given);
         server.kill();
-        server = home.serve();
+        server = serve();
     }
     for id in &imports {
         server.imported(id).await;

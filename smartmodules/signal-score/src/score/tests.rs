@@ -115,17 +115,6 @@ fn signs_between_words_and_the_ends_of_a_text_are_read() {
 }
 
 #[test]
-fn code_alone_is_shown_and_is_nothing_to_act_on() {
-    for text in [
-        "let sum: i64 = rows.iter().map(|row| row.price).sum();",
-        "if (user == null) {\n  return redirect(\"/login\");\n}",
-        "SELECT city, avg(price) FROM flats GROUP BY city;",
-    ] {
-        assert_eq!(class(text), Class::WeakSignal, "{text}");
-    }
-}
-
-#[test]
 fn length_alone_makes_no_signal() {
     let chatter =
         "ну так от вчора ми сиділи дивилися кіно потім пішли гуляти їли морозиво співали пісні "
