@@ -193,7 +193,10 @@ fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 }
 
 /// e to the power of `x`, for `x` up to 0; relative error below 3e-7. Cephes' `expf`, without branches.
-#[expect(clippy::excessive_precision, reason = "constants as they were published")]
+#[expect(
+    clippy::excessive_precision,
+    reason = "constants as they were published"
+)]
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: what is added to it is rounded to a whole number
@@ -216,7 +219,10 @@ fn gelu(x: f32) -> f32 {
     0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
 }
 
-#[expect(clippy::excessive_precision, reason = "constants as they were published")]
+#[expect(
+    clippy::excessive_precision,
+    reason = "constants as they were published"
+)]
 #[inline(always)]
 fn gelu_by_tanh(x: f32) -> f32 {
     let inner = 0.797_884_56 * (x + 0.044_715 * x * x * x);
@@ -227,7 +233,10 @@ fn gelu_by_tanh(x: f32) -> f32 {
 }
 
 /// The error function; error below 2e-7. A ratio of polynomials as in Eigen's `generic_fast_erf`.
-#[expect(clippy::excessive_precision, reason = "constants as they were published")]
+#[expect(
+    clippy::excessive_precision,
+    reason = "constants as they were published"
+)]
 #[inline(always)]
 fn erf(x: f32) -> f32 {
     let x = x.clamp(-4.0, 4.0);
