@@ -51,7 +51,8 @@ impl Closed for ReplayStage {
 #[derive(Deserialize, utoipa::ToSchema)]
 pub(crate) struct NewReplay {
     /// `screen`: messages, store and stories of a new generation; `index`: a new store of the messages as they are;
-    /// `stories`: new stories of them. The others (`embed`, `extract`, `alert`, `windows`) are refused as 501 so far.
+    /// `embed`: the same with the vectors of the other model that is configured; `stories`: new stories of them; `windows`: the
+    /// rows of statistics, trends and bursts. The others (`extract`, `alert`) are refused as 501 so far.
     #[schema(example = "screen")]
     stage: String,
     /// First raw records: `earliest` (unless given), `latest`, a cursor of `telegram-raw`, or a time of append. What lies

@@ -55,6 +55,7 @@ impl Replays for FakeReplays {
                 rules_kept: None,
                 screens: Vec::new(),
                 reassign: request.reassign,
+                model: None,
                 base_generation: None,
             },
             state: ReplayState::Queued,

@@ -174,6 +174,13 @@ pub struct Entry {
     /// Whether its stories are decided anew, rather than taken over as far as they are recorded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reassign: bool,
+    /// The model of the vectors in its own store, as [`crate::embedder::EmbeddingModel::name`] has it; `None`: whichever its
+    /// tables name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Whether its store was made for the sake of its vectors: they are made before it is complete, and kept up with since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub embeds: bool,
     /// When it was begun.
     pub created_at: Timestamp,
     /// When it was complete, and when it was last left for another; the later of both, from which its days are counted.
@@ -199,6 +206,8 @@ impl Entry {
             stretches: Vec::new(),
             screens_from: Vec::new(),
             reassign: false,
+            model: None,
+            embeds: false,
             created_at: Timestamp::UNIX_EPOCH,
             idle_since: None,
             came_from: None,

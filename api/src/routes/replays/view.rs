@@ -38,6 +38,8 @@ pub(crate) struct ReplayView {
     base: Option<String>,
     /// The topic that is read.
     input: String,
+    /// The model whose vectors it makes, of a replay of `embed`.
+    model: Option<String>,
     /// The generation it fills; `null` for a dry run, and before it has begun.
     generation: Option<GenerationOf>,
     /// Offsets passed.
@@ -163,6 +165,7 @@ impl ReplayView {
             rules: named(spec.rules),
             base: named(spec.base),
             input: spec.input.to_string(),
+            model: spec.model,
             generation,
             identical: progress.result.identical,
             diff: progress.result.diff,
@@ -228,7 +231,7 @@ pub(super) fn example() -> Value {
     json!({
         "id": "0197a2f0-b1c2-7d3e-8f40-5162738495a6", "stage": "screen", "dry_run": true, "state": "done",
         "from": "2026-01-05T00:00:00Z", "to": "latest", "ranges": [{"partition": 0, "from": 100, "to": 744, "next": 744}],
-        "input": "telegram-raw", "generation": null, "rules": "mine@2+cd34ef56", "base": "default@3+ab12cd34", "processed": 644, "total": 644,
+        "input": "telegram-raw", "model": null, "generation": null, "rules": "mine@2+cd34ef56", "base": "default@3+ab12cd34", "processed": 644, "total": 644,
         "ledger": {"received": 644, "judged": 640, "skipped": {"no_message": 4}, "failed": {}},
         "identical": 610, "diff": {"noise->signal": 12, "ham->spam": 1},
         "samples": {"noise->signal": [{

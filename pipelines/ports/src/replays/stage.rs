@@ -37,10 +37,10 @@ impl ReplayStage {
     pub fn own_parts(self) -> Option<&'static [Part]> {
         match self {
             Self::Screen => Some(&Part::ALL),
-            Self::Index => Some(&[Part::Store]),
+            Self::Index | Self::Embed => Some(&[Part::Store]),
             Self::Stories => Some(&[Part::Stories]),
             Self::Windows => Some(&[Part::Windows]),
-            Self::Embed | Self::Extract | Self::Alert => None,
+            Self::Extract | Self::Alert => None,
         }
     }
 

@@ -9,7 +9,7 @@ use telesift_ports::{
 };
 use telesift_schemas::{Offset, PartitionId, Topic};
 
-use super::{ReplayParts, range};
+use super::{ReplayParts, range, switch::failed};
 
 /// A replay that can be queued.
 pub(super) struct Ordered {
@@ -153,10 +153,28 @@ async fn rebuild(
             to: p.bounds.end,
         })
         .collect();
+    let mut spec = spec(parts, &request, topic, ranges);
+    if request.stage == ReplayStage::Embed {
+        spec.model = Some(other_model(parts).await?);
+    }
     Ok(Ordered {
-        progress: ReplayProgress::at_start(&ranges),
+        progress: ReplayProgress::at_start(&spec.ranges),
         rules: nothing_compared(),
-        spec: spec(parts, &request, topic, ranges),
+        spec,
+    })
+}
+
+/// The model at hand whose vectors the live store does not hold.
+async fn other_model(parts: &ReplayParts) -> Result<String, ReplayError> {
+    let stores = &parts.line.parts.stores;
+    let live = stores.embedder_of(parts.generations().live().store).await;
+    let live = live.map_err(|e| failed(e.into()))?.model().name();
+    let mut others = stores.models().names().filter(|name| *name != live);
+    others.next().ok_or_else(|| {
+        let reason = format!(
+            "search goes by vectors of `{live}`, and no other model is configured: name one in `[embed.next]`, start the server again, then replay `embed`"
+        );
+        refused("stage", reason)
     })
 }
 
@@ -178,6 +196,7 @@ fn spec(
         rules_kept: None,
         screens: Vec::new(),
         reassign: request.reassign,
+        model: None,
         base_generation: (!request.dry_run).then(|| parts.generations().now().live),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use telesift_ports::{
     generations::{Entry, GenerationState, Part, Parts, Register},
-    record_log,
+    message_store, record_log,
     replays::{GenerationStatus, ReplayError, ReplayStatus},
 };
 use telesift_schemas::{Generation, Timestamp, Topic, TopicPartition};
@@ -92,6 +92,18 @@ async fn wait(
     config: &ReplayConfig,
     target: &Entry,
 ) -> Result<(), ReplayError> {
+    let stores = &parts.line.parts.stores;
+    // One whose model is not at hand is not kept up to date, and could not be searched.
+    match stores.of(target.parts.store).await {
+        Ok(_) => {}
+        Err(error @ message_store::Error::ModelMismatch { .. }) => {
+            return Err(refused(
+                target.generation,
+                &format!("cannot be searched: {error}"),
+            ));
+        }
+        Err(error) => return Err(failed(error.into())),
+    }
     let deadline = Instant::now() + config.switch_within;
     let register = parts.generations().now();
     let live = register.live_parts();
@@ -198,7 +210,18 @@ pub(super) async fn list(parts: &ReplayParts) -> Result<Vec<GenerationStatus>, R
             false => Vec::new(),
         };
         let (log, catalog) = (&*parts.log, &*parts.line.parts.catalog);
+        let model = match entry.is_kept() {
+            true => parts
+                .line
+                .parts
+                .stores
+                .embedder_of(entry.parts.store)
+                .await
+                .ok(),
+            false => None,
+        };
         all.push(GenerationStatus {
+            model: model.map(|embedder| embedder.model().name()),
             stages: positions(log, catalog, &register, &used)
                 .await
                 .map_err(failed)?,
@@ -254,7 +277,7 @@ fn refused(generation: Generation, reason: &str) -> ReplayError {
     }
 }
 
-fn failed(error: StageError) -> ReplayError {
+pub(super) fn failed(error: StageError) -> ReplayError {
     match error {
         StageError::Log(error) => error.into(),
         StageError::Catalog(error) => error.into(),

@@ -1,6 +1,7 @@
 //! A whole deployment on in-memory ports, with processes that come and go: screen, index, stories, generations, replays.
 
 mod dying_log;
+mod slow;
 
 use std::{
     collections::BTreeMap,
@@ -33,7 +34,11 @@ use telesift_schemas::{
 };
 use telesift_stages::{
     decisions::rules::{RulesBook, RulesKeeper},
-    generations::{Line, LineConfig, LineParts, LiveStore, OpenStores, Upkeep, UpkeepConfig},
+    embed::EmbedConfig,
+    generations::{
+        Line, LineConfig, LineParts, LiveEmbedder, LiveStore, Models, OpenStores, Upkeep,
+        UpkeepConfig,
+    },
     origins::OriginLog,
     replay::{KeptRules, ReplayConfig, ReplayParts, ReplayRunner},
     screen::ChainFactory,
@@ -43,6 +48,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use dying_log::DyingLog;
+pub(crate) use slow::Slow;
 
 use crate::flow::model;
 
@@ -54,6 +60,8 @@ pub(crate) struct Works {
     pub(crate) catalog: Arc<MemoryCatalog>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) sets: Arc<MemoryStores>,
+    /// The other model that is configured.
+    pub(crate) slow: Arc<Slow>,
     config: UpkeepConfig,
 }
 
@@ -62,6 +70,7 @@ pub(crate) struct Process {
     pub(crate) runner: Arc<ReplayRunner>,
     pub(crate) generations: Arc<Generations>,
     pub(crate) store: LiveStore,
+    pub(crate) embedder: LiveEmbedder,
     pub(crate) rules: RulesKeeper,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -79,7 +88,8 @@ pub(crate) async fn line(
         log: log.clone(),
         catalog: catalog.clone(),
         clock: clock.clone(),
-        sets: Arc::new(MemoryStores::new(Some(model()))),
+        sets: Arc::new(MemoryStores::default()),
+        slow: Arc::new(Slow::new()),
         config: UpkeepConfig::default(),
     };
     works.line(log.clone()).await
@@ -111,7 +121,8 @@ impl Works {
             log,
             clock,
             catalog: Arc::new(MemoryCatalog::new()),
-            sets: Arc::new(MemoryStores::new(Some(model()))),
+            sets: Arc::new(MemoryStores::default()),
+            slow: Arc::new(Slow::new()),
             config: UpkeepConfig {
                 keep_for: None,
                 look_every: Duration::from_millis(5),
@@ -132,10 +143,16 @@ impl Works {
         let reader: Arc<dyn RuleReader> = Arc::new(MemoryRules::default());
         let book = RulesBook::load(log.clone(), reader).await.unwrap();
         let parts = LineParts {
-            stores: Arc::new(OpenStores::new(self.sets.clone(), generations.clone())),
+            stores: Arc::new(OpenStores::new(
+                self.sets.clone(),
+                generations.clone(),
+                Models::new(
+                    Arc::new(Ones(model())),
+                    [self.slow.clone() as Arc<dyn Embedder>],
+                ),
+            )),
             generations,
             catalog: self.catalog.clone(),
-            embedder: Arc::new(Ones(model())),
             chains: cutting(),
             book: Arc::new(book),
             clock: self.clock.clone(),
@@ -147,6 +164,12 @@ impl Works {
             screen_records: 3,
             index_records: 5,
             stories_records: 4,
+            embed: EmbedConfig {
+                batch: 4,
+                pause: Duration::from_millis(1),
+                max_pause: Duration::from_millis(5),
+                ..EmbedConfig::default()
+            },
             ..LineConfig::default()
         };
         Arc::new(Line::new(parts, config))
@@ -225,7 +248,8 @@ impl Works {
         Process {
             runner,
             generations: parts.generations,
-            store: LiveStore::new(parts.stores),
+            store: LiveStore::new(parts.stores.clone()),
+            embedder: LiveEmbedder::new(parts.stores),
             rules,
             stop,
             tasks,
