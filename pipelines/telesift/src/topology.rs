@@ -27,7 +27,7 @@ use telesift_stages::{
     consumer::Process,
     dead_letter::{self, LetterProjection},
     decisions::rules::{self, RulesBook, RulesKeeper, RulesProjection},
-    generations::{Line, LineParts, LiveStore},
+    generations::{Line, LineParts, LiveEmbedder, LiveStore},
     origins::OriginLog,
     reactions::{self, ReactionProjection},
     replay::KeptRules,
@@ -89,9 +89,10 @@ impl Flow {
         log::create_topics(config, &*log, &generations.now()).await?;
 
         // The stores: one per generation, and readers see the live one.
-        let embedder = embed::open(config, data_dir).await?;
-        let stores = generations::stores(config, data_dir, &*embedder, &generations).await?;
-        let atom_index = Arc::new(open::atom_index(config, data_dir, &*embedder).await?);
+        let models = embed::open(config, data_dir).await?;
+        let stores = generations::stores(config, data_dir, models.clone(), &generations).await?;
+        let atom_index = Arc::new(open::atom_index(config, data_dir, &models).await?);
+        let embedder: Arc<dyn Embedder> = Arc::new(LiveEmbedder::new(stores.clone()));
 
         // Rules ─► decisions ─► the book that the screens go by.
         let chains = open::chain_factory(config);
@@ -115,7 +116,6 @@ impl Flow {
             log: log.clone(),
             catalog: database.clone(),
             store: Arc::new(LiveStore::new(stores.clone())),
-            embedder: embedder.clone(),
             clock: clock.clone(),
         };
         let mut crew = crew::of(config, roles, &database);
@@ -147,15 +147,11 @@ impl Flow {
             catalog: database.clone(),
             stores,
             generations: generations.clone(),
-            embedder: embedder.clone(),
             chains,
             book: book.clone(),
             clock: clock.clone(),
         };
-        let line = Arc::new(Line::new(
-            stages,
-            generations::line_config(config, &*embedder),
-        ));
+        let line = Arc::new(Line::new(stages, generations::line_config(config)));
         let first = Arc::new(Entry::first());
 
         // telegram-raw ─► screen ─► messages: one screen per partition.
@@ -274,7 +270,7 @@ impl Flow {
             replays,
             providers,
             generations,
-            embedder: parts.embedder,
+            embedder,
             atom_index,
             rules: keeper,
             explainer: Arc::new(NativeExplainer::default()),

@@ -1,6 +1,7 @@
 //! Generations: filled beside the live one, switched to and back, given up; whatever interrupts them.
 
 mod crashes;
+mod embed;
 mod readers;
 mod windows;
 
@@ -276,7 +277,7 @@ async fn what_makes_no_sense_is_refused_in_words() {
         change(&mut request);
         process.runner.start(request).await.unwrap_err()
     };
-    for stage in [ReplayStage::Embed, ReplayStage::Extract, ReplayStage::Alert] {
+    for stage in [ReplayStage::Extract, ReplayStage::Alert] {
         let refused = start(&|r| r.stage = stage).await;
         let text = refused.to_string();
         assert!(matches!(refused, ReplayError::NotSupported(_)));

@@ -75,7 +75,7 @@ async fn know(
         log.clone(),
         catalog.clone(),
         index.clone(),
-        parts.embedder.clone(),
+        index.embedder().clone(),
         clock.clone(),
     );
     let asking = Extract::new(
@@ -84,7 +84,7 @@ async fn know(
             store: parts.store.clone(),
             catalog: catalog.clone(),
             extractor,
-            embedder: parts.embedder.clone(),
+            embedder: index.embedder().clone(),
             clock: clock.clone(),
         },
         messages,

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use telesift_ports::{Catalog, Clock, Embedder, MessageStore, RecordLog, record_log::ReadLimits};
+use telesift_ports::{Catalog, Clock, MessageStore, RecordLog, record_log::ReadLimits};
 use telesift_schemas::{Topic, TopicPartition};
 use telesift_stages::{
     Consumer,
@@ -21,7 +21,6 @@ pub(super) struct Parts {
     pub(super) catalog: Arc<dyn Catalog>,
     /// That of the live generation.
     pub(super) store: Arc<dyn MessageStore>,
-    pub(super) embedder: Arc<dyn Embedder>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
