@@ -104,6 +104,9 @@ pub struct Extraction {
     /// atoms have the members of this one as further sources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_as: Option<String>,
+    /// The replay that wanted it read anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
     /// What it claims, verified: every quote stands in its message.
     pub atoms: Vec<DraftAtom>,
     /// Claims that were not kept, by reason.

@@ -52,7 +52,8 @@ impl Closed for ReplayStage {
 pub(crate) struct NewReplay {
     /// `screen`: messages, store and stories of a new generation; `index`: a new store of the messages as they are;
     /// `embed`: the same with the vectors of the other model that is configured; `stories`: new stories of them; `windows`: the
-    /// rows of statistics, trends and bursts. The others (`extract`, `alert`) are refused as 501 so far.
+    /// rows of statistics, trends and bursts. `extract`: recorded conversations are asked for anew where somebody else would
+    /// answer now, and what is answered takes the place of what was known; it fills no generation. `alert` is refused as 501.
     #[schema(example = "screen")]
     stage: String,
     /// First raw records: `earliest` (unless given), `latest`, a cursor of `telegram-raw`, or a time of append. What lies
@@ -72,7 +73,8 @@ pub(crate) struct NewReplay {
     #[serde(default)]
     #[schema(value_type = Option<Value>)]
     base: Option<Value>,
-    /// `true`: two rule sets are compared, and nothing is written; of `screen` only.
+    /// `true`: nothing is written. `screen`: two rule sets are compared; `extract`: conversations that would be asked for are
+    /// counted, with what the calls would cost at most (`estimate`). The others have none.
     #[serde(default)]
     dry_run: bool,
     /// `true`: stories are decided anew. Unless given, those recorded are taken over.

@@ -9,8 +9,8 @@ use telesift_ports::{
     memory::ManualClock,
     replays::{
         FactorChange, GenerationStatus, Label, Order, ReplayError, ReplayProgress, ReplayRange,
-        ReplayRequest, ReplaySpec, ReplayState, ReplayStatus, RuleFault, RuleText, RulesChoice,
-        Sample, StagePosition, Twin, Verdict,
+        ReplayRequest, ReplaySpec, ReplayStage, ReplayState, ReplayStatus, RuleFault, RuleText,
+        RulesChoice, Sample, StagePosition, Twin, Verdict,
     },
 };
 use telesift_schemas::{Class, Generation, Offset, Origin, PartitionId, Topic, TopicPartition};
@@ -22,7 +22,7 @@ pub(crate) struct FakeReplays(Mutex<Vec<ReplayStatus>>);
 #[async_trait]
 impl Replays for FakeReplays {
     async fn start(&self, request: ReplayRequest) -> Result<ReplayStatus, ReplayError> {
-        if request.stage.own_parts().is_none() {
+        if request.stage == ReplayStage::Alert {
             return Err(ReplayError::NotSupported(
                 "there is no such stage yet".to_owned(),
             ));

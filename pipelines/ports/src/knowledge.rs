@@ -63,11 +63,20 @@ pub trait UnitCatalog: Send + Sync + 'static {
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>>;
 
     /// Notes what became of a unit (state, attempts, time and note of `unit`), if it is still of the same revision; `false` if
-    /// it changed meanwhile.
+    /// it changed meanwhile. One that does not wait any more is not to be asked for anew.
     async fn settle_unit(&self, unit: &UnitRow) -> Result<bool>;
 
     /// The same of several at once.
     async fn settle_units(&self, units: &[UnitRow]) -> Result<()>;
+
+    /// Makes these units due, to be asked for anew on behalf of `replay`; those that are not there are left out.
+    async fn read_again(&self, ids: &[String], replay: &str) -> Result<()>;
+
+    /// How many units are still to be asked for on behalf of `replay`.
+    async fn n_read_again(&self, replay: &str) -> Result<u64>;
+
+    /// Nothing is asked for any more on behalf of `replay`: what was extracted before stands.
+    async fn end_reading(&self, replay: &str) -> Result<()>;
 
     /// The unit that was closed by the record at this offset of `units`, by its partition.
     async fn unit_at(&self, partition: u32, offset: Offset) -> Result<Option<UnitRow>>;

@@ -19,7 +19,7 @@ use crate::generations::Entry;
 pub use bound::{Bound, BoundError};
 pub use error::ReplayError;
 pub use result::{
-    Confusion, FactorChange, LabelCounts, Passing, Quality, ReplayLedger, Sample, Samples,
+    Confusion, FactorChange, LabelCounts, Passing, Quality, Reading, ReplayLedger, Sample, Samples,
     ScreenDiff, SpamCounts, Twin, Verdict, estimated_tokens,
 };
 pub use rows::{ReplayCatalog, RulePair};

@@ -5,6 +5,7 @@ mod finish;
 mod flight;
 mod neighbours;
 mod outcome;
+mod plan;
 mod read;
 mod retries;
 mod told;
@@ -40,6 +41,7 @@ use appender::Queue;
 use flight::{Flight, Handled, joined};
 use neighbours::Neighbours;
 use outcome::Outcome;
+pub use plan::{Planned, UnitPlanner};
 
 /// The stage's name in logs, metrics and dead letters.
 pub const STAGE: &str = "extract";
@@ -351,7 +353,9 @@ impl Extract {
             Some(before) => self.stands_alone(before).await?,
             None => true,
         };
-        if is_alone && before.as_ref().is_some_and(|b| covers(b, unit)) {
+        // What was extracted stands, unless a replay wants it done anew.
+        let is_wanted = unit.again.is_some();
+        if is_alone && !is_wanted && before.as_ref().is_some_and(|b| covers(b, unit)) {
             return Ok(Outcome::Done);
         }
         let messages = match self.read(unit).await? {
@@ -362,7 +366,9 @@ impl Extract {
         let members: Vec<_> = messages.iter().map(read::member).collect();
         match &before {
             None if members.is_empty() => return Ok(Outcome::Done),
-            Some(before) if is_alone && before.members == members => return Ok(Outcome::Done),
+            Some(before) if is_alone && !is_wanted && before.members == members => {
+                return Ok(Outcome::Done);
+            }
             _ => {}
         }
         if members.is_empty() {

@@ -47,7 +47,7 @@ pub(crate) fn of_unit(unit: &str) -> UniqueKey {
     UniqueKey::new("unit", &[unit])
 }
 
-/// The same versions of a unit's messages are read by the same extractor once.
+/// The same versions of a unit's messages are read by the same extractor once, and once more for each replay that wants it.
 pub(crate) fn of_extraction(extraction: &Extraction) -> UniqueKey {
     let members = extraction.members.iter();
     let members: Vec<String> = members
@@ -64,6 +64,14 @@ pub(crate) fn of_extraction(extraction: &Extraction) -> UniqueKey {
         model,
         same_as,
     ];
+    let again = extraction
+        .replay
+        .as_deref()
+        .map(|replay| ["replay", replay]);
+    let parts: Vec<&str> = parts
+        .into_iter()
+        .chain(again.into_iter().flatten())
+        .collect();
     UniqueKey::new("extraction", &parts)
 }
 

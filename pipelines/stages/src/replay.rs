@@ -12,6 +12,7 @@ mod build;
 mod judge;
 mod order;
 mod range;
+mod reading;
 mod sources;
 mod switch;
 mod tally;
@@ -28,7 +29,7 @@ use telesift_ports::{
     generations::{GenerationState, Generations, GenerationsError, Register},
     replays::{
         GenerationStatus, LabelSource, Order, ReplayCatalog, ReplayError, ReplayRequest,
-        ReplayState, ReplayStatus, RulesSource,
+        ReplayStage, ReplayState, ReplayStatus, RulesSource,
     },
 };
 use telesift_schemas::Generation;
@@ -38,11 +39,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     StageError,
     consumer::{delays, pause},
+    extract::UnitPlanner,
     generations::Line,
     workers::Held,
 };
 use attempt::{Attempt, End};
 use build::Build;
+use reading::UnitReading;
 pub use sources::{KeptLabels, KeptRules};
 
 /// The task's name in logs and metrics.
@@ -99,6 +102,8 @@ pub struct ReplayParts {
     pub labels: Arc<dyn LabelSource>,
     /// Makes the chains of dry runs.
     pub chains: RuleChains,
+    /// Tells what a replay of `extract` makes of a unit.
+    pub units: Arc<UnitPlanner>,
     /// Runs the stages that fill generations.
     pub line: Arc<Line>,
     /// For the times of a replay.
@@ -155,7 +160,10 @@ impl Replays for ReplayRunner {
                 self.interrupt(id);
             }
             // One that is under way is given up by its runner, once its stages have ended.
-            (true, Order::Cancel) if !self.interrupt(id) => self.discard(id).await?,
+            (true, Order::Cancel) if !self.interrupt(id) => {
+                self.parts.line.parts.catalog.end_reading(id).await?;
+                self.discard(id).await?;
+            }
             (true, Order::Cancel) | (false, _) => {}
         }
         let Some(replay) = self.parts.catalog.replay(id).await? else {
@@ -348,6 +356,12 @@ impl ReplayRunner {
         };
         let end = match (is_ours, replay.spec.dry_run) {
             (false, _) => Ok(End::Interrupted),
+            (true, _) if replay.spec.stage == ReplayStage::Extract => {
+                UnitReading::begin(&self.parts, &self.config, &id, token)
+                    .await?
+                    .run(&held.stop)
+                    .await
+            }
             (true, true) => {
                 Attempt::begin(&self.parts, &self.config, &id, token)
                     .await?

@@ -291,6 +291,7 @@ impl Shelf {
             attempts: 0,
             not_before: None,
             note: None,
+            again: None,
         };
         self.units.insert(id.clone(), row);
         self.changed.insert(id);

@@ -214,12 +214,15 @@ impl Flow {
 
         // The same stages of all other generations, and the replays that fill them: one duty.
         let known = KeptRules::new(keeper.clone(), book, reader, generations.clone());
-        let replays = replays::runner(config, line.clone(), database.clone(), Arc::new(known));
+        let extractor = providers::desk(config, database.clone(), providers.clone(), clock.clone());
+        let news = Arc::default();
+        let units = knowledge::planner(&parts, extractor.clone(), &atom_index, Arc::clone(&news));
+        let rows = database.clone();
+        let replays = replays::runner(config, line.clone(), units, rows, Arc::new(known));
         generations::add_duty(&mut crew, config, line, replays.clone());
 
         // messages ─► units ─► extractions ─► atoms.
-        let extractor = providers::desk(config, database.clone(), providers.clone(), clock.clone());
-        knowledge::add(&mut crew, &parts, extractor, atom_index.clone()).await?;
+        knowledge::add(&mut crew, &parts, extractor, atom_index.clone(), news).await?;
 
         // Reactions, and what no stage could process ─► the catalog.
         for input in parts.partitions(Topic::REACTIONS).await? {

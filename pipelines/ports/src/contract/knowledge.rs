@@ -32,6 +32,7 @@ where
     units_are_stored_with_their_members_and_their_stage(&fresh().await).await;
     the_most_urgent_unit_comes_first(&fresh().await).await;
     a_unit_that_changed_is_not_settled(&fresh().await).await;
+    units_are_asked_for_anew(&fresh().await).await;
     what_is_decided_is_stored_with_its_stage_or_not_at_all(&fresh().await).await;
     atoms_are_listed_by_what_they_stand_on(&fresh().await).await;
     an_atom_shows_if_all_its_evidence_may_be_seen(&fresh().await).await;
@@ -83,6 +84,7 @@ fn unit(id: &str, class: Class, messages: &[i64]) -> UnitRow {
         attempts: 0,
         not_before: None,
         note: None,
+        again: None,
     }
 }
 
@@ -295,6 +297,47 @@ async fn a_unit_that_changed_is_not_settled(catalog: &impl Catalog) {
     assert_eq!(catalog.units(&ids(&["u-1"])).await.must(), [changed]);
 }
 
+async fn units_are_asked_for_anew(catalog: &impl Catalog) {
+    let all = [
+        unit("u-1", Class::Signal, &[1]),
+        unit("u-2", Class::Signal, &[2]),
+        unit("u-3", Class::Signal, &[3]),
+    ];
+    catalog.put_units(&all, &[], &Fence::open()).await.must();
+    let end = |unit: &UnitRow| UnitRow {
+        state: UnitState::Done,
+        ..unit.clone()
+    };
+    let done = [end(&all[0]), end(&all[1]), end(&all[2])];
+    catalog.settle_units(&done).await.must();
+    let asked = ids(&["u-1", "u-2", "nobody"]);
+    catalog.read_again(&asked, "r-1").await.must();
+    assert_eq!(catalog.n_read_again("r-1").await.must(), 2);
+    assert_eq!(catalog.n_read_again("r-2").await.must(), 0);
+    let due = catalog.due_units(at(9), 9).await.must();
+    let due: Vec<_> = due
+        .iter()
+        .map(|u| (u.id.as_str(), u.again.as_deref()))
+        .collect();
+    assert_eq!(due, [("u-2", Some("r-1")), ("u-1", Some("r-1"))]);
+
+    // What was worked on meanwhile is not the answer that is wanted; what waits goes on wanting one.
+    assert!(!catalog.settle_unit(&done[0]).await.must());
+    let first = catalog.units(&ids(&["u-1"])).await.must().remove(0);
+    let later = UnitRow {
+        not_before: Some(at(100)),
+        ..first.clone()
+    };
+    assert!(catalog.settle_unit(&later).await.must());
+    assert_eq!(catalog.n_read_again("r-1").await.must(), 2);
+    assert!(catalog.settle_unit(&end(&first)).await.must());
+    assert_eq!(catalog.n_read_again("r-1").await.must(), 1);
+    catalog.end_reading("r-1").await.must();
+    assert_eq!(catalog.n_read_again("r-1").await.must(), 0);
+    let second = catalog.units(&ids(&["u-2"])).await.must().remove(0);
+    assert_eq!((second.state, second.again), (UnitState::Due, None));
+}
+
 async fn what_is_decided_is_stored_with_its_stage_or_not_at_all(catalog: &impl Catalog) {
     let extraction = ExtractionRow {
         unit: "u-1".to_owned(),
@@ -305,6 +348,7 @@ async fn what_is_decided_is_stored_with_its_stage_or_not_at_all(catalog: &impl C
             model: None,
         },
         same_as: None,
+        replay: None,
         n_atoms: 1,
         rejected: BTreeMap::from([("quote_not_found".to_owned(), 2)]),
         usage: Usage::default(),

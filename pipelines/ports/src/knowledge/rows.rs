@@ -33,6 +33,8 @@ pub struct UnitRow {
     pub not_before: Option<Timestamp>,
     /// What it waits for, or why it was given up, in words without message text.
     pub note: Option<String>,
+    /// The replay on behalf of which it is to be asked for anew, whatever was extracted from it.
+    pub again: Option<String>,
 }
 
 /// Where the extraction of a unit stands.
@@ -83,6 +85,9 @@ pub struct ExtractionRow {
     pub extractor: ExtractorRef,
     /// The unit that was extracted from instead.
     pub same_as: Option<String>,
+    /// The replay that wanted it read anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
     /// Claims that were kept.
     pub n_atoms: u32,
     /// Claims that were not, by reason.

@@ -32,8 +32,8 @@ impl ReplayStage {
         }
     }
 
-    /// The parts of a generation that its replay fills anew; the others are those of the live generation. `None` for stages
-    /// that are not there yet.
+    /// The parts of a generation that its replay fills anew; the others are those of the live generation. `None` for `extract`, which fills
+    /// none, and for a stage that is not there yet.
     pub fn own_parts(self) -> Option<&'static [Part]> {
         match self {
             Self::Screen => Some(&Part::ALL),
@@ -44,7 +44,7 @@ impl ReplayStage {
         }
     }
 
-    /// Those with a replay that fills something.
+    /// Those that can be replayed.
     pub fn replayable() -> impl Iterator<Item = ReplayStage> {
         let all = [
             Self::Screen,
@@ -55,6 +55,6 @@ impl ReplayStage {
             Self::Alert,
             Self::Windows,
         ];
-        all.into_iter().filter(|stage| stage.own_parts().is_some())
+        all.into_iter().filter(|stage| *stage != Self::Alert)
     }
 }

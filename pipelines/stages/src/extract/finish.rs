@@ -108,6 +108,7 @@ impl Extract {
             extractor,
             input: String::new(),
             same_as: None,
+            replay: unit.again.clone(),
             atoms: Vec::new(),
             rejected: std::collections::BTreeMap::new(),
             usage: Usage::default(),

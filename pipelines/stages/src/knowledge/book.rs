@@ -461,6 +461,7 @@ fn row(extraction: &Extraction, offset: Offset) -> ExtractionRow {
         members: extraction.members.clone(),
         extractor: extraction.extractor.clone(),
         same_as: extraction.same_as.clone(),
+        replay: extraction.replay.clone(),
         n_atoms: u32::try_from(extraction.atoms.len()).unwrap_or(u32::MAX),
         rejected: extraction.rejected.clone(),
         usage: extraction.usage,

@@ -26,6 +26,9 @@ pub(super) async fn prepare(
     parts: &ReplayParts,
     request: ReplayRequest,
 ) -> Result<Ordered, ReplayError> {
+    if request.stage == ReplayStage::Extract {
+        return extract(parts, request).await;
+    }
     let Some(own) = request.stage.own_parts() else {
         let there: Vec<&str> = ReplayStage::replayable().map(ReplayStage::as_str).collect();
         return Err(ReplayError::NotSupported(format!(
@@ -120,6 +123,50 @@ async fn screen(parts: &ReplayParts, request: ReplayRequest) -> Result<Ordered, 
     })
 }
 
+/// Recorded units of conversation, by when they were closed.
+async fn extract(parts: &ReplayParts, request: ReplayRequest) -> Result<Ordered, ReplayError> {
+    only(
+        &request,
+        &["rules", "base", "reassign"],
+        "a replay of `extract` reads recorded conversations; rules and stories have no part in it",
+    )?;
+    for (field, bound) in [("from", &request.from), ("to", &request.to)] {
+        if matches!(bound, Bound::Cursor(_)) {
+            let reason = "conversations are named by time, not by a cursor of `telegram-raw`";
+            return Err(refused(field, reason));
+        }
+    }
+    let ranges = range::of_topic(&*parts.log, &Topic::UNITS, &request.from, &request.to).await?;
+    Ok(Ordered {
+        progress: ReplayProgress::at_start(&ranges),
+        rules: nothing_compared(),
+        spec: ReplaySpec {
+            base_generation: None,
+            ..spec(parts, &request, Topic::UNITS, ranges)
+        },
+    })
+}
+
+/// Refuses the fields of `forbidden` that are given.
+fn only(
+    request: &ReplayRequest,
+    forbidden: &[&'static str],
+    reason: &str,
+) -> Result<(), ReplayError> {
+    for (field, is_given) in [
+        ("rules", request.rules.is_some()),
+        ("base", request.base.is_some()),
+        ("from", request.from != Bound::Earliest),
+        ("to", request.to != Bound::Latest),
+        ("reassign", request.reassign),
+    ] {
+        if is_given && forbidden.contains(&field) {
+            return Err(refused(field, reason));
+        }
+    }
+    Ok(())
+}
+
 /// A whole store, or all stories, out of the live messages.
 async fn rebuild(
     parts: &ReplayParts,
@@ -127,21 +174,10 @@ async fn rebuild(
     own: &[Part],
 ) -> Result<Ordered, ReplayError> {
     let stage = request.stage.as_str();
-    for (field, is_given) in [
-        ("rules", request.rules.is_some()),
-        ("base", request.base.is_some()),
-        ("from", request.from != Bound::Earliest),
-        ("to", request.to != Bound::Latest),
-        (
-            "reassign",
-            request.reassign && !own.contains(&Part::Stories),
-        ),
-    ] {
-        if is_given {
-            let reason =
-                format!("a replay of `{stage}` makes all of it anew, from `messages` as they are");
-            return Err(refused(field, reason));
-        }
+    let reason = format!("a replay of `{stage}` makes all of it anew, from `messages` as they are");
+    only(&request, &["rules", "base", "from", "to"], &reason)?;
+    if !own.contains(&Part::Stories) {
+        only(&request, &["reassign"], &reason)?;
     }
     let topic = parts.generations().live().messages_topic();
     let partitions = parts.log.partitions(&topic).await?;

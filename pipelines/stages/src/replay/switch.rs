@@ -5,7 +5,7 @@ use std::time::Duration;
 use telesift_ports::{
     generations::{Entry, GenerationState, Part, Parts, Register},
     message_store, record_log,
-    replays::{GenerationStatus, ReplayError, ReplayStatus},
+    replays::{GenerationStatus, ReplayError, ReplayStage, ReplayStatus},
 };
 use telesift_schemas::{Generation, Timestamp, Topic, TopicPartition};
 use tokio::time::Instant;
@@ -70,6 +70,11 @@ pub(super) async fn back(
 
 /// The generation of a replay, if it can be switched to or from.
 async fn made_by(parts: &ReplayParts, replay: &ReplayStatus) -> Result<Entry, ReplayError> {
+    if replay.spec.stage == ReplayStage::Extract && !replay.spec.dry_run {
+        return Err(ReplayError::NoGeneration(
+            "a replay of `extract` fills none: what it was told takes the place of what was known, unit by unit",
+        ));
+    }
     if replay.spec.dry_run {
         return Err(ReplayError::NoGeneration(
             "a dry run writes nothing that could be switched to",

@@ -277,15 +277,21 @@ async fn what_makes_no_sense_is_refused_in_words() {
         change(&mut request);
         process.runner.start(request).await.unwrap_err()
     };
-    for stage in [ReplayStage::Extract, ReplayStage::Alert] {
-        let refused = start(&|r| r.stage = stage).await;
-        let text = refused.to_string();
-        assert!(matches!(refused, ReplayError::NotSupported(_)));
-        assert!(
-            text.contains(stage.as_str()) && text.contains("screen, index, stories"),
-            "{text}"
-        );
-    }
+    let refused = start(&|r| r.stage = ReplayStage::Alert).await;
+    assert!(matches!(refused, ReplayError::NotSupported(_)));
+    let text = refused.to_string();
+    assert!(
+        text.starts_with("`alert`")
+            && text.contains("screen, index, stories, embed, extract, windows can"),
+        "{text}"
+    );
+    let rules = RulesChoice::Named("default".to_owned());
+    let refused =
+        start(&|r| (r.stage, r.rules) = (ReplayStage::Extract, Some(rules.clone()))).await;
+    assert!(
+        matches!(refused, ReplayError::Range { field: "rules", .. }),
+        "{refused}"
+    );
     let refused = start(&|r| (r.stage, r.dry_run) = (ReplayStage::Index, true)).await;
     assert!(matches!(refused, ReplayError::NotSupported(_)), "{refused}");
     let refused = start(&|r| r.dry_run = true).await;

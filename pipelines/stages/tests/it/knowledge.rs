@@ -2,6 +2,7 @@
 //! the last word; the log gives the same atoms again.
 
 mod line;
+mod replay;
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ use telesift_ports::{
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     generations::{Entry, GenerationState, Part},
     ledger::{StageKey, StageState},
-    memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryRules, MemoryStores},
+    memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryRules, MemoryStores, ScriptedExtractor},
     message_store::{ListPosition, MessageFilter},
     record_log::{NewRecord, ReadLimits, Retention, StoredRecord, TopicConfig, Transaction},
     replays::{
@@ -35,6 +35,7 @@ use telesift_schemas::{
 use telesift_stages::{
     decisions::rules::{RulesBook, RulesKeeper},
     embed::EmbedConfig,
+    extract::{ExtractConfig, ExtractParts, UnitPlanner},
     generations::{
         Line, LineConfig, LineParts, LiveEmbedder, LiveStore, Models, OpenStores, Upkeep,
         UpkeepConfig,
@@ -93,6 +94,67 @@ pub(crate) async fn line(
         config: UpkeepConfig::default(),
     };
     works.line(log.clone()).await
+}
+
+/// What replays of this line stand on, and the keeper of its rules.
+pub(crate) fn replay_parts(
+    line: &Arc<Line>,
+    catalog: &Arc<MemoryCatalog>,
+    units: Arc<UnitPlanner>,
+) -> (ReplayParts, RulesKeeper) {
+    let on = line.parts();
+    let reader: Arc<dyn RuleReader> = Arc::new(MemoryRules::default());
+    let rules = RulesKeeper::new(
+        on.book.clone(),
+        on.log.clone(),
+        catalog.clone(),
+        reader.clone(),
+        on.chains.clone(),
+        on.clock.clone(),
+    );
+    let kept = KeptRules::new(
+        Arc::new(rules.clone()),
+        on.book.clone(),
+        reader,
+        on.generations.clone(),
+    );
+    let chains = on.chains.clone();
+    let parts = ReplayParts {
+        log: on.log.clone(),
+        catalog: catalog.clone(),
+        rules: Arc::new(kept),
+        labels: Arc::new(NoLabels),
+        chains: Arc::new(move |json| {
+            let read = MemoryRules::default().read(telesift_ports::rules::RuleSource::Json(json));
+            chains(&read.unwrap())
+        }),
+        clock: on.clock.clone(),
+        units,
+        line: line.clone(),
+    };
+    (parts, rules)
+}
+
+/// Looks at units of these parts for an extractor that claims what it is told to.
+pub(crate) fn planner(
+    line: &Line,
+    catalog: &Arc<MemoryCatalog>,
+    extractor: Arc<ScriptedExtractor>,
+) -> Arc<UnitPlanner> {
+    let on = line.parts();
+    let parts = ExtractParts {
+        log: on.log.clone(),
+        store: Arc::new(LiveStore::new(on.stores.clone())),
+        catalog: catalog.clone(),
+        extractor,
+        embedder: Arc::new(Slow::new()),
+        clock: on.clock.clone(),
+    };
+    Arc::new(UnitPlanner::new(
+        parts,
+        Arc::default(),
+        ExtractConfig::default(),
+    ))
 }
 
 impl Works {
@@ -188,36 +250,8 @@ impl Works {
         );
         let line = self.line(log).await;
         let parts = line.parts().clone();
-        let log = parts.log.clone();
-        let reader: Arc<dyn RuleReader> = Arc::new(MemoryRules::default());
-        let rules = RulesKeeper::new(
-            parts.book.clone(),
-            log.clone(),
-            self.catalog.clone(),
-            reader.clone(),
-            parts.chains.clone(),
-            self.clock.clone(),
-        );
-        let kept = KeptRules::new(
-            Arc::new(rules.clone()),
-            parts.book.clone(),
-            reader,
-            parts.generations.clone(),
-        );
-        let chains = parts.chains.clone();
-        let replays = ReplayParts {
-            log: log.clone(),
-            catalog: self.catalog.clone(),
-            rules: Arc::new(kept),
-            labels: Arc::new(NoLabels),
-            chains: Arc::new(move |json| {
-                let read =
-                    MemoryRules::default().read(telesift_ports::rules::RuleSource::Json(json));
-                chains(&read.unwrap())
-            }),
-            clock: self.clock.clone(),
-            line: line.clone(),
-        };
+        let units = planner(&line, &self.catalog, Arc::default());
+        let (replays, rules) = replay_parts(&line, &self.catalog, units);
         let config = ReplayConfig {
             batch_records: 4,
             checkpoint_every: Duration::ZERO,

@@ -8,7 +8,7 @@ use telesift_schemas::{Offset, Topic, TopicPartition};
 use telesift_stages::{
     Crew,
     atom_index::{self, AtomProjection},
-    extract::{self, Extract, ExtractParts},
+    extract::{self, Extract, ExtractParts, UnitPlanner},
     knowledge::{self, Knowledge},
     unit_catalog::{self, UnitProjection},
     units::{self, Units},
@@ -28,6 +28,7 @@ pub(super) async fn add(
     parts: &Parts,
     extractor: Arc<dyn Extractor>,
     index: Arc<AtomIndex>,
+    news: Arc<Notify>,
 ) -> Result<()> {
     let messages = parts.partitions(Topic::MESSAGES).await?;
     for input in &messages {
@@ -42,12 +43,36 @@ pub(super) async fn add(
         });
     }
     let of_units = parts.partitions(Topic::UNITS).await?;
-    let owner = (parts.clone(), messages, of_units, extractor, index);
+    let owner = (parts.clone(), messages, of_units, extractor, index, news);
     crew.add("extract", extract::STAGE, lease::KNOWLEDGE, move |held| {
-        let (parts, messages, of_units, extractor, index) = owner.clone();
-        async move { know(parts, messages, of_units, extractor, index, held).await }
+        let (parts, messages, of_units, extractor, index, news) = owner.clone();
+        let asked = (extractor, index, news);
+        async move { know(parts, messages, of_units, asked, held).await }
     });
     Ok(())
+}
+
+/// What looks at units before a replay asks for them anew; `news` wakes the stage.
+pub(super) fn planner(
+    parts: &Parts,
+    extractor: Arc<dyn Extractor>,
+    index: &AtomIndex,
+    news: Arc<Notify>,
+) -> Arc<UnitPlanner> {
+    let asked_with = asked_with(parts, extractor, index);
+    let config = (&parts.config.extract).into();
+    Arc::new(UnitPlanner::new(asked_with, news, config))
+}
+
+fn asked_with(parts: &Parts, extractor: Arc<dyn Extractor>, index: &AtomIndex) -> ExtractParts {
+    ExtractParts {
+        log: parts.log.clone(),
+        store: parts.store.clone(),
+        catalog: parts.catalog.clone(),
+        extractor,
+        embedder: index.embedder().clone(),
+        clock: parts.clock.clone(),
+    }
 }
 
 /// Everything that writes what is known, under one lease.
@@ -55,13 +80,11 @@ async fn know(
     parts: Parts,
     messages: Vec<TopicPartition>,
     of_units: Vec<TopicPartition>,
-    extractor: Arc<dyn Extractor>,
-    index: Arc<AtomIndex>,
+    (extractor, index, news): (Arc<dyn Extractor>, Arc<AtomIndex>, Arc<Notify>),
     held: Held,
 ) -> Result<(), DutyError> {
     index.begin_term(held.term.clone()).await?;
     let (log, catalog, clock) = (&parts.log, &parts.catalog, &parts.clock);
-    let news = Arc::new(Notify::new());
     let waiting = UnitProjection::new(
         log.clone(),
         catalog.clone(),
@@ -79,14 +102,7 @@ async fn know(
         clock.clone(),
     );
     let asking = Extract::new(
-        ExtractParts {
-            log: log.clone(),
-            store: parts.store.clone(),
-            catalog: catalog.clone(),
-            extractor,
-            embedder: index.embedder().clone(),
-            clock: clock.clone(),
-        },
+        asked_with(&parts, extractor, &index),
         messages,
         news,
         applied,

@@ -26,6 +26,7 @@ mod replays;
 mod rules;
 mod server;
 mod shared;
+mod stage_replays;
 mod stories;
 mod tail;
 mod tail_kills;

@@ -140,7 +140,42 @@ impl UnitCatalog for MemoryCatalog {
         row.attempts = unit.attempts;
         row.not_before = unit.not_before;
         row.note.clone_from(&unit.note);
+        if row.state != UnitState::Due {
+            row.again = None;
+        }
         Ok(true)
+    }
+
+    async fn read_again(&self, ids: &[String], replay: &str) -> Result<()> {
+        let mut tables = self.tables();
+        for id in ids {
+            let Some(row) = tables.knowledge.units.get_mut(id) else {
+                continue;
+            };
+            row.state = UnitState::Due;
+            row.revision += 1;
+            row.attempts = 0;
+            (row.not_before, row.note) = (None, None);
+            row.again = Some(replay.to_owned());
+        }
+        Ok(())
+    }
+
+    async fn n_read_again(&self, replay: &str) -> Result<u64> {
+        let tables = self.tables();
+        let units = tables.knowledge.units.values();
+        let again = units.filter(|u| u.again.as_deref() == Some(replay));
+        Ok(again.count() as u64)
+    }
+
+    async fn end_reading(&self, replay: &str) -> Result<()> {
+        let mut tables = self.tables();
+        for row in tables.knowledge.units.values_mut() {
+            if row.again.as_deref() == Some(replay) {
+                row.again = None;
+            }
+        }
+        Ok(())
     }
 
     async fn unit_at(&self, partition: u32, offset: Offset) -> Result<Option<UnitRow>> {

@@ -216,6 +216,7 @@ impl Desk {
                 n_batches: 0,
             }) as Box<dyn SmartModuleChain>)
         });
+        let line = works::line(&self.log, &self.catalog, &self.clock).await;
         let parts = ReplayParts {
             log: self.log.clone(),
             catalog: self.catalog.clone(),
@@ -225,7 +226,8 @@ impl Desk {
             labels: self.labels.clone(),
             chains,
             clock: self.clock.clone(),
-            line: works::line(&self.log, &self.catalog, &self.clock).await,
+            units: works::planner(&line, &self.catalog, Arc::default()),
+            line,
         };
         ReplayRunner::new(parts, config)
     }

@@ -12,6 +12,21 @@ const TEXT_CHARS: usize = 160;
 
 /// One line for a list.
 pub(super) fn in_list(replay: &Value) -> String {
+    if replay["stage"] == "extract" {
+        return format!(
+            "{}  {:<9}  {}/{} records  extract{}  {} conversations, {} calls",
+            text(&replay["id"]),
+            text(&replay["state"]),
+            replay["processed"],
+            replay["total"],
+            match replay["dry_run"] == Value::Bool(true) {
+                true => " (dry run)",
+                false => "",
+            },
+            count(&replay["estimate"]["units"]),
+            count(&replay["estimate"]["calls"]),
+        );
+    }
     if replay["dry_run"] == Value::Bool(false) {
         return format!(
             "{}  {:<9}  {}/{} records  {} -> {}",
@@ -38,6 +53,9 @@ pub(super) fn in_list(replay: &Value) -> String {
 
 /// Everything, with at most `n_samples` of each change.
 pub(super) fn report(replay: &Value, n_samples: usize) -> String {
+    if replay["stage"] == "extract" {
+        return read(replay);
+    }
     if replay["dry_run"] == Value::Bool(false) {
         return filled(replay);
     }
@@ -46,6 +64,48 @@ pub(super) fn report(replay: &Value, n_samples: usize) -> String {
     changes(&mut page, replay, n_samples);
     cost(&mut page, &replay["cost"]);
     labels(&mut page, &replay["labels"]);
+    page.truncate(page.trim_end().len());
+    page
+}
+
+/// A replay of `extract`, or what one would cost.
+fn read(replay: &Value) -> String {
+    let is_dry = replay["dry_run"] == Value::Bool(true);
+    let (estimate, ledger) = (&replay["estimate"], &replay["ledger"]);
+    let mut page = format!(
+        "conversations closed {} .. {}: {} of {} records, {}\n",
+        text(&replay["from"]),
+        text(&replay["to"]),
+        count(&replay["processed"]),
+        count(&replay["total"]),
+        text(&replay["state"]),
+    );
+    let _ = writeln!(
+        page,
+        "{} {}; left as they are: {}",
+        count(&estimate["units"]),
+        match is_dry {
+            true => "would be read anew",
+            false => "read anew",
+        },
+        lost(&ledger["skipped"])
+    );
+    let failed = lost(&ledger["failed"]);
+    if failed != "none" {
+        let _ = writeln!(page, "nobody can tell: {failed}");
+    }
+    let _ = writeln!(
+        page,
+        "calls: {}, at most {} tokens sent, {} received, {} USD; {} answered before",
+        count(&estimate["calls"]),
+        count(&estimate["tokens_in"]),
+        count(&estimate["tokens_out"]),
+        number(&estimate["usd"], 4),
+        count(&estimate["kept"]),
+    );
+    if is_dry && estimate["units"].as_u64().is_some_and(|n| n > 0) {
+        page.push_str("`telesift replay --stage extract` does it");
+    }
     page.truncate(page.trim_end().len());
     page
 }
