@@ -58,6 +58,8 @@ pub(crate) struct GenerationParts {
     stories: u32,
     /// The rows that statistics, trends and bursts are answered from.
     windows: u32,
+    /// The messages that conversations, and with them atoms and subjects, are made of: those of the first one, whichever is live.
+    knowledge: u32,
 }
 
 /// A stage on one partition.
@@ -86,6 +88,7 @@ impl From<GenerationStatus> for GenerationView {
                 store: entry.parts.store.0,
                 stories: entry.parts.stories.0,
                 windows: entry.parts.windows.0,
+                knowledge: Generation::FIRST.0,
             },
             replay: entry.replay,
             base: entry.base.map(|g| g.0),
@@ -112,7 +115,7 @@ impl From<GenerationStatus> for GenerationView {
 /// By number, retired ones too.
 #[utoipa::path(
     get, path = "/v1/generations", tag = "replays",
-    responses((status = 200, description = "Every generation there was", body = Page<GenerationView>, example = json!({"items": [{"number": 1, "state": "ready", "live": true, "parts": {"messages": 1, "store": 1, "stories": 1, "windows": 1}, "replay": null, "base": null, "created_at": null, "idle_since": null, "model": "hash@1/256", "stages": [{"stage": "screen", "topic": "telegram-raw", "partition": 0, "next": 124, "lag": 0}]}], "next_cursor": null})))
+    responses((status = 200, description = "Every generation there was", body = Page<GenerationView>, example = json!({"items": [{"number": 1, "state": "ready", "live": true, "parts": {"messages": 1, "store": 1, "stories": 1, "windows": 1, "knowledge": 1}, "replay": null, "base": null, "created_at": null, "idle_since": null, "model": "hash@1/256", "stages": [{"stage": "screen", "topic": "telegram-raw", "partition": 0, "next": 124, "lag": 0}]}], "next_cursor": null})))
 )]
 pub(crate) async fn list(
     _admin: Admin,

@@ -31,7 +31,7 @@ async fn search(process: &Process) -> Vec<Hit> {
         .await
         .unwrap();
     let request = SearchRequest {
-        query: Default::default(),
+        query: telesift_text::Query::parse(""),
         vector: vectors.into_iter().next(),
         mode: SearchMode::Vector,
         filter: Default::default(),
