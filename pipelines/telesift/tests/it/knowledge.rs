@@ -22,7 +22,7 @@ async fn all(server: &Server, path: &str) -> Vec<Value> {
 }
 
 /// Waits until every conversation of so many messages is read, and nothing is open any more.
-async fn read(server: &Server, n_messages: u64) {
+pub(crate) async fn read(server: &Server, n_messages: u64) {
     let started = std::time::Instant::now();
     let mut n_quiet = 0;
     while n_quiet < 30 {
