@@ -129,6 +129,7 @@ impl Replays for FakeReplays {
     async fn generations(&self) -> Result<Vec<GenerationStatus>, ReplayError> {
         let entry = Register::first().all.remove(0);
         Ok(vec![GenerationStatus {
+            model: Some("hash@1/256".to_owned()),
             entry,
             is_live: true,
             stages: vec![StagePosition {

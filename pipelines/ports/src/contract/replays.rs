@@ -63,6 +63,7 @@ fn replay(id: &str) -> ReplayStatus {
             rules_kept: None,
             screens: Vec::new(),
             reassign: false,
+            model: Some("slow@1/2".to_owned()),
             base_generation: Some(Generation(3)),
         },
         state: ReplayState::Queued,
