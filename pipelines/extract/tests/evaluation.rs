@@ -7,7 +7,9 @@ use telesift_extract::{
 
 const CONVERSATIONS: &str = concat!(
     include_str!("../eval/conversations.jsonl"),
-    include_str!("../eval/second.jsonl")
+    include_str!("../eval/second.jsonl"),
+    include_str!("../eval/third.jsonl"),
+    include_str!("../eval/fourth.jsonl")
 );
 
 async fn report() -> Report {
@@ -61,7 +63,7 @@ async fn small_talk_claims_nothing_and_the_same_is_said_every_time() {
         })
         .cloned()
         .collect();
-    assert_eq!(chatter.len(), 6);
+    assert_eq!(chatter.len(), 9);
     let report = evaluate(&RulesExtractor::new(), &chatter, |_| {}).await;
     assert_eq!(report.all, Default::default(), "{:?}", report.mistakes);
     let twice = [self::report().await, self::report().await];
