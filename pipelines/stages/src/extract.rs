@@ -3,6 +3,7 @@
 mod appender;
 mod finish;
 mod flight;
+mod look_up;
 mod neighbours;
 mod outcome;
 mod read;
@@ -37,6 +38,7 @@ use crate::{
 };
 use appender::Queue;
 use flight::{Begun, Flight, Handled, joined};
+use look_up::LookUps;
 use neighbours::Neighbours;
 use outcome::Outcome;
 
@@ -118,6 +120,8 @@ pub struct Extract {
     neighbours: tokio::sync::Mutex<Neighbours>,
     /// Where answers go on their way to the log; made when the stage runs.
     queue: OnceLock<Queue>,
+    /// Where messages of units are looked up; made when the stage runs.
+    look_ups: OnceLock<LookUps>,
 }
 
 /// A unit that waits for its messages.
@@ -154,6 +158,7 @@ impl Extract {
             subjects: Mutex::default(),
             neighbours: tokio::sync::Mutex::new(neighbours),
             queue: OnceLock::new(),
+            look_ups: OnceLock::new(),
         }
     }
 
@@ -176,6 +181,7 @@ impl Extract {
         let queue = appender::start(self.parts.log.clone(), self.fence.clone());
         let this = Arc::new(Extract {
             queue: OnceLock::from(queue),
+            look_ups: OnceLock::from(LookUps::start(self.parts.store.clone())),
             ..self
         });
         let mut running = JoinSet::new();

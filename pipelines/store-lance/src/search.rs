@@ -27,8 +27,8 @@ const DISTANCE: &str = "_distance";
 
 /// Parts of the vector index to look into first; Lance goes on to others only while too few rows pass the filter.
 const MIN_PROBES: usize = 16;
-/// The index compares compressed vectors; this many times the candidates are compared again in full.
-const REFINE: u32 = 4;
+/// The index compares compressed vectors; at least this many times the hits asked for are compared again in full.
+const REFINE: u32 = 2;
 /// How much further to look when the query's requirements threw candidates out.
 const WIDEN: usize = 4;
 

@@ -25,8 +25,8 @@ use stream::Event;
 /// Reads `result.json` as Telegram Desktop writes it ("Machine-readable JSON").
 ///
 /// Of a full-account export only `chats` and `left_chats` are looked at: contacts, sessions and other personal data are
-/// never read into a record. Two passes over the file: headers first, because a chat's `id` may follow its `messages`
-/// in files that other tools have re-sorted.
+/// never read into a record. One pass over the file, but where a chat's `id` or `name` follows its `messages`, as in files that
+/// other tools have re-sorted: there another one, for the headers, comes first.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DesktopExport;
 
@@ -47,24 +47,51 @@ impl ExportReader for DesktopExport {
         skip: u64,
         sink: &mut ExportSink<'_>,
     ) -> Result<(), ImportError> {
-        let chats = headers(&request.file)?;
         let reader = EntryReader::new(import, time_zone(&request.tz)?);
+        let (mut late, mut failure) = (LateHeaders::default(), None);
         let mut n_seen = 0u64;
-        stream::parse(&mut open(&request.file)?, &mut |event, bytes_read| {
-            let Event::Entry { chat, raw } = event else {
+        let parsed = stream::parse(&mut open(&request.file)?, &mut |event, bytes_read| {
+            let Event::Entry { chat, header, raw } = event else {
                 return ControlFlow::Continue(());
             };
             n_seen += 1;
             if n_seen <= skip {
                 return ControlFlow::Continue(());
             }
-            // `headers` has refused files in which a chat with entries has no header.
-            let Some(header) = chats.get(chat).and_then(|c| c.header.as_ref()) else {
+            let header = match header {
+                Some(header) => Some(header),
+                None => match late.of(chat, &request.file) {
+                    Ok(header) => header,
+                    Err(error) => {
+                        failure = Some(error);
+                        return ControlFlow::Break(());
+                    }
+                },
+            };
+            // `validate` has refused files in which a chat with entries has no header.
+            let Some(header) = header else {
                 return sink(ExportEntry::Skipped("chat_without_header"), bytes_read);
             };
             sink(route(&reader, request, header, raw), bytes_read)
-        })
-        .map_err(|e| locate(&request.file, &e))
+        });
+        match failure {
+            Some(error) => Err(error),
+            None => parsed.map_err(|e| locate(&request.file, &e)),
+        }
+    }
+}
+
+/// The headers of a file in which they do not stand before the messages; read when first asked for.
+#[derive(Default)]
+struct LateHeaders(Option<Vec<FoundChat>>);
+
+impl LateHeaders {
+    fn of(&mut self, chat: usize, file: &Path) -> Result<Option<&ExportChat>, ImportError> {
+        let chats = match &mut self.0 {
+            Some(chats) => chats,
+            none => none.insert(headers(file)?),
+        };
+        Ok(chats.get(chat).and_then(|c| c.header.as_ref()))
     }
 }
 
@@ -94,7 +121,7 @@ struct FoundChat {
     n_entries: u64,
 }
 
-/// First pass: every chat's header in file order, every byte of the file checked.
+/// Every chat's header in file order, every byte of the file checked.
 fn headers(file: &Path) -> Result<Vec<FoundChat>, ImportError> {
     let mut input = open(file)?;
     refuse_mistaken(file, &mut input)?;

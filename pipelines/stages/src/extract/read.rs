@@ -36,7 +36,7 @@ impl Extract {
     /// Reads the unit's messages.
     pub(super) async fn read(&self, unit: &UnitRow) -> Result<Read, StageError> {
         let keys: Vec<MessageKey> = unit.members.iter().map(|m| m.message).collect();
-        let stored = self.parts.store.get_many(&keys).await?;
+        let stored = self.stored(&keys).await?;
         let stored: HashMap<MessageKey, Message> = stored.into_iter().map(|m| (m.id, m)).collect();
         let labels = in_force(self.parts.catalog.labels_of(&keys).await?);
         let is_passed_by = self.is_passed_by(unit).await?;
@@ -62,6 +62,18 @@ impl Extract {
             }
         }
         Ok(Read::Messages(messages))
+    }
+
+    /// What the store has of them, looked up together with what other units want.
+    async fn stored(&self, keys: &[MessageKey]) -> Result<Vec<Message>, StageError> {
+        let found = match self.look_ups.get() {
+            Some(look_ups) => look_ups.find(keys).await,
+            None => None,
+        };
+        match found {
+            Some(found) => Ok(found),
+            None => Ok(self.parts.store.get_many(keys).await?),
+        }
     }
 
     /// The unit as an extractor is given it.

@@ -87,9 +87,9 @@ impl EntryReader {
     /// Never refuses: an entry without a readable head keeps its place in the log under the hash of its bytes, and
     /// `normalize` says what is wrong with it.
     pub(super) fn read(&self, chat: ChatId, header: &ExportChat, raw: &RawValue) -> RawUpdate {
-        let head: Option<Head<'_>> = serde_json::from_str(raw.get()).ok();
+        let head = head(raw);
         let assumed = head.as_ref().and_then(|h| self.assume(h));
-        let unique = identity(chat, raw, assumed.as_ref());
+        let unique = identity(chat, raw, head.as_ref(), assumed.as_ref());
         RawUpdate {
             chat,
             value: self.envelope(header, assumed, raw),
@@ -143,7 +143,13 @@ pub fn raw_identities(value: &[u8]) -> Vec<UniqueKey> {
             let Some((chat, _)) = record.chat.as_ref().and_then(ExportChat::identify) else {
                 return Vec::new();
             };
-            vec![identity(chat, record.payload, assumed.as_ref())]
+            let head = head(record.payload);
+            vec![identity(
+                chat,
+                record.payload,
+                head.as_ref(),
+                assumed.as_ref(),
+            )]
         }
         Source::Webhook { bot } | Source::Polling { bot } => {
             let update: Option<Update> = serde_json::from_str(record.payload.get()).ok();
@@ -159,11 +165,21 @@ struct Update {
     update_id: i64,
 }
 
+/// What decides identity and time; `None` where it is unreadable.
+fn head(raw: &RawValue) -> Option<Head<'_>> {
+    serde_json::from_str(raw.get()).ok()
+}
+
 /// A message version, or where its head is unreadable its bytes.
-fn identity(chat: ChatId, raw: &RawValue, assumed: Option<&AssumedTimes>) -> UniqueKey {
-    match serde_json::from_str::<Head<'_>>(raw.get()) {
-        Ok(head) => message_identity(chat, head.id, head.edit(assumed)),
-        Err(_) => UniqueKey::new("entry", &[&chat.to_string(), raw.get()]),
+fn identity(
+    chat: ChatId,
+    raw: &RawValue,
+    head: Option<&Head<'_>>,
+    assumed: Option<&AssumedTimes>,
+) -> UniqueKey {
+    match head {
+        Some(head) => message_identity(chat, head.id, head.edit(assumed)),
+        None => UniqueKey::new("entry", &[&chat.to_string(), raw.get()]),
     }
 }
 

@@ -13,8 +13,13 @@ use telesift_schemas::ExportChat;
 
 /// What stands in an export.
 pub(super) enum Event<'a> {
-    /// One entry of the `messages` of the chat numbered `chat` (from 0, in file order), byte for byte.
-    Entry { chat: usize, raw: &'a RawValue },
+    /// One entry of the `messages` of the chat numbered `chat` (from 0, in file order), byte for byte; with the chat's header
+    /// where all of it stands before its messages.
+    Entry {
+        chat: usize,
+        header: Option<&'a ExportChat>,
+        raw: &'a RawValue,
+    },
     /// The end of that chat, with its header if it has one.
     ChatEnd {
         chat: usize,
@@ -232,13 +237,13 @@ impl<'de> Visitor<'de> for Chat<'_, '_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let (mut id, mut kind, mut name) = (None::<i64>, None::<String>, None::<String>);
+        let mut header = Header::default();
         let mut entries: Option<(usize, u64)> = None;
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
-                "id" => id = map.next_value()?,
-                "type" => kind = map.next_value()?,
-                "name" => name = map.next_value()?,
+                "id" => set(&mut header.id, "id", map.next_value()?)?,
+                "type" => set(&mut header.kind, "type", map.next_value()?)?,
+                "name" => set(&mut header.name, "name", map.next_value()?)?,
                 "messages" if entries.is_some() => {
                     return Err(de::Error::duplicate_field("messages"));
                 }
@@ -248,6 +253,7 @@ impl<'de> Visitor<'de> for Chat<'_, '_, '_> {
                     let n = map.next_value_seed(Entries {
                         walk: self.walk,
                         chat,
+                        header: header.whole(),
                     })?;
                     entries = Some((chat, n));
                 }
@@ -262,13 +268,48 @@ impl<'de> Visitor<'de> for Chat<'_, '_, '_> {
         let Some((chat, n_entries)) = entries else {
             return Ok(());
         };
-        let header = match (id, kind) {
-            (Some(id), Some(kind)) => Some(ExportChat { id, kind, name }),
-            _ if n_entries == 0 => None,
-            (None, _) => return Err(de::Error::custom("a chat with messages has no `id`")),
-            (_, None) => return Err(de::Error::custom("a chat with messages has no `type`")),
+        let header = match header.known() {
+            Err(_) if n_entries == 0 => None,
+            Err(missing) => {
+                let what = format_args!("a chat with messages has no `{missing}`");
+                return Err(de::Error::custom(what));
+            }
+            Ok(header) => Some(header),
         };
         self.walk.emit(Event::ChatEnd { chat, header })
+    }
+}
+
+/// What was read of a chat's header; the outer `Option` tells whether the field was there.
+#[derive(Default)]
+struct Header {
+    id: Option<Option<i64>>,
+    kind: Option<Option<String>>,
+    name: Option<Option<String>>,
+}
+
+impl Header {
+    /// The header, or which field it lacks.
+    fn known(&self) -> Result<ExportChat, &'static str> {
+        Ok(ExportChat {
+            id: self.id.flatten().ok_or("id")?,
+            kind: self.kind.clone().flatten().ok_or("type")?,
+            name: self.name.clone().flatten(),
+        })
+    }
+
+    /// The header, if nothing of it can still come.
+    fn whole(&self) -> Option<ExportChat> {
+        self.name.as_ref()?;
+        self.known().ok()
+    }
+}
+
+/// Sets a field that must not come twice: which of the two counted would depend on where the messages stand.
+fn set<T, E: de::Error>(field: &mut Option<T>, name: &'static str, value: T) -> Result<(), E> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(E::duplicate_field(name)),
     }
 }
 
@@ -337,6 +378,7 @@ impl<'de> Visitor<'de> for Chats<'_, '_, '_> {
 struct Entries<'c, 'w, 'e> {
     walk: &'c Walk<'w, 'e>,
     chat: usize,
+    header: Option<ExportChat>,
 }
 
 impl<'de> DeserializeSeed<'de> for Entries<'_, '_, '_> {
@@ -368,6 +410,7 @@ impl<'de> Visitor<'de> for Entries<'_, '_, '_> {
             }
             self.walk.emit(Event::Entry {
                 chat: self.chat,
+                header: self.header.as_ref(),
                 raw: &raw,
             })?;
         }

@@ -1,5 +1,7 @@
 //! Files that cannot be imported: what a person is told, and at which byte.
 
+use std::ops::ControlFlow;
+
 use telesift_ports::ExportReader as _;
 use telesift_telegram::DesktopExport;
 
@@ -177,12 +179,34 @@ fn a_byte_that_is_not_utf8_is_found() {
 }
 
 #[test]
-fn nothing_of_a_broken_file_is_given() {
+fn a_broken_file_is_refused_before_anything_of_it_is_read_and_again_at_the_fault() {
     let export = Export::new(supergroup(&format!("{MESSAGE}, oops")));
-    let read = DesktopExport.read("import-1", &export.request(), 0, &mut |entry, _| {
-        panic!("{entry:?}")
+    let refused = export.validate().unwrap_err();
+    let mut n_given = 0;
+    let read = DesktopExport.read("import-1", &export.request(), 0, &mut |_, _| {
+        n_given += 1;
+        ControlFlow::Continue(())
     });
-    assert!(read.is_err());
+    assert_eq!(read.unwrap_err().to_string(), refused.to_string());
+    assert_eq!(n_given, 1);
+}
+
+#[test]
+fn a_header_is_found_after_the_messages_and_none_comes_twice() {
+    let late = r#"{"messages": [MESSAGE], "type": "public_supergroup", "name": "Ferry", "id": 2100000001}"#;
+    let half = r#"{"type": "public_supergroup", "id": 2100000001, "messages": [MESSAGE], "name": "Ferry"}"#;
+    let early = r#"{"id": 2100000001, "name": "Ferry", "type": "public_supergroup", "messages": [MESSAGE]}"#;
+    let given =
+        [late, half, early].map(|chat| Export::new(chat.replace("MESSAGE", MESSAGE)).entries());
+    assert_eq!(given[0].len(), 1);
+    assert!(given.iter().all(|g| *g == given[0]), "{given:?}");
+    let twice = early.replace(r#""name": "Ferry""#, r#""name": "Ferry", "name": "Port""#);
+    let export = Export::new(twice.replace("MESSAGE", MESSAGE));
+    let refused = export.validate().unwrap_err();
+    assert!(
+        refused.to_string().contains("duplicate field `name`"),
+        "{refused}"
+    );
 }
 
 #[test]
