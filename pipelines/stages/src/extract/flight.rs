@@ -49,6 +49,8 @@ pub(super) struct Flight {
     pub(super) retries: HashSet<String>,
     /// Units that were due when it was looked last, and are not begun.
     pub(super) due: Vec<UnitRow>,
+    /// The stories they tell, by unit, once those are known.
+    told: Option<HashMap<String, Vec<String>>>,
     /// How many were looked for.
     window: usize,
     /// What has room, and is to be worked on.
@@ -149,12 +151,16 @@ impl Extract {
             true => None,
             false => Some(self.gate().await?),
         };
-        flight.due = due;
+        (flight.due, flight.told) = (due, None);
         Ok(())
     }
 
     /// Those of the due units that may begin.
     async fn begin_due(&self, flight: &mut Flight, workers: usize) -> Result<(), StageError> {
+        let told = match flight.told.take() {
+            Some(told) => told,
+            None => self.stories_of(&flight.due).await?,
+        };
         let mut rest = Vec::new();
         let mut readers: HashMap<ChatId, Option<String>> = HashMap::new();
         for unit in std::mem::take(&mut flight.due) {
@@ -174,7 +180,7 @@ impl Extract {
                 rest.push(unit);
                 continue;
             }
-            let stories = self.stories_of(&unit).await?;
+            let stories = told.get(&unit.id).cloned().unwrap_or_default();
             if stories.iter().any(|story| flight.stories.contains(story)) {
                 rest.push(unit);
                 continue;
@@ -187,7 +193,7 @@ impl Extract {
                 retry: None,
             });
         }
-        flight.due = rest;
+        (flight.due, flight.told) = (rest, Some(told));
         Ok(())
     }
 

@@ -1,6 +1,9 @@
 //! Stories before calls: what another unit told already is not asked for again.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Instant,
+};
 
 use telesift_ports::{
     knowledge::UnitRow,
@@ -13,6 +16,8 @@ use crate::{consumer::StageError, stories, story_catalog};
 
 /// Whose stories count: those every unit was grouped beside. A story has the same id in every generation.
 const STORIES: Generation = Generation::FIRST;
+/// Messages whose stories are asked for at once.
+const LOOK_UP: usize = 1_000;
 /// Messages of a story that are looked through for a unit that was extracted from.
 const MAX_TOLD: usize = 500;
 /// How often to look whether the stories have caught up.
@@ -29,12 +34,24 @@ pub(super) struct Gate {
 }
 
 impl Extract {
-    /// The stories a unit tells.
-    pub(super) async fn stories_of(&self, unit: &UnitRow) -> Result<Vec<String>, StageError> {
-        let keys: Vec<MessageKey> = unit.members.iter().map(|m| m.message).collect();
-        let found = self.parts.catalog.stories_of(STORIES, &keys, None).await?;
-        let stories: BTreeSet<String> = found.into_iter().map(|(_, story)| story.id).collect();
-        Ok(stories.into_iter().collect())
+    /// The stories that units tell, by unit.
+    pub(super) async fn stories_of(
+        &self,
+        units: &[UnitRow],
+    ) -> Result<HashMap<String, Vec<String>>, StageError> {
+        let members = units.iter().flat_map(|unit| &unit.members);
+        let keys: Vec<MessageKey> = members.map(|m| m.message).collect();
+        let mut stories: HashMap<MessageKey, String> = HashMap::new();
+        for part in keys.chunks(LOOK_UP) {
+            let found = self.parts.catalog.stories_of(STORIES, part, None).await?;
+            stories.extend(found.into_iter().map(|(key, story)| (key, story.id)));
+        }
+        let told = |unit: &UnitRow| {
+            let told = unit.members.iter().filter_map(|m| stories.get(&m.message));
+            let told: BTreeSet<&String> = told.collect();
+            (unit.id.clone(), told.into_iter().cloned().collect())
+        };
+        Ok(units.iter().map(told).collect())
     }
 
     /// The unit that was extracted from and tells all that this one tells; the first such.
