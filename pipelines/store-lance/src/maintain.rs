@@ -11,7 +11,7 @@ use lancedb::{
     index::{Index, vector::IvfPqIndexBuilder},
     table::{CompactionOptions, OptimizeAction, OptimizeOptions},
 };
-use telesift_ports::message_store::Result;
+use telesift_ports::{embedder::EmbeddingModel, message_store::Result};
 
 use crate::{
     error::{Attempt, Fault},
@@ -150,7 +150,10 @@ impl LanceStore {
         if n_vectors < self.config.min_vectors_for_index {
             return Ok(());
         }
-        let index = IvfPqIndexBuilder::default().distance_type(DistanceType::Cosine);
+        let mut index = IvfPqIndexBuilder::default().distance_type(DistanceType::Cosine);
+        if let Some(n) = self.config.model.as_ref().and_then(sub_vectors) {
+            index = index.num_sub_vectors(n);
+        }
         let build = table.create_index(&[col::VECTOR], Index::IvfPq(index));
         build.name(name).execute().await?;
         Ok(())
@@ -168,6 +171,13 @@ impl LanceStore {
         table.optimize(action).await?;
         Ok(())
     }
+}
+
+/// Into how many bytes a vector is compressed for comparing: one for each 8 of its dimensions, twice what Lance takes. With one for
+/// each 16, of the 20 nearest of a million vectors of words 19.1 were found among 400 that were compared again in full.
+fn sub_vectors(model: &EmbeddingModel) -> Option<u32> {
+    let dimensions = u32::try_from(model.dimensions).ok()?;
+    dimensions.is_multiple_of(8).then_some(dimensions / 8)
 }
 
 async fn compact(table: &Table) -> Attempt<()> {

@@ -2,7 +2,10 @@
 
 mod words;
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+};
 
 use futures::{TryStreamExt, try_join};
 use lancedb::{
@@ -10,9 +13,10 @@ use lancedb::{
     query::{ExecutableQuery, QueryBase, Select},
 };
 use telesift_ports::message_store::{
-    Candidate, Error, Hit, Result, SearchMode, SearchRequest, leg_depth, rank, searched_text,
+    Candidate, Error, Hit, Ranked, Result, SearchMode, SearchRequest, leg_depth, rank,
+    searched_text,
 };
-use telesift_schemas::{Message, MessageKey};
+use telesift_schemas::Message;
 
 use crate::{
     error::Attempt,
@@ -26,14 +30,14 @@ const SCORE: &str = "_score";
 const DISTANCE: &str = "_distance";
 
 /// Parts of the vector index to look into first; Lance goes on to others only while too few rows pass the filter.
-const MIN_PROBES: usize = 16;
+const MIN_PROBES: usize = 8;
 /// The index compares compressed vectors; at least this many times the hits asked for are compared again in full.
 const REFINE: u32 = 2;
 /// How much further to look when the query's requirements threw candidates out.
 const WIDEN: usize = 4;
 
-/// A candidate and its row.
-type Found = (Candidate, u64);
+/// A message as a leg found it, known by its row: its key costs a look into the table, and most candidates are no hits.
+type Found = Candidate<u64>;
 
 /// A leg of a search: text or vector.
 #[derive(Clone, Copy, Debug)]
@@ -42,12 +46,9 @@ enum Leg<'a> {
     Vector(&'a [f32]),
 }
 
-/// What is known of the rows of one search.
+/// The messages of one search that were read, by row.
 #[derive(Debug, Default)]
-struct Seen {
-    row_ids: HashMap<MessageKey, u64>,
-    messages: HashMap<MessageKey, Message>,
-}
+struct Seen(HashMap<u64, Message>);
 
 impl LanceStore {
     pub(crate) async fn find(&self, request: &SearchRequest) -> Result<Vec<Hit>> {
@@ -68,21 +69,27 @@ impl LanceStore {
         // Side by side: neither needs what the other finds.
         let leg = |leg| accepted(&snapshot, request, leg, &predicate, depth);
         let ((text, mut seen), (vector, also_seen)) = try_join!(leg(text), leg(vector))?;
-        seen.row_ids.extend(also_seen.row_ids);
-        seen.messages.extend(also_seen.messages);
+        seen.0.extend(also_seen.0);
         let mut ranked = rank(request.mode, text, vector);
-        ranked.truncate(request.limit);
-        let keys: Vec<MessageKey> = ranked.iter().map(|r| r.key).collect();
-        seen.fetch(&snapshot, &keys).await?;
+        // Those that only their keys tell from the last one, too.
+        if let Some(last) = ranked.get(request.limit - 1).copied() {
+            let is_tied =
+                |r: &Ranked<u64>| (r.score, r.event_time) == (last.score, last.event_time);
+            let n_tied = ranked[request.limit..].iter().take_while(|r| is_tied(r));
+            let n_kept = request.limit + n_tied.count();
+            ranked.truncate(n_kept);
+        }
+        let row_ids: Vec<u64> = ranked.iter().map(|r| r.key).collect();
+        seen.fetch(&snapshot, &row_ids).await?;
         let hits = ranked.into_iter().filter_map(|r| {
             Some(Hit {
-                message: seen.messages.remove(&r.key)?,
+                message: seen.0.remove(&r.key)?,
                 score: r.score,
                 text_score: r.text_score,
                 vector_score: r.vector_score,
             })
         });
-        Ok(hits.collect())
+        Ok(in_order(hits.collect(), request.limit))
     }
 
     /// Refuses a query vector that cannot be compared with the store's.
@@ -99,29 +106,40 @@ impl LanceStore {
     }
 }
 
+/// The first `limit` hits: by score, the newer first, then by key.
+fn in_order(mut hits: Vec<Hit>, limit: usize) -> Vec<Hit> {
+    let place = |hit: &Hit| (Reverse(hit.message.event_time), hit.message.id);
+    hits.sort_by(|a, b| {
+        let by_score = b.score.total_cmp(&a.score);
+        by_score.then_with(|| place(a).cmp(&place(b)))
+    });
+    // Should a writer that lost its lease have written a message a second time.
+    let mut keys = HashSet::with_capacity(hits.len());
+    hits.retain(|hit| keys.insert(hit.message.id));
+    hits.truncate(limit);
+    hits
+}
+
 impl Seen {
-    /// Reads the messages of `keys` that were not read yet.
-    async fn fetch(&mut self, snapshot: &Table, keys: &[MessageKey]) -> Attempt<()> {
-        let missing = keys.iter().filter(|k| !self.messages.contains_key(k));
-        let row_ids: Vec<u64> = missing
-            .filter_map(|k| self.row_ids.get(k).copied())
-            .collect();
-        for message in rows::take_messages(snapshot, &row_ids).await? {
-            self.messages.insert(message.id, message);
-        }
+    /// Reads the messages of rows that were not read yet.
+    async fn fetch(&mut self, snapshot: &Table, row_ids: &[u64]) -> Attempt<()> {
+        let missing = row_ids.iter().filter(|row| !self.0.contains_key(row));
+        let missing: Vec<u64> = missing.copied().collect();
+        let messages = rows::take_messages(snapshot, &missing).await?;
+        self.0.extend(missing.into_iter().zip(messages));
         Ok(())
     }
 }
 
-/// The best `depth` candidates of a leg that meet the query's requirements, and what was learned of their rows. No leg
-/// finds nothing.
+/// The best `depth` candidates of a leg that meet the query's requirements, and the messages read to tell. No leg finds
+/// nothing.
 async fn accepted(
     snapshot: &Table,
     request: &SearchRequest,
     leg: Option<Leg<'_>>,
     predicate: &Predicate,
     depth: usize,
-) -> Attempt<(Vec<Candidate>, Seen)> {
+) -> Attempt<(Vec<Found>, Seen)> {
     let mut seen = Seen::default();
     let Some(leg) = leg else {
         return Ok((Vec::new(), seen));
@@ -130,7 +148,6 @@ async fn accepted(
     let unconditional = query.required.is_empty() && query.excluded.is_empty();
     if unconditional {
         let found = candidates(snapshot, leg, predicate, depth).await?;
-        let found = seen.note(found);
         return Ok((found, seen));
     }
     let mut n_asked = depth.saturating_mul(WIDEN);
@@ -138,17 +155,17 @@ async fn accepted(
     loop {
         let found = candidates(snapshot, leg, predicate, n_asked).await?;
         let exhausted = found.len() < n_asked;
-        let mut fresh = seen.note(found);
+        let mut fresh = found;
         fresh.retain(|c| checked.insert(c.key));
         for part in fresh.chunks(depth.clamp(64, 1_024)) {
-            let keys: Vec<MessageKey> = part.iter().map(|c| c.key).collect();
-            seen.fetch(snapshot, &keys).await?;
+            let row_ids: Vec<u64> = part.iter().map(|c| c.key).collect();
+            seen.fetch(snapshot, &row_ids).await?;
             for candidate in part {
-                let message = seen.messages.get(&candidate.key);
+                let message = seen.0.get(&candidate.key);
                 if message.is_some_and(|m| query.accepts(&searched_text(m))) {
                     passed.push(*candidate);
                 } else {
-                    seen.messages.remove(&candidate.key);
+                    seen.0.remove(&candidate.key);
                 }
             }
             if passed.len() >= depth {
@@ -163,25 +180,7 @@ async fn accepted(
     }
 }
 
-impl Seen {
-    /// Remembers the rows of candidates, and sorts these best first.
-    fn note(&mut self, found: Vec<Found>) -> Vec<Candidate> {
-        let mut candidates = Vec::with_capacity(found.len());
-        for (candidate, row_id) in found {
-            self.row_ids.insert(candidate.key, row_id);
-            candidates.push(candidate);
-        }
-        candidates.sort_by(|a, b| {
-            b.score
-                .total_cmp(&a.score)
-                .then(b.event_time.cmp(&a.event_time))
-                .then(a.key.cmp(&b.key))
-        });
-        candidates
-    }
-}
-
-/// The best `n` rows of a leg that pass the filter; rows no index covers yet are compared one by one by Lance.
+/// The best `n` rows of a leg that pass the filter, best first; rows no index covers yet are compared one by one by Lance.
 async fn candidates(
     snapshot: &Table,
     leg: Leg<'_>,
@@ -192,7 +191,7 @@ async fn candidates(
         Leg::Text(_) => SCORE,
         Leg::Vector(_) => DISTANCE,
     };
-    let columns = [col::EVENT_TIME, col::CHAT_ID, col::MESSAGE_ID, measure];
+    let columns = [col::EVENT_TIME, measure];
     let mut query = snapshot
         .query()
         .select(Select::columns(&columns))
@@ -224,22 +223,24 @@ async fn candidates(
         let rows = Rows(&batch);
         let times = rows.integers(col::EVENT_TIME)?;
         let measures = rows.floats(measure)?;
-        let row_ids = rows.row_ids()?;
-        for (i, key) in rows.keys()?.enumerate() {
+        for (i, row_id) in rows.row_ids()?.iter().enumerate() {
             let score = match leg {
                 Leg::Text(_) => f64::from(measures[i]),
                 Leg::Vector(_) => 1.0 - f64::from(measures[i]),
             };
-            let candidate = Candidate {
-                key,
-                event_time: rows::time(times[i]),
-                score,
-            };
             // A vector at a right angle, or none at all, has nothing in common with the query.
             if score > 0.0 {
-                found.push((candidate, row_ids[i]));
+                found.push(Candidate {
+                    key: *row_id,
+                    event_time: rows::time(times[i]),
+                    score,
+                });
             }
         }
     }
+    found.sort_by(|a, b| {
+        let by_score = b.score.total_cmp(&a.score);
+        by_score.then_with(|| (Reverse(a.event_time), a.key).cmp(&(Reverse(b.event_time), b.key)))
+    });
     Ok(found)
 }

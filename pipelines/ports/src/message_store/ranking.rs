@@ -1,6 +1,6 @@
 //! The order of hits, the same in every store: one leg alone by its own score, two legs fused by reciprocal rank.
 
-use std::{cmp::Ordering, collections::HashMap};
+use std::{cmp::Ordering, collections::HashMap, hash::Hash};
 
 use telesift_schemas::{MessageKey, Timestamp};
 
@@ -10,11 +10,11 @@ use super::SearchMode;
 /// Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods" (SIGIR 2009).
 pub const RRF_K: f64 = 60.0;
 
-/// One message as one leg of a search found it.
+/// One message as one leg of a search found it. `Id` is what a store tells messages apart by while it searches.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Candidate {
+pub struct Candidate<Id = MessageKey> {
     /// Which message.
-    pub key: MessageKey,
+    pub key: Id,
     /// Breaks ties: the newer is better.
     pub event_time: Timestamp,
     /// BM25 or cosine similarity; comparable within the leg.
@@ -23,9 +23,9 @@ pub struct Candidate {
 
 /// One message, ranked.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Ranked {
+pub struct Ranked<Id = MessageKey> {
     /// Which message.
-    pub key: MessageKey,
+    pub key: Id,
     /// Breaks ties: the newer is better.
     pub event_time: Timestamp,
     /// What it is ranked by.
@@ -45,8 +45,12 @@ pub fn leg_depth(limit: usize) -> usize {
 /// Ranks the candidates of both legs, best first. With [`SearchMode::Hybrid`] the score is the sum of reciprocal ranks,
 /// otherwise that of the one leg the mode asks for. Ties go to the newer message, then to the smaller key, so that the
 /// same candidates always give the same order, in whatever order they came.
-pub fn rank(mode: SearchMode, text: Vec<Candidate>, vector: Vec<Candidate>) -> Vec<Ranked> {
-    let mut found: HashMap<MessageKey, Ranked> = HashMap::with_capacity(text.len() + vector.len());
+pub fn rank<Id: Copy + Ord + Hash>(
+    mode: SearchMode,
+    text: Vec<Candidate<Id>>,
+    vector: Vec<Candidate<Id>>,
+) -> Vec<Ranked<Id>> {
+    let mut found: HashMap<Id, Ranked<Id>> = HashMap::with_capacity(text.len() + vector.len());
     let legs = [
         (text, SearchMode::Text, SearchMode::Vector),
         (vector, SearchMode::Vector, SearchMode::Text),
@@ -79,7 +83,7 @@ pub fn rank(mode: SearchMode, text: Vec<Candidate>, vector: Vec<Candidate>) -> V
             }
         }
     }
-    let mut ranked: Vec<Ranked> = found.into_values().collect();
+    let mut ranked: Vec<Ranked<Id>> = found.into_values().collect();
     ranked.sort_by(|a, b| {
         better(
             (a.score, a.event_time, a.key),
@@ -94,7 +98,8 @@ fn leg_weight(leg: SearchMode) -> f64 {
     if leg == SearchMode::Vector { 0.4 } else { 1.0 }
 }
 
-fn better(a: (f64, Timestamp, MessageKey), b: (f64, Timestamp, MessageKey)) -> Ordering {
+/// The order of hits: by score, the newer first, then by id.
+fn better<Id: Ord>(a: (f64, Timestamp, Id), b: (f64, Timestamp, Id)) -> Ordering {
     b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2))
 }
 
