@@ -29,9 +29,11 @@ use crate::{
 const SCORE: &str = "_score";
 const DISTANCE: &str = "_distance";
 
-/// Parts of the vector index to look into first; Lance goes on to others only while too few rows pass the filter.
-const MIN_PROBES: usize = 8;
-/// The index compares compressed vectors; at least this many times the hits asked for are compared again in full.
+/// Parts of the vector index to look into, nearest first; all of them where too few rows pass the filter. A part has about 8,000
+/// vectors, so below 300,000 that is all of them anyway. Lance would look into nearly all by itself, and checking the filter
+/// for each vector is what takes longest.
+const PROBES: usize = 40;
+/// The index compares compressed vectors; this many times the candidates are compared again in full.
 const REFINE: u32 = 2;
 /// How much further to look when the query's requirements threw candidates out.
 const WIDEN: usize = 4;
@@ -187,6 +189,27 @@ async fn candidates(
     predicate: &Predicate,
     n: usize,
 ) -> Attempt<Vec<Found>> {
+    let near = match leg {
+        Leg::Text(_) => None,
+        Leg::Vector(_) => Some(PROBES),
+    };
+    let mut found = best(snapshot, leg, predicate, n, near).await?;
+    if near.is_some() && found.len() < n {
+        found = best(snapshot, leg, predicate, n, None).await?;
+    }
+    // A vector at a right angle, or none at all, has nothing in common with the query.
+    found.retain(|candidate| candidate.score > 0.0);
+    Ok(found)
+}
+
+/// The nearest `n` rows that pass, whatever their score; vectors are looked for in at most `probes` parts of their index.
+async fn best(
+    snapshot: &Table,
+    leg: Leg<'_>,
+    predicate: &Predicate,
+    n: usize,
+    probes: Option<usize>,
+) -> Attempt<Vec<Found>> {
     let measure = match leg {
         Leg::Text(_) => SCORE,
         Leg::Vector(_) => DISTANCE,
@@ -212,8 +235,8 @@ async fn candidates(
                 .nearest_to(vector)?
                 .column(col::VECTOR)
                 .distance_type(DistanceType::Cosine)
-                .minimum_nprobes(MIN_PROBES)?
-                .maximum_nprobes(None)?
+                .minimum_nprobes(PROBES)?
+                .maximum_nprobes(probes)?
                 .refine_factor(REFINE);
             query.execute().await?
         }
@@ -228,14 +251,11 @@ async fn candidates(
                 Leg::Text(_) => f64::from(measures[i]),
                 Leg::Vector(_) => 1.0 - f64::from(measures[i]),
             };
-            // A vector at a right angle, or none at all, has nothing in common with the query.
-            if score > 0.0 {
-                found.push(Candidate {
-                    key: *row_id,
-                    event_time: rows::time(times[i]),
-                    score,
-                });
-            }
+            found.push(Candidate {
+                key: *row_id,
+                event_time: rows::time(times[i]),
+                score,
+            });
         }
     }
     found.sort_by(|a, b| {
