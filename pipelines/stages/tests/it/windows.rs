@@ -13,6 +13,7 @@ use telesift_ports::{
 use telesift_schemas::{Generation, Offset, PartitionId, StoryAssigned, Topic, TopicPartition};
 use telesift_stages::{
     consumer::{Input, Process},
+    projection::Projector,
     windows::{self, Windows},
 };
 use telesift_windows::{
@@ -60,7 +61,7 @@ impl Flow {
         self.log.commit(appends).await.unwrap();
     }
 
-    fn stage(&self) -> Windows {
+    fn stage(&self) -> Projector<Windows> {
         let catalog: Arc<dyn Catalog> = self.catalog.clone();
         Windows::new(self.log.clone(), catalog, self.clock.clone(), messages())
     }
