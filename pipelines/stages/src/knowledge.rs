@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::Deserialize;
 use telesift_ports::{
     Catalog, Clock, RecordLog,
     knowledge::{KNOWLEDGE_STAGE, Moved},
@@ -16,12 +15,13 @@ use telesift_ports::{
     ledger::{Counters, Fate, StageKey, StageState},
     record_log::{NewRecord, StoredRecord, Transaction},
 };
-use telesift_schemas::{Atom, Decision, Extraction, Offset, PartitionId, Topic, TopicPartition};
+use telesift_schemas::{Atom, Extraction, Offset, PartitionId, Topic, TopicPartition};
 use tokio::sync::watch;
 
 use crate::{
     consumer::{Input, Process, StageError},
     dead_letter::{self, Refusal, Retry, Tried},
+    decisions,
     extract::extractions,
     identities, order,
     screen::gap_counters,
@@ -33,8 +33,8 @@ pub use claims::{atom_id, subject_id, subject_key};
 /// The stage's name in ledger, logs and metrics.
 pub const STAGE: &str = KNOWLEDGE_STAGE;
 
-/// Why a decision of another kind is skipped.
-const OTHER_DECISION: &str = "other_decision";
+/// The kinds of decisions that are about knowledge.
+const KINDS: [&str; 3] = ["atom_reviewed", "subject_changed", "approval_rules_set"];
 /// Versions published at once.
 const PORTION: usize = 500;
 
@@ -167,7 +167,7 @@ impl Knowledge {
                 Err(e) => Ok(Err(Refusal::unreadable("extraction record", &e))),
             };
         }
-        match read(record) {
+        match decisions::read(record, &KINDS) {
             Ok(Some(decision)) => {
                 let is_done = book.decision(&decision, record.offset).await?;
                 Ok(Ok(match is_done {
@@ -175,7 +175,7 @@ impl Knowledge {
                     false => Fate::Skipped("without_effect".to_owned()),
                 }))
             }
-            Ok(None) => Ok(Ok(Fate::Skipped(OTHER_DECISION.to_owned()))),
+            Ok(None) => Ok(Ok(Fate::Skipped(decisions::OTHER.to_owned()))),
             Err(refusal) => Ok(Err(refusal)),
         }
     }
@@ -267,23 +267,6 @@ impl Process for Knowledge {
         states[i] = Some(state);
         self.commit(book, states).await?;
         Ok(Tried::Stored(refusal))
-    }
-}
-
-/// The decision about knowledge a record holds; `None` for one about something else, of a kind yet unknown too.
-fn read(record: &StoredRecord) -> Result<Option<Decision>, Refusal> {
-    const KINDS: [&str; 3] = ["atom_reviewed", "subject_changed", "approval_rules_set"];
-    #[derive(Deserialize)]
-    struct Kind {
-        decision: String,
-    }
-    let unreadable = |e: serde_json::Error| Refusal::unreadable("decision record", &e);
-    let kind: Kind = serde_json::from_slice(&record.value).map_err(unreadable)?;
-    match KINDS.contains(&kind.decision.as_str()) {
-        true => serde_json::from_slice(&record.value)
-            .map(Some)
-            .map_err(unreadable),
-        false => Ok(None),
     }
 }
 
