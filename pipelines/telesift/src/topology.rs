@@ -265,7 +265,9 @@ impl Flow {
                 dead_letter::STAGE,
                 dead_letter::STAGE,
                 move |held| {
-                    let stage = LetterProjection::new(parts.catalog.clone(), input.clone());
+                    let (log, catalog) = (parts.log.clone(), parts.catalog.clone());
+                    let clock = parts.clock.clone();
+                    let stage = LetterProjection::new(log, catalog, clock, input.clone());
                     let consumer =
                         parts.consumer(dead_letter::STAGE, vec![input.clone()], 1_000, 0);
                     run(consumer, stage.under(held.fence()), held.stop)

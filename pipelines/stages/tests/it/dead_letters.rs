@@ -51,7 +51,8 @@ impl Flow {
     pub(crate) async fn letters(&self) -> Vec<LetterRow> {
         let input = at(Topic::DEAD_LETTERS);
         let end = self.log.bounds(&input).await.unwrap().end;
-        let projection = LetterProjection::new(self.catalog.clone(), input.clone());
+        let (log, catalog) = (self.log.clone(), self.catalog.clone());
+        let projection = LetterProjection::new(log, catalog, self.clock.clone(), input.clone());
         let key = telesift_ports::ledger::StageKey {
             stage: dead_letter::STAGE.into(),
             input,
