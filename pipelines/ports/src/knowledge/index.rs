@@ -6,8 +6,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use telesift_schemas::{
-    Atom, AtomKind, AtomStatus, Author, AuthorKind, Chat, ChatId, ChatKind, Class, Message,
-    MessageKey, MessageKind, Offset, Origin, PartitionId, Screen, Topic,
+    Atom, AtomKind, AtomStatus, Author, AuthorKind, Chat, ChatId, ChatKind, Class, Message, Offset,
+    Origin, PartitionId, Screen, Topic,
 };
 
 use crate::{
@@ -143,38 +143,16 @@ fn row(atom: &Atom) -> Option<Message> {
         name: None,
         kind: AuthorKind::Chat,
     });
+    let chat = Chat {
+        id: NOWHERE,
+        title: None,
+        kind: ChatKind::Saved,
+        username: None,
+    };
     Some(Message {
-        v: Message::VERSION,
-        id: MessageKey {
-            chat: NOWHERE,
-            message_id,
-        },
-        chat: Chat {
-            id: NOWHERE,
-            title: None,
-            kind: ChatKind::Saved,
-            username: None,
-        },
-        message_id,
         edit: i64::from(atom.version),
-        event_time: atom.updated_at,
         author,
-        kind: MessageKind::Text,
         text: searched_text(atom),
-        lang: "und".to_owned(),
-        reply_to: None,
-        thread: None,
-        forward: None,
-        links: Vec::new(),
-        media: None,
-        reactions: BTreeMap::new(),
-        quote: None,
-        media_group: None,
-        signature: None,
-        migrated_to: None,
-        migrated_from: None,
-        deleted_at: None,
-        flags: Vec::new(),
         screen: Some(Screen {
             class,
             score: atom.confidence,
@@ -188,6 +166,7 @@ fn row(atom: &Atom) -> Option<Message> {
             partition: PartitionId(0),
             offset: Offset(u64::from(atom.version)),
         }),
+        ..Message::blank(chat, message_id, atom.updated_at)
     })
 }
 
