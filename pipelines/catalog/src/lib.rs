@@ -15,6 +15,7 @@ mod knowledge;
 mod labels;
 mod leases;
 mod letters;
+mod of_messages;
 mod providers;
 mod queries;
 mod reactions;
