@@ -11,7 +11,7 @@ use telesift_ports::{
     Generations, RecordLog, RuleReader,
     ledger::{StageKey, StageState},
     memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryRules, MemoryStores},
-    record_log::{NewRecord, ReadLimits, Retention, StoredRecord, TopicConfig, Transaction},
+    record_log::{NewRecord, ReadLimits, StoredRecord, Transaction},
 };
 use telesift_schemas::{
     ChatId, Generation, Message, PartitionId, Topic, TopicPartition, partition_for_chat,
@@ -23,11 +23,15 @@ use telesift_stages::{
     origins::OriginLog,
 };
 
+pub(crate) use crate::flow::until;
 pub(crate) use dying_log::DyingLog;
 pub(crate) use process::{Process, is_ready};
 
-use crate::flow::model;
-use parts::{Ones, cutting, raw};
+use crate::{
+    flow::{create_topics, model},
+    index::Ones,
+};
+use parts::{cutting, raw};
 
 pub(crate) const N_PARTITIONS: u32 = 2;
 
@@ -71,13 +75,7 @@ impl Works {
 
     async fn on(log: MemoryLog, clock: Arc<ManualClock>) -> Self {
         let log = Arc::new(log);
-        for (topic, partitions) in Topic::ALL {
-            let config = TopicConfig {
-                partitions: partitions.unwrap_or(N_PARTITIONS),
-                retention: Retention::default(),
-            };
-            log.create_topic(&topic, config).await.unwrap();
-        }
+        create_topics(&log, |fixed| fixed.unwrap_or(N_PARTITIONS)).await;
         Works {
             log,
             clock,
@@ -207,19 +205,6 @@ impl Works {
         }
         stages
     }
-}
-
-pub(crate) async fn until<T>(ask: impl AsyncFn() -> Option<T>) -> T {
-    let wait = async {
-        loop {
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    let waited = tokio::time::timeout(Duration::from_secs(60), wait).await;
-    waited.expect("it gets there")
 }
 
 /// The partition of a chat.

@@ -1,14 +1,12 @@
-//! What the works screen and embed with, and the raw records they are given.
+//! What the works screen with, and the raw records they are given.
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use telesift_ports::{
-    Embedder, SmartModuleChain,
+    SmartModuleChain,
     chain::{ChainError, ChainInput, ChainOutcome},
-    embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
 };
 use telesift_schemas::MessageKind;
 use telesift_stages::screen::ChainFactory;
@@ -81,23 +79,5 @@ impl Cutting {
             });
         }
         ChainOutcome::Value(message.to_string().into())
-    }
-}
-
-/// A vector of ones for every text.
-pub(super) struct Ones(pub(super) EmbeddingModel);
-
-#[async_trait]
-impl Embedder for Ones {
-    fn model(&self) -> &EmbeddingModel {
-        &self.0
-    }
-
-    fn cost(&self) -> EmbeddingCost {
-        EmbeddingCost::Negligible
-    }
-
-    async fn embed(&self, texts: &[&str], _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
-        Ok(vec![vec![1.0; self.0.dimensions]; texts.len()])
     }
 }
