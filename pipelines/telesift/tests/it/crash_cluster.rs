@@ -79,7 +79,7 @@ async fn storm(fleet: &mut Fleet, n_kills: usize) -> (Vec<String>, Acknowledged)
     let mut round = Vec::new();
     for kill in 1..=n_kills {
         let (body, ids) = export_of(kill as u32);
-        imports.push(submit(fleet.front(), body).await);
+        imports.push(fleet.front().submit(body).await);
         acknowledged.extend(ids);
         // Each part as often as any other, in another order each time.
         if round.is_empty() {
@@ -108,17 +108,6 @@ async fn storm(fleet: &mut Fleet, n_kills: usize) -> (Vec<String>, Acknowledged)
     }
     acknowledged.extend(telegram.end().await);
     (imports, acknowledged)
-}
-
-async fn submit(front: &Server, export: Vec<u8>) -> String {
-    let queued = front
-        .until(|| async {
-            let (status, answer) = front.upload("export", export.clone()).await;
-            assert!(status == 202 || status == 503, "{status} {answer}");
-            (status == 202).then_some(answer)
-        })
-        .await;
-    queued["id"].as_str().unwrap().to_owned()
 }
 
 /// How often each id stands there.
