@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::{
     config::{CatalogConfig, Location, PostgresUrl},
     error::{sort, sort_migration},
+    places::without_names,
     row::{Arg, Row, bound},
 };
 
@@ -76,7 +77,7 @@ impl Database {
         let what = String::new;
         match &self.pools {
             Pools::Sqlite { readers, .. } => {
-                let rows = on_connection!(self, readers, c => bound::<Sqlite>(sql, args).fetch_all(&mut *c), what)?;
+                let rows = on_connection!(self, readers, c => bound::<Sqlite>(without_names(sql, args.len()), args).fetch_all(&mut *c), what)?;
                 Ok(rows.into_iter().map(Row::Sqlite).collect())
             }
             Pools::Postgres(pool) => {
@@ -96,7 +97,7 @@ impl Database {
     ) -> Result<u64> {
         match &self.pools {
             Pools::Sqlite { writer, .. } => {
-                let done = on_connection!(self, writer, c => bound::<Sqlite>(sql, args).execute(&mut *c), what)?;
+                let done = on_connection!(self, writer, c => bound::<Sqlite>(without_names(sql, args.len()), args).execute(&mut *c), what)?;
                 Ok(done.rows_affected())
             }
             Pools::Postgres(pool) => {
@@ -157,14 +158,15 @@ pub(crate) struct Statement {
 
 /// A transaction of the one or the other driver, whose types differ in everything but the words.
 macro_rules! changing {
-    ($name:ident, $driver:ty, $begin:expr) => {
+    ($name:ident, $driver:ty, $begin:expr, $spelt:expr) => {
         async fn $name(
             connection: &mut PoolConnection<$driver>,
             statements: Vec<Statement>,
         ) -> std::result::Result<Option<usize>, sqlx::Error> {
             let mut transaction = connection.begin_with($begin).await?;
             for (i, statement) in statements.into_iter().enumerate() {
-                let query = bound::<$driver>(statement.sql, statement.args);
+                let sql = $spelt(statement.sql, statement.args.len());
+                let query = bound::<$driver>(sql, statement.args);
                 let done = query.execute(&mut *transaction).await?;
                 if statement.must_change && done.rows_affected() == 0 {
                     transaction.rollback().await?;
@@ -178,8 +180,13 @@ macro_rules! changing {
 }
 
 // A reader that turns writer may be refused at once: take the lock first.
-changing!(change_sqlite, Sqlite, "BEGIN IMMEDIATE");
-changing!(change_postgres, Postgres, "BEGIN");
+changing!(change_sqlite, Sqlite, "BEGIN IMMEDIATE", without_names);
+changing!(change_postgres, Postgres, "BEGIN", as_it_is);
+
+/// Postgres binds by number.
+fn as_it_is(sql: &'static str, _: usize) -> &'static str {
+    sql
+}
 
 fn no_answer(limit: Duration) -> Error {
     Error::Unavailable(format!("no answer within {limit:?}"))

@@ -15,6 +15,7 @@ mod knowledge;
 mod labels;
 mod leases;
 mod letters;
+mod places;
 mod providers;
 mod queries;
 mod reactions;

@@ -43,6 +43,21 @@ impl WindowCatalog for SqlCatalog {
         Ok(found)
     }
 
+    async fn newest_told(&self, of: Generation, chats: &[ChatId]) -> Result<Vec<MessageKey>> {
+        let mut found = Vec::new();
+        for chunk in chats.chunks(LOOK_UP) {
+            let [asked, n] = list(chunk.iter().map(|chat| chat.0));
+            let args = vec![asked, n, i64::from(of.0).into()];
+            for row in &self.database.read(queries::NEWEST_OF, args).await? {
+                found.push(MessageKey {
+                    chat: ChatId(row.get(0)?),
+                    message_id: row.get(1)?,
+                });
+            }
+        }
+        Ok(found)
+    }
+
     async fn put_windows(&self, commit: WindowCommit<'_>) -> Result<()> {
         let mut statements = vec![stage_state(&commit)?];
         push(

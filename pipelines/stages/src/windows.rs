@@ -1,6 +1,9 @@
 //! `messages` in, the rows of windows out: what the questions over time windows are answered from.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use telesift_ports::{
@@ -9,7 +12,7 @@ use telesift_ports::{
     ledger::{Counters, Fate},
     record_log::Transaction,
 };
-use telesift_schemas::{Generation, MessageKey, Offset, TopicPartition};
+use telesift_schemas::{ChatId, Generation, MessageKey, Offset, TopicPartition};
 use telesift_windows::{Changes, Told, changes};
 
 use crate::{
@@ -90,10 +93,25 @@ impl Windows {
 
     /// What these messages make of what is stored.
     async fn changes(&self, arrived: Vec<Told>) -> Result<Changes, StageError> {
-        let keys: Vec<MessageKey> = arrived.iter().map(|told| told.key).collect();
-        let known = self.catalog.told(self.generation, &keys).await?;
+        let known = self.known(&arrived).await?;
         let known: HashMap<_, _> = known.into_iter().map(|told| (told.key, told)).collect();
         Ok(changes(known, arrived))
+    }
+
+    /// The stored rows of these messages. Most are newer than all their chat has: one question per chat tells which, and only
+    /// the others are looked for one by one.
+    async fn known(&self, arrived: &[Told]) -> Result<Vec<Told>, StageError> {
+        let chats: BTreeSet<ChatId> = arrived.iter().map(|told| told.key.chat).collect();
+        let chats: Vec<ChatId> = chats.into_iter().collect();
+        let newest = self.catalog.newest_told(self.generation, &chats).await?;
+        let newest: HashMap<ChatId, i64> = newest.iter().map(|k| (k.chat, k.message_id)).collect();
+        let may_be_stored = |key: &MessageKey| {
+            let newest = newest.get(&key.chat);
+            newest.is_some_and(|newest| key.message_id <= *newest)
+        };
+        let keys = arrived.iter().map(|told| told.key);
+        let keys: Vec<MessageKey> = keys.filter(may_be_stored).collect();
+        Ok(self.catalog.told(self.generation, &keys).await?)
     }
 }
 
