@@ -44,7 +44,7 @@ pub enum CorpusError {
 }
 
 /// The project's own labelled files, by name.
-pub const OWN: [&str; 17] = [
+pub const OWN: [&str; 21] = [
     "uk",
     "ru",
     "en",
@@ -62,6 +62,10 @@ pub const OWN: [&str; 17] = [
     "banter",
     "adverts",
     "spam-kinds",
+    "remarks-en",
+    "registers-en",
+    "code",
+    "groups-id-more",
 ];
 
 /// The sources in `training`, one per file.
