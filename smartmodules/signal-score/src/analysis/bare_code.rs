@@ -6,8 +6,8 @@ pub(super) fn is_bare_code(text: &str) -> bool {
     let (mut n_lines, mut n_code) = (0u32, 0u32);
     let mut is_fenced = false;
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        if line.starts_with("```") {
-            is_fenced = !is_fenced && !line[3..].ends_with("```");
+        if let Some(fenced) = line.strip_prefix("```") {
+            is_fenced = !is_fenced && !fenced.ends_with("```");
             (n_lines, n_code) = (n_lines + 1, n_code + 1);
             continue;
         }
