@@ -297,6 +297,7 @@ impl RecordLog for FluvioLog {
         writers.retain(|at, _| at.topic != *topic);
         drop(writers);
         self.followers.forget(topic);
+        self.reader.forget(topic);
         Ok(())
     }
 

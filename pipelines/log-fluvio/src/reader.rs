@@ -1,6 +1,6 @@
 //! Reading any stretch of a partition: true offsets, nothing at or above the high watermark.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 
 use fluvio::{
     Isolation,
@@ -14,9 +14,10 @@ use fluvio_spu_schema::{
     server::fetch_offset::{FetchOffsetPartitionResponse, FetchOffsetsRequest},
 };
 use telesift_ports::record_log::{Batch, Bounds, Error, ReadLimits, Result, StoredRecord};
-use telesift_schemas::{Offset, Timestamp, TopicPartition};
+use telesift_schemas::{Offset, Timestamp, Topic, TopicPartition};
 
 use crate::{
+    ahead::Ahead,
     batch,
     connection::Connections,
     error::{Failure, offset, unavailable},
@@ -34,11 +35,20 @@ type Fetched = FetchablePartitionResponse<RecordSet<RawRecords>>;
 /// Reads partitions, each request from its leader.
 pub(crate) struct Reader {
     connections: Arc<Connections>,
+    ahead: Ahead,
 }
 
 impl Reader {
     pub(crate) fn new(connections: Arc<Connections>) -> Self {
-        Reader { connections }
+        Reader {
+            connections,
+            ahead: Ahead::default(),
+        }
+    }
+
+    /// Forgets a topic that is gone.
+    pub(crate) fn forget(&self, topic: &Topic) {
+        self.ahead.forget(topic);
     }
 
     /// The readable range of `at`.
@@ -89,8 +99,16 @@ impl Reader {
         };
         let mut left = limits;
         let mut retry = self.patience("read");
+        if let Some((end, mut records)) = self.ahead.take(at, from) {
+            take(&mut all, &mut records, &mut left);
+            if !records.is_empty() {
+                all.end = end;
+                self.ahead.keep(at, end, records);
+                return Ok(given(all));
+            }
+        }
         loop {
-            let (end, records) = match self.try_read(at, all.next, max_bytes).await {
+            let (end, mut records) = match self.try_read(at, all.next, max_bytes).await {
                 Ok(Some(fetched)) => fetched,
                 // Nothing there: the end, or beyond it.
                 Ok(None) => {
@@ -113,11 +131,13 @@ impl Reader {
                 max_bytes *= 2;
                 continue;
             }
-            let is_done = take(&mut all, records, &mut left);
+            let is_done = take(&mut all, &mut records, &mut left);
             if is_done || all.next >= all.end {
-                let n_bytes = all.records.iter().map(|r| r.key.len() + r.value.len());
-                telemetry::read(all.records.len(), n_bytes.sum());
-                return Ok(all);
+                // Who asks for one record looks for a place, and reads on elsewhere.
+                if limits.max_records > 1 {
+                    self.ahead.keep(at, end, records);
+                }
+                return Ok(given(all));
             }
         }
     }
@@ -156,7 +176,7 @@ impl Reader {
         at: &TopicPartition,
         from: Offset,
         max_bytes: usize,
-    ) -> std::result::Result<Option<(Offset, Vec<StoredRecord>)>, Failure> {
+    ) -> std::result::Result<Option<(Offset, VecDeque<StoredRecord>)>, Failure> {
         let fetched = match self
             .fetch(at, from, max_bytes, Isolation::ReadCommitted)
             .await
@@ -174,7 +194,7 @@ impl Reader {
         if from >= end {
             return Ok(None);
         }
-        let mut records = Vec::new();
+        let mut records = VecDeque::new();
         for batch in &fetched.records.batches {
             records.extend(batch::decode(batch)?);
         }
@@ -263,9 +283,16 @@ impl Reader {
     }
 }
 
-/// Adds what the limits allow; whether they are reached.
-fn take(all: &mut Batch, records: Vec<StoredRecord>, left: &mut ReadLimits) -> bool {
-    for record in records {
+/// Counts what is given to a reader.
+fn given(batch: Batch) -> Batch {
+    let n_bytes = batch.records.iter().map(|r| r.key.len() + r.value.len());
+    telemetry::read(batch.records.len(), n_bytes.sum());
+    batch
+}
+
+/// Moves what the limits allow; whether they are reached.
+fn take(all: &mut Batch, records: &mut VecDeque<StoredRecord>, left: &mut ReadLimits) -> bool {
+    while let Some(record) = records.front() {
         let n_bytes = record.key.len() + record.value.len();
         let is_full = left.max_records == 0 || n_bytes > left.max_bytes;
         if is_full && !all.records.is_empty() {
@@ -274,7 +301,7 @@ fn take(all: &mut Batch, records: Vec<StoredRecord>, left: &mut ReadLimits) -> b
         left.max_records = left.max_records.saturating_sub(1);
         left.max_bytes = left.max_bytes.saturating_sub(n_bytes);
         all.next = record.offset.next();
-        all.records.push(record);
+        all.records.extend(records.pop_front());
     }
     left.max_records == 0 || left.max_bytes == 0
 }
