@@ -60,7 +60,8 @@ impl Default for UnitsConfig {
 /// the unit of the message they answer, else that of their thread while the silence is shorter than the gap; a channel's post
 /// is a unit of its own. What closes by the clock is written when it does, and so is the same for every later reader.
 ///
-/// On a log without transactions a unit may be written again after a crash, with the same id: readers keep the first.
+/// On a log without transactions a unit may be written again after a crash, with the same id and what joined it since: a message
+/// stands in the first unit that has it, and those of one id are one.
 pub struct Units {
     log: Arc<dyn RecordLog>,
     clock: Arc<dyn Clock>,
@@ -208,7 +209,12 @@ impl Units {
 
     fn append(&self, chat: ChatId, event: UnitEvent, at: Timestamp) -> (TopicPartition, NewRecord) {
         let unique = match &event {
-            UnitEvent::Closed { unit, .. } => vec![identities::of_unit(unit)],
+            UnitEvent::Closed { unit, members, .. } => match members.last() {
+                Some(last) if !self.log.is_transactional() => {
+                    vec![identities::of_unit_up_to(unit, &last.message)]
+                }
+                _ => vec![identities::of_unit(unit)],
+            },
             UnitEvent::Touched { .. } => Vec::new(),
         };
         let record = UnitRecord {

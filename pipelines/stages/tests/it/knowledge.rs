@@ -1,6 +1,7 @@
 //! Messages become atoms with quotes that stand there, once, whatever fails; edits and deletions are followed; readers have
 //! the last word; the log gives the same atoms again.
 
+mod ends;
 mod line;
 mod people;
 

@@ -94,8 +94,17 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) async fn new() -> Self {
+        Self::on(Flow::new().await)
+    }
+
+    /// The same on a log that has no transactions.
+    pub(super) async fn without_transactions() -> Self {
+        Self::on(Flow::without_transactions().await)
+    }
+
+    fn on(flow: Flow) -> Self {
         Line {
-            flow: Flow::new().await,
+            flow,
             extractor: Arc::default(),
             gate: Arc::new(Semaphore::new(0)),
             next_offset: std::sync::atomic::AtomicU64::new(0),
