@@ -115,7 +115,13 @@ impl Database {
                 on_connection!(self, writer, c => change_sqlite(&mut c, statements), what)
             }
             Pools::Postgres(pool) => {
-                on_connection!(self, pool, c => change_postgres(&mut c, statements), what)
+                let deadline = Instant::now() + self.call_timeout;
+                let mut held = Held::of(self.acquire(pool, deadline).await?);
+                let change = change_postgres(held.connection()?, statements);
+                let changed = timeout_at(deadline, change).await;
+                let changed = changed.map_err(|_| self.timed_out())?;
+                held.give_back();
+                changed.map_err(|e| sort(e, what))
             }
         }
     }
@@ -144,6 +150,35 @@ impl Database {
 
     fn timed_out(&self) -> Error {
         no_answer(self.call_timeout)
+    }
+}
+
+/// A connection in the middle of a transaction, closed should the caller give up there. The driver takes a transaction for
+/// begun once it has the answer to `BEGIN`: one that was given up in between would go back to the others within a transaction
+/// that nobody ends, where what they write is never committed, and what they lock is locked for everybody else.
+struct Held(Option<PoolConnection<Postgres>>);
+
+impl Held {
+    fn of(connection: PoolConnection<Postgres>) -> Self {
+        Held(Some(connection))
+    }
+
+    fn connection(&mut self) -> Result<&mut PoolConnection<Postgres>> {
+        let gone = || Error::Unavailable("the connection is gone".to_owned());
+        self.0.as_mut().ok_or_else(gone)
+    }
+
+    /// The transaction has ended, in whatever way.
+    fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(connection.detach());
+        }
     }
 }
 
