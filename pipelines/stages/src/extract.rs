@@ -168,8 +168,18 @@ impl Extract {
     /// # Errors
     /// What no retry mends.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StageError> {
-        if !self.catch_up(&shutdown).await? {
-            return Ok(());
+        let mut delays = delays();
+        loop {
+            match self.catch_up(&shutdown).await {
+                Ok(true) => break,
+                Ok(false) => return Ok(()),
+                // The log may have no leader yet, as after the death of an SPU.
+                Err(error) if error.is_retryable() && !shutdown.is_cancelled() => {
+                    self.back_off(&error, delays.next(), &shutdown).await;
+                }
+                Err(error) if error.is_retryable() => return Ok(()),
+                Err(error) => return Err(error),
+            }
         }
         // Tasks of their own: what this loop waits for must not depend on itself driving those who hold it, such as
         // connections of the catalog.
@@ -180,7 +190,7 @@ impl Extract {
         });
         let mut running = JoinSet::new();
         let mut flight = Flight::default();
-        let mut delays = delays();
+        delays = self::delays();
         while !shutdown.is_cancelled() {
             let looked = this.next_units(&mut flight).await;
             for one in std::mem::take(&mut flight.begun) {
