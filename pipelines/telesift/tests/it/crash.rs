@@ -87,8 +87,8 @@ fn exports(n_kills: u32) -> Vec<Vec<u8>> {
             .take(3)
             .map(|file| shared::posts_as_export(file)),
     );
-    for i in 0..i64::from(n_kills / 2) {
-        let (chat, n) = (1_900_000_000 + i % 3, 400);
+    for i in 0..i64::from(n_kills) {
+        let (chat, n) = (1_900_000_000 + i % 3, 250);
         exports.push(export(chat, 1 + i * n, &texts(i as u64, n as usize)));
     }
     exports

@@ -132,6 +132,11 @@ impl Server {
         self.child.id()
     }
 
+    /// How the process ended, if it did.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// Waits until the process has ended; how it did.
     pub(crate) async fn until_ended(&mut self) -> ExitStatus {
         let started = Instant::now();
