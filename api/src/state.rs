@@ -34,7 +34,7 @@ pub struct ApiState {
     pub bots: Arc<dyn Bots>,
     /// Runs replays.
     pub replays: Arc<dyn Replays>,
-    /// Finds atoms by what they say; its vectors are of the embedder's model.
+    /// Finds atoms by what they say, by vectors of a model of its own.
     pub atom_index: Arc<AtomIndex>,
     /// Keeps providers of language models.
     pub providers: Arc<dyn Providers>,

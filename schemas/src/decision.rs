@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApprovalRule, AtomVerdict, ChatId, Class, MessageKey, Offset, PartitionId, Position,
-    SubjectChange, Timestamp, TopicPartition,
+    ApprovalRule, AtomVerdict, ChatId, Class, Generation, MessageKey, Offset, PartitionId,
+    Position, SubjectChange, Timestamp, TopicPartition,
 };
 
 /// A record of `decisions`.
@@ -104,6 +104,12 @@ pub enum DecisionKind {
         consent: bool,
         /// Whose word it is, by the name of the key.
         owner: String,
+    },
+    /// Another generation's readings of conversations count from here on: of each conversation that of the first of these
+    /// generations that has one, else what was read for all. Written when the live generation was switched.
+    ReadingsSwitched {
+        /// The newest first; none: what was read for all.
+        readings: Vec<Generation>,
     },
     /// From here on these rules, and no others, approve atoms that are extracted.
     ApprovalRulesSet {

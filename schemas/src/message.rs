@@ -81,6 +81,40 @@ impl Message {
     /// Current record version.
     pub const VERSION: u32 = 1;
 
+    /// A text of which nothing is known yet but where it stands and when it was sent: never edited, empty, by nobody.
+    pub fn blank(chat: Chat, message_id: i64, event_time: Timestamp) -> Self {
+        Message {
+            v: Self::VERSION,
+            id: MessageKey {
+                chat: chat.id,
+                message_id,
+            },
+            chat,
+            message_id,
+            edit: 0,
+            event_time,
+            author: None,
+            kind: MessageKind::Text,
+            text: String::new(),
+            lang: "und".to_owned(),
+            reply_to: None,
+            thread: None,
+            forward: None,
+            links: Vec::new(),
+            media: None,
+            reactions: BTreeMap::new(),
+            quote: None,
+            media_group: None,
+            signature: None,
+            migrated_to: None,
+            migrated_from: None,
+            deleted_at: None,
+            flags: Vec::new(),
+            screen: None,
+            origin: None,
+        }
+    }
+
     /// The link that opens the message in Telegram: `https://t.me/<username>/<id>` for public chats,
     /// `https://t.me/c/<channel>/<id>` for private channels and supergroups, none for users and basic groups.
     pub fn deep_link(&self) -> Option<String> {

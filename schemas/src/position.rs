@@ -95,6 +95,7 @@ impl fmt::Display for Origin {
 
 /// The generation of a derived topic, from 1. A replay writes a new one beside the live one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Generation(pub u32);
 

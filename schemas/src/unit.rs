@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AtomKind, Chat, Class, LinkKind, MessageKey, Offset, Origin, Timestamp};
+use crate::{AtomKind, Chat, Class, Generation, LinkKind, MessageKey, Offset, Origin, Timestamp};
 
 /// A record of `units`: which messages belong together, written once, so that every later run extracts from the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,6 +111,9 @@ pub struct Extraction {
     /// back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Offset>,
+    /// The generation that a replay wanted it for: it counts where that is live. Absent: it counts in all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<Generation>,
     /// What it claims, verified: every quote stands in its message.
     pub atoms: Vec<DraftAtom>,
     /// Claims that were not kept, by reason.

@@ -64,6 +64,7 @@ fn examples_of_version_1_read_and_write_unchanged() {
     assert_kept::<UnitRecord>("units-touched");
     assert_kept::<UnitRecord>("units-labelled");
     assert_kept::<Extraction>("extractions");
+    assert_kept::<Extraction>("extractions-generation");
     assert_kept::<Atom>("atoms");
     assert_kept::<StoryAssigned>("stories-times");
     assert_kept::<ScreenStats>("screen-stats");
@@ -80,6 +81,7 @@ fn examples_of_version_1_read_and_write_unchanged() {
     assert_kept::<Decision>("decisions-subject-changed");
     assert_kept::<Decision>("decisions-approval-rules-set");
     assert_kept::<Decision>("decisions-chat-set");
+    assert_kept::<Decision>("decisions-readings-switched");
 }
 
 #[test]

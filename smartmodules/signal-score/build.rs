@@ -13,14 +13,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut lexicons = Map::new();
     for entry in fs::read_dir("lexicons")? {
         let path = entry?.path();
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        // A file has the name of its list; behind a hyphen it may say more of the words in it.
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let name = stem.split('-').next().unwrap_or_default();
         let words: Vec<Value> = fs::read_to_string(&path)?
             .lines()
             .map(str::trim)
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
             .map(Value::from)
             .collect();
-        lexicons.insert(name.into_owned(), words.into());
+        lexicons.insert(name.to_owned(), words.into());
     }
     rules["lexicons"] = lexicons.into();
 

@@ -69,7 +69,10 @@ impl Served {
             imports: Arc::new(FakeImports::new()),
             bots: Arc::new(bots),
             replays: Arc::new(FakeReplays::default()),
-            atom_index: Arc::new(AtomIndex::new(Arc::new(MemoryStore::new(None)))),
+            atom_index: Arc::new(AtomIndex::new(
+                Arc::new(MemoryStore::new(None)),
+                Arc::new(Nothing),
+            )),
             generations: Arc::new(Generations::first_only(log.clone())),
             providers: Arc::new(MemoryProviders::default()),
             embedder: Arc::new(Nothing),

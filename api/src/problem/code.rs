@@ -87,8 +87,6 @@ codes! {
     ReplayQueueFull = "replay_queue_full", TOO_MANY_REQUESTS, "The replay queue is full";
     /// A bug or broken storage; the log holds the cause under the instance.
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error";
-    /// This version cannot do it yet.
-    NotSupportedYet = "not_supported_yet", NOT_IMPLEMENTED, "Not supported yet";
     /// Telegram does not answer, or asks to wait.
     TelegramUnavailable = "telegram_unavailable", BAD_GATEWAY, "Telegram cannot be reached";
     /// Secrets cannot be sealed or opened with the key that is there.

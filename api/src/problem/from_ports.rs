@@ -1,15 +1,9 @@
 //! The one place where errors of the ports become problems.
 
 use telesift_ports::{
-    bots::BotError,
-    catalog,
-    embedder::EmbedError,
-    generations::GenerationsError,
-    imports::ImportError,
-    message_store,
-    providers::ProviderError,
-    record_log,
-    replays::{ReplayError, ReplayStage},
+    bots::BotError, catalog, embedder::EmbedError, generations::GenerationsError,
+    imports::ImportError, message_store, providers::ProviderError, record_log,
+    replays::ReplayError,
 };
 
 use super::{Code, Problem};
@@ -143,10 +137,6 @@ impl From<ReplayError> for Problem {
             }
             ReplayError::State(state) => {
                 Problem::new(Code::ReplayState, detail).with("state", state.as_str())
-            }
-            ReplayError::NotSupported(_) => {
-                let there: Vec<&str> = ReplayStage::replayable().map(ReplayStage::as_str).collect();
-                Problem::new(Code::NotSupportedYet, detail).with("supported", there)
             }
             ReplayError::NoGeneration(_) => Problem::new(Code::ReplayState, detail),
             ReplayError::Generation { generation, .. } => {

@@ -129,7 +129,8 @@ async fn search(
     limit: usize,
 ) -> Result<Vec<AtomView>> {
     let query = Query::parse(text);
-    let vectors = app.embedder.embed(&[text], Purpose::Query).await;
+    let vectors = app.atom_index.embedder();
+    let vectors = vectors.embed(&[text], Purpose::Query).await;
     let vector = vectors.ok().and_then(|v| v.into_iter().next());
     let vector = vector.filter(|v| v.iter().any(|x| *x != 0.0));
     let has_words = !query.ranked.is_empty() || !query.required.is_empty();

@@ -41,6 +41,8 @@ pub(crate) struct GenerationView {
     /// Since when it is complete and not live: from then on its days are counted.
     #[schema(value_type = Option<String>)]
     idle_since: Option<Timestamp>,
+    /// The model of the vectors in the store it uses; `null` if it is retired, or the model is not configured any more.
+    model: Option<String>,
     /// How far the stages are that fill its parts, shared ones too.
     stages: Vec<GenerationStage>,
 }
@@ -56,6 +58,8 @@ pub(crate) struct GenerationParts {
     stories: u32,
     /// The rows that statistics, trends and bursts are answered from.
     windows: u32,
+    /// What was read of conversations, and with it atoms and subjects.
+    knowledge: u32,
 }
 
 /// A stage on one partition.
@@ -84,11 +88,13 @@ impl From<GenerationStatus> for GenerationView {
                 store: entry.parts.store.0,
                 stories: entry.parts.stories.0,
                 windows: entry.parts.windows.0,
+                knowledge: entry.parts.knowledge.0,
             },
             replay: entry.replay,
             base: entry.base.map(|g| g.0),
             created_at: entry.base.map(|_| entry.created_at),
             idle_since: entry.idle_since,
+            model: status.model,
             stages: status
                 .stages
                 .into_iter()
@@ -109,7 +115,7 @@ impl From<GenerationStatus> for GenerationView {
 /// By number, retired ones too.
 #[utoipa::path(
     get, path = "/v1/generations", tag = "replays",
-    responses((status = 200, description = "Every generation there was", body = Page<GenerationView>, example = json!({"items": [{"number": 1, "state": "ready", "live": true, "parts": {"messages": 1, "store": 1, "stories": 1, "windows": 1}, "replay": null, "base": null, "created_at": null, "idle_since": null, "stages": [{"stage": "screen", "topic": "telegram-raw", "partition": 0, "next": 124, "lag": 0}]}], "next_cursor": null})))
+    responses((status = 200, description = "Every generation there was", body = Page<GenerationView>, example = json!({"items": [{"number": 1, "state": "ready", "live": true, "parts": {"messages": 1, "store": 1, "stories": 1, "windows": 1, "knowledge": 1}, "replay": null, "base": null, "created_at": null, "idle_since": null, "model": "hash@1/256", "stages": [{"stage": "screen", "topic": "telegram-raw", "partition": 0, "next": 124, "lag": 0}]}], "next_cursor": null})))
 )]
 pub(crate) async fn list(
     _admin: Admin,

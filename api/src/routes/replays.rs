@@ -50,9 +50,10 @@ impl Closed for ReplayStage {
 /// A replay to be made.
 #[derive(Deserialize, utoipa::ToSchema)]
 pub(crate) struct NewReplay {
-    /// `screen`: messages, store and stories of a new generation; `index`: a new store of the messages as they are;
-    /// `stories`: new stories of them; `windows`: the rows of statistics, trends and bursts. The others (`embed`, `extract`,
-    /// `alert`) are refused as 501 so far.
+    /// `screen`: messages, store, stories and rows of windows of a new generation; `index`: a new store of the messages as they
+    /// are; `embed`: the same with the vectors of the other model that is configured; `stories`: new stories of them;
+    /// `windows`: the rows of statistics, trends and bursts; `extract`: recorded conversations are asked for anew where somebody
+    /// else would answer now, and the answers count once the generation is live. `alert`: a dry run only, as nobody is notified.
     #[schema(example = "screen")]
     stage: String,
     /// First raw records: `earliest` (unless given), `latest`, a cursor of `telegram-raw`, or a time of append. What lies
@@ -72,7 +73,9 @@ pub(crate) struct NewReplay {
     #[serde(default)]
     #[schema(value_type = Option<Value>)]
     base: Option<Value>,
-    /// `true`: two rule sets are compared, and nothing is written; of `screen` only.
+    /// `true`: nothing is written. `screen`: two rule sets are compared; `extract`: conversations that would be asked for are
+    /// counted, with what the calls would cost at most (`estimate`); of the others the messages that would be worked on
+    /// (`cost.new`).
     #[serde(default)]
     dry_run: bool,
     /// `true`: stories are decided anew. Unless given, those recorded are taken over.

@@ -236,7 +236,23 @@ struct Found {
     degraded: Vec<&'static str>,
 }
 
+/// How often a search is made anew because the live generation changed meanwhile.
+const MAX_SWITCHES: usize = 3;
+
+/// Asks the live store by a vector of its own model: both are looked up in turn, so that a switch in between, which may
+/// change the model, makes it ask again.
 async fn find(app: &App, viewer: &Viewer, searched: &Searched, limit: usize) -> Result<Found> {
+    for _ in 0..MAX_SWITCHES {
+        let store = app.generations.live().store;
+        let found = find_once(app, viewer, searched, limit).await;
+        if app.generations.live().store == store {
+            return found;
+        }
+    }
+    find_once(app, viewer, searched, limit).await
+}
+
+async fn find_once(app: &App, viewer: &Viewer, searched: &Searched, limit: usize) -> Result<Found> {
     let Some(filter) = app.on_subjects(viewer, &searched.query).await? else {
         return Ok(Found::default());
     };

@@ -98,7 +98,7 @@ impl Answer {
 /// An index of atoms with nothing in it.
 fn atom_index() -> Arc<AtomIndex> {
     let store = MemoryStore::new(Some(CountingEmbedder.model().clone()));
-    Arc::new(AtomIndex::new(Arc::new(store)))
+    Arc::new(AtomIndex::new(Arc::new(store), Arc::new(CountingEmbedder)))
 }
 
 impl Desk {

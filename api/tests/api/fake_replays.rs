@@ -22,11 +22,6 @@ pub(crate) struct FakeReplays(Mutex<Vec<ReplayStatus>>);
 #[async_trait]
 impl Replays for FakeReplays {
     async fn start(&self, request: ReplayRequest) -> Result<ReplayStatus, ReplayError> {
-        if request.stage.own_parts().is_none() {
-            return Err(ReplayError::NotSupported(
-                "there is no such stage yet".to_owned(),
-            ));
-        }
         let rules = request.rules.as_ref().map(|rules| version("rules", rules));
         let rules = rules.transpose()?.unwrap_or_default();
         let base = request.base.as_ref().map(|base| version("base", base));
@@ -55,6 +50,7 @@ impl Replays for FakeReplays {
                 rules_kept: None,
                 screens: Vec::new(),
                 reassign: request.reassign,
+                model: None,
                 base_generation: None,
             },
             state: ReplayState::Queued,
@@ -128,6 +124,7 @@ impl Replays for FakeReplays {
     async fn generations(&self) -> Result<Vec<GenerationStatus>, ReplayError> {
         let entry = Register::first().all.remove(0);
         Ok(vec![GenerationStatus {
+            model: Some("hash@1/256".to_owned()),
             entry,
             is_live: true,
             stages: vec![StagePosition {

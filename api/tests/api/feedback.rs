@@ -54,16 +54,7 @@ impl Desk {
         self.catalog.put_labels(&rows).await.unwrap();
         let keys: Vec<_> = rows.iter().map(|r| r.message).collect();
         let stored = self.catalog.labels_of(&keys).await.unwrap();
-        let labels: Vec<VersionLabel> = in_force(stored)
-            .into_iter()
-            .map(|f| VersionLabel {
-                key: f.message,
-                edit: f.edit,
-                class: f.label.as_ref().and_then(|l| l.class),
-                spam: f.label.as_ref().and_then(|l| l.spam),
-                decided: f.decided,
-            })
-            .collect();
+        let labels: Vec<VersionLabel> = in_force(stored).into_iter().map(Into::into).collect();
         self.store.set_labels(&labels).await.unwrap();
     }
 

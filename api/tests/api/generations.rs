@@ -11,7 +11,7 @@ use telesift_schemas::{Generation, Message, PartitionId, Topic, TopicPartition};
 
 use crate::{
     desk::{Desk, NEWS, OPS, message},
-    wire::{Client, cursor, serve},
+    wire::{Client, cursor, serve, texts},
 };
 
 const SECOND: Generation = Generation(2);
@@ -83,13 +83,6 @@ async fn take_in(desk: &Desk, ids: std::ops::RangeInclusive<i64>) -> Vec<Message
         );
     }
     all
-}
-
-fn texts(frames: &[Value]) -> Vec<&str> {
-    let records = frames.iter().filter(|f| f["type"] == "record");
-    records
-        .map(|f| f["data"]["text"].as_str().unwrap())
-        .collect()
 }
 
 #[tokio::test]

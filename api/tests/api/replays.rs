@@ -91,24 +91,9 @@ async fn invalid_rules_are_named_by_line_and_reason() {
 }
 
 #[tokio::test]
-async fn what_is_not_supported_yet_says_what_is() {
-    let desk = Desk::new().await;
-    for stage in ["embed", "extract", "alert"] {
-        let problem = desk
-            .post("/v1/replays", json!({"stage": stage}))
-            .await
-            .problem(501, "not_supported_yet");
-        assert_eq!(
-            problem["supported"],
-            json!(["screen", "index", "stories", "windows"])
-        );
-    }
-}
-
-#[tokio::test]
 async fn a_replay_that_fills_a_generation_needs_no_rules() {
     let desk = Desk::new().await;
-    for stage in ["screen", "stories", "windows"] {
+    for stage in ["screen", "index", "stories", "embed", "extract", "windows"] {
         let id = start(&desk, json!({"stage": stage})).await;
         let replay = desk.get(&format!("/v1/replays/{id}")).await.ok();
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use telesift_api::{ApiConfig, TailConfig};
 use telesift_ports::{
     RecordLog,
@@ -13,15 +13,8 @@ use telesift_schemas::Topic;
 
 use crate::{
     desk::{Desk, NEWS, OPS, message},
-    wire::{Client, cursor, serve},
+    wire::{Client, cursor, serve, texts},
 };
-
-fn texts(frames: &[Value]) -> Vec<&str> {
-    let records = frames.iter().filter(|f| f["type"] == "record");
-    records
-        .map(|f| f["data"]["text"].as_str().unwrap())
-        .collect()
-}
 
 #[tokio::test]
 async fn history_flows_into_live_without_a_seam() {

@@ -125,3 +125,11 @@ impl Client {
 pub(crate) fn cursor(frame: &Value) -> String {
     frame["cursor"].as_str().unwrap().to_owned()
 }
+
+/// The texts of the records among these frames.
+pub(crate) fn texts(frames: &[Value]) -> Vec<&str> {
+    let records = frames.iter().filter(|f| f["type"] == "record");
+    records
+        .map(|f| f["data"]["text"].as_str().unwrap())
+        .collect()
+}

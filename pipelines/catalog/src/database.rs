@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::{
     config::{CatalogConfig, Location, PostgresUrl},
     error::{sort, sort_migration},
+    places::without_names,
     row::{Arg, Row, bound},
 };
 
@@ -80,7 +81,7 @@ impl Database {
         let what = String::new;
         match &self.pools {
             Pools::Sqlite { readers, .. } => {
-                let rows = on_connection!(self, readers, c => bound::<Sqlite>(sql, args).fetch_all(&mut *c), what)?;
+                let rows = on_connection!(self, readers, c => bound::<Sqlite>(without_names(sql, args.len()), args).fetch_all(&mut *c), what)?;
                 Ok(rows.into_iter().map(Row::Sqlite).collect())
             }
             Pools::Postgres(pool) => {
@@ -100,7 +101,7 @@ impl Database {
     ) -> Result<u64> {
         match &self.pools {
             Pools::Sqlite { writer, .. } => {
-                let done = on_connection!(self, writer, c => bound::<Sqlite>(sql, args).execute(&mut *c), what)?;
+                let done = on_connection!(self, writer, c => bound::<Sqlite>(without_names(sql, args.len()), args).execute(&mut *c), what)?;
                 Ok(done.rows_affected())
             }
             Pools::Postgres(pool) => {
@@ -119,7 +120,13 @@ impl Database {
                 on_connection!(self, writer, c => change_sqlite(&mut c, statements), what)
             }
             Pools::Postgres(pool) => {
-                on_connection!(self, pool, c => change_postgres(&mut c, statements), what)
+                let deadline = Instant::now() + self.call_timeout;
+                let mut held = Held::of(self.acquire(pool, deadline).await?);
+                let change = change_postgres(held.connection()?, statements);
+                let changed = timeout_at(deadline, change).await;
+                let changed = changed.map_err(|_| self.timed_out())?;
+                held.give_back();
+                changed.map_err(|e| sort(e, what))
             }
         }
     }
@@ -151,6 +158,35 @@ impl Database {
     }
 }
 
+/// A connection in the middle of a transaction, closed should the caller give up there. The driver takes a transaction for
+/// begun once it has the answer to `BEGIN`: one that was given up in between would go back to the others within a transaction
+/// that nobody ends, where what they write is never committed, and what they lock is locked for everybody else.
+struct Held(Option<PoolConnection<Postgres>>);
+
+impl Held {
+    fn of(connection: PoolConnection<Postgres>) -> Self {
+        Held(Some(connection))
+    }
+
+    fn connection(&mut self) -> Result<&mut PoolConnection<Postgres>> {
+        let gone = || Error::Unavailable("the connection is gone".to_owned());
+        self.0.as_mut().ok_or_else(gone)
+    }
+
+    /// The transaction has ended, in whatever way.
+    fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(connection.detach());
+        }
+    }
+}
+
 /// One step of a transaction.
 pub(crate) struct Statement {
     pub(crate) sql: &'static str,
@@ -161,14 +197,15 @@ pub(crate) struct Statement {
 
 /// A transaction of the one or the other driver, whose types differ in everything but the words.
 macro_rules! changing {
-    ($name:ident, $driver:ty, $begin:expr) => {
+    ($name:ident, $driver:ty, $begin:expr, $spelt:expr) => {
         async fn $name(
             connection: &mut PoolConnection<$driver>,
             statements: Vec<Statement>,
         ) -> std::result::Result<Option<usize>, sqlx::Error> {
             let mut transaction = connection.begin_with($begin).await?;
             for (i, statement) in statements.into_iter().enumerate() {
-                let query = bound::<$driver>(statement.sql, statement.args);
+                let sql = $spelt(statement.sql, statement.args.len());
+                let query = bound::<$driver>(sql, statement.args);
                 let done = query.execute(&mut *transaction).await?;
                 if statement.must_change && done.rows_affected() == 0 {
                     transaction.rollback().await?;
@@ -182,8 +219,13 @@ macro_rules! changing {
 }
 
 // A reader that turns writer may be refused at once: take the lock first.
-changing!(change_sqlite, Sqlite, "BEGIN IMMEDIATE");
-changing!(change_postgres, Postgres, "BEGIN");
+changing!(change_sqlite, Sqlite, "BEGIN IMMEDIATE", without_names);
+changing!(change_postgres, Postgres, "BEGIN", as_it_is);
+
+/// Postgres binds by number.
+fn as_it_is(sql: &'static str, _: usize) -> &'static str {
+    sql
+}
 
 fn no_answer(limit: Duration) -> Error {
     Error::Unavailable(format!("no answer within {limit:?}"))

@@ -3,6 +3,7 @@
 mod atoms;
 mod queries;
 mod read;
+mod readings;
 mod units;
 
 use std::sync::LazyLock;
@@ -12,13 +13,14 @@ use telesift_ports::{
     knowledge::Moved,
     leases::Fence,
 };
+use telesift_schemas::Generation;
 
 use crate::{
     SqlCatalog,
     database::Statement,
     leases::{self, fence_args},
     queries as stages,
-    records::{to_int, to_json},
+    records::{damaged, to_int, to_json},
     row::{Arg, Row},
     stage_args,
 };
@@ -109,6 +111,10 @@ fn statement(sql: &'static str, args: Vec<Arg>) -> Statement {
 
 fn flag(is_so: bool) -> Arg {
     i64::from(is_so).into()
+}
+
+fn generation(number: i64) -> Result<Generation> {
+    u32::try_from(number).map(Generation).map_err(damaged)
 }
 
 fn unknown(what: &str, name: &str) -> Error {

@@ -8,6 +8,7 @@ use telesift_schemas::{ChatId, Class, MessageKey, Offset};
 
 use crate::{
     SqlCatalog,
+    of_messages::of_messages,
     records::{damaged, timestamp, to_int, unsigned},
     row::{Arg, Row},
 };
@@ -20,17 +21,9 @@ const PUT_LABEL: &str = "
         class = excluded.class, spam = excluded.spam, decided_at = excluded.decided_at, decided = excluded.decided
     WHERE labels.decided <= excluded.decided";
 
-/// Messages one query asks for; a shorter list repeats its last one.
-const LOOK_UP: usize = 250;
-
 static LABELS_OF: LazyLock<String> = LazyLock::new(|| {
-    let pairs: Vec<String> = (0..LOOK_UP)
-        .map(|i| format!("(${}, ${})", 2 * i + 1, 2 * i + 2))
-        .collect();
-    format!(
-        "SELECT chat_id, message_id, edit, owner, class, spam, decided_at, decided FROM labels
-        WHERE (chat_id, message_id) IN (VALUES {})",
-        pairs.join(", ")
+    of_messages(
+        "SELECT chat_id, message_id, edit, owner, class, spam, decided_at, decided FROM labels",
     )
 });
 
@@ -66,20 +59,7 @@ impl Labels for SqlCatalog {
     }
 
     async fn labels_of(&self, messages: &[MessageKey]) -> Result<Vec<LabelRow>> {
-        let mut wanted = messages.to_vec();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut found = Vec::new();
-        for part in wanted.chunks(LOOK_UP) {
-            let rest = part.last().into_iter().cycle().take(LOOK_UP - part.len());
-            let args = part.iter().chain(rest);
-            let args = args.flat_map(|key| [Arg::from(key.chat.0), Arg::from(key.message_id)]);
-            let rows = self.database.read(&LABELS_OF, args.collect()).await?;
-            for row in &rows {
-                found.push(label(row)?);
-            }
-        }
-        Ok(found)
+        self.read_of_messages(&LABELS_OF, messages, label).await
     }
 
     async fn labels(

@@ -15,6 +15,8 @@ mod knowledge;
 mod labels;
 mod leases;
 mod letters;
+mod of_messages;
+mod places;
 mod providers;
 mod queries;
 mod reactions;

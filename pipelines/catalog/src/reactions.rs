@@ -8,8 +8,9 @@ use telesift_schemas::{ChatId, MessageKey, Offset, ReactionsOf};
 
 use crate::{
     SqlCatalog,
+    of_messages::of_messages,
     records::{json, timestamp, to_int, to_json, unsigned},
-    row::{Arg, Row},
+    row::Row,
 };
 
 /// The later row wins, whatever the order they are stored in.
@@ -20,18 +21,8 @@ const PUT_REACTIONS: &str = "
         at = excluded.at, raw_offset = excluded.raw_offset, reactions = excluded.reactions
     WHERE reactions.at < excluded.at OR (reactions.at = excluded.at AND reactions.raw_offset <= excluded.raw_offset)";
 
-/// Messages one query asks for; a shorter list repeats its last one.
-const LOOK_UP: usize = 250;
-
 static REACTIONS_OF: LazyLock<String> = LazyLock::new(|| {
-    let pairs: Vec<String> = (0..LOOK_UP)
-        .map(|i| format!("(${}, ${})", 2 * i + 1, 2 * i + 2))
-        .collect();
-    format!(
-        "SELECT chat_id, message_id, actor, at, raw_offset, reactions FROM reactions
-        WHERE (chat_id, message_id) IN (VALUES {})",
-        pairs.join(", ")
-    )
+    of_messages("SELECT chat_id, message_id, actor, at, raw_offset, reactions FROM reactions")
 });
 
 const ANY_REACTION: &str = "SELECT chat_id FROM reactions LIMIT 1";
@@ -69,20 +60,8 @@ impl ReactionCatalog for SqlCatalog {
     }
 
     async fn reactions_of(&self, messages: &[MessageKey]) -> Result<Vec<ReactionRow>> {
-        let mut wanted = messages.to_vec();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut found = Vec::new();
-        for part in wanted.chunks(LOOK_UP) {
-            let rest = part.last().into_iter().cycle().take(LOOK_UP - part.len());
-            let args = part.iter().chain(rest);
-            let args = args.flat_map(|key| [Arg::from(key.chat.0), Arg::from(key.message_id)]);
-            let rows = self.database.read(&REACTIONS_OF, args.collect()).await?;
-            for row in &rows {
-                found.push(reaction(row)?);
-            }
-        }
-        Ok(found)
+        self.read_of_messages(&REACTIONS_OF, messages, reaction)
+            .await
     }
 
     async fn has_reactions(&self) -> Result<bool> {

@@ -20,7 +20,7 @@ use crate::{
     stories::{allowed, count, list},
 };
 
-/// Keys of one look-up: each is cut out of one text, which SQLite counts through from its beginning.
+/// Chats of one look-up: each is cut out of one text, which SQLite counts through from its beginning.
 const LOOK_UP: usize = 128;
 /// The class of a deleted message.
 const GONE: i64 = -1;
@@ -30,14 +30,31 @@ const ALL_MINUTES: i64 = 1 << 40;
 #[async_trait]
 impl WindowCatalog for SqlCatalog {
     async fn told(&self, of: Generation, messages: &[MessageKey]) -> Result<Vec<Told>> {
+        let (mut found, mut rest) = (Vec::new(), messages);
+        for (size, sql) in queries::CHUNKS.into_iter().zip(&*queries::MESSAGES_OF) {
+            while rest.len() >= size {
+                let (chunk, after) = rest.split_at(size);
+                let keys = chunk.iter().flat_map(|key| [key.chat.0, key.message_id]);
+                let args = keys.chain([i64::from(of.0)]).map(Arg::from).collect();
+                for row in &self.database.read(sql, args).await? {
+                    found.push(told(row)?);
+                }
+                rest = after;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn newest_told(&self, of: Generation, chats: &[ChatId]) -> Result<Vec<MessageKey>> {
         let mut found = Vec::new();
-        for chunk in messages.chunks(LOOK_UP) {
-            let asked = chunk.iter().flat_map(|key| [key.chat.0, key.message_id]);
-            let [keys, _] = list(asked);
-            let args = vec![keys, count(chunk.len()), i64::from(of.0).into()];
-            let rows = self.database.read(queries::MESSAGES_OF, args).await?;
-            for row in &rows {
-                found.push(told(row)?);
+        for chunk in chats.chunks(LOOK_UP) {
+            let [asked, n] = list(chunk.iter().map(|chat| chat.0));
+            let args = vec![asked, n, i64::from(of.0).into()];
+            for row in &self.database.read(queries::NEWEST_OF, args).await? {
+                found.push(MessageKey {
+                    chat: ChatId(row.get(0)?),
+                    message_id: row.get(1)?,
+                });
             }
         }
         Ok(found)

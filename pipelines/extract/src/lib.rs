@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use telesift_ports::{
     Extractor,
-    extractor::{ExtractError, Extracted, Unit},
+    extractor::{Answers, ExtractError, Extracted, Plan, Unit},
 };
 use telesift_schemas::{ChatKind, ExtractorRef, Usage};
 
@@ -48,6 +48,13 @@ impl Extractor for RulesExtractor {
             input: input_hash(unit),
             claims: claims::claims(unit),
             usage: Usage::default(),
+        })
+    }
+
+    async fn plan(&self, _: &Unit) -> Result<Plan, ExtractError> {
+        Ok(Plan {
+            by: Self::reference(),
+            from: Answers::Rules,
         })
     }
 }

@@ -16,7 +16,7 @@ use fluvio::{
     },
 };
 use telesift_ports::record_log::{Error, Result};
-use telesift_schemas::{Topic, TopicPartition};
+use telesift_schemas::{PartitionId, Topic, TopicPartition};
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
@@ -46,6 +46,8 @@ struct Known {
     /// By topic and partition.
     partitions: HashMap<(String, u32), PartitionSpec>,
     spus: HashMap<i32, Spu>,
+    /// Of the partitions, those an earlier answer named and this one did not.
+    n_kept: usize,
 }
 
 /// Where an SPU is reached.
@@ -85,13 +87,52 @@ impl Cluster {
             return Err(Failure::Final(Error::PartitionNotFound(at.clone())));
         }
         let leader = known.partitions.get(&(name, at.partition.0));
-        match leader.and_then(|p| known.spus.get(&p.leader)) {
-            Some(spu) => Ok(spu.clone()),
-            None => {
-                self.ask(known.at).await?;
-                Err(Failure::broken(format_args!("`{at}` has no leader yet")))
+        if let Some(spu) = leader.and_then(|p| known.spus.get(&p.leader)) {
+            return Ok(spu.clone());
+        }
+        let is_known = leader.is_some();
+        self.ask(known.at).await?;
+        Err(match is_known {
+            true => Failure::broken(format_args!("`{at}` has no leader yet")),
+            false => Failure::broken(format_args!(
+                "the cluster's controller does not know `{at}`: `telesift doctor` says more"
+            )),
+        })
+    }
+
+    /// Whether one SPU alone keeps `at`.
+    pub(crate) async fn is_kept_alone(
+        &self,
+        at: &TopicPartition,
+    ) -> std::result::Result<bool, Failure> {
+        // Who asks first learns here who keeps it.
+        self.leader(at).await?;
+        let key = (self.config.name_of(&at.topic), at.partition.0);
+        let known = self.known();
+        let partition = known.partitions.get(&key);
+        Ok(partition.is_some_and(|p| p.replicas.len() == 1))
+    }
+
+    /// The partitions of this log that have nobody to lead them by what the controller says now.
+    pub(crate) async fn without_leader(&self) -> Result<Vec<TopicPartition>> {
+        let known = self
+            .call("partitions", |admin| async move { say(&admin).await })
+            .await?;
+        let ours = known.topics.iter().filter(|(_, spec)| !spec.is_system());
+        let ours = ours.filter_map(|(name, spec)| {
+            let topic = Topic::new(name.strip_prefix(&self.config.prefix)?.to_owned());
+            Some((name, topic, spec.partitions()))
+        });
+        let mut without = Vec::new();
+        for (name, topic, n_partitions) in ours {
+            for n in 0..n_partitions {
+                let spec = known.partitions.get(&(name.clone(), n));
+                if !spec.is_some_and(|p| known.spus.contains_key(&p.leader)) {
+                    without.push(TopicPartition::new(topic.clone(), PartitionId(n)));
+                }
             }
         }
+        Ok(without)
     }
 
     /// Asks again who leads: what was known led nowhere.
@@ -185,21 +226,11 @@ impl Cluster {
         if known.at > since || is_fresh {
             return Ok(known);
         }
-        let (topics, partitions, spus) = self
-            .try_call(|admin| async move {
-                futures::try_join!(
-                    admin.all::<TopicSpec>(),
-                    admin.all::<PartitionSpec>(),
-                    admin.all::<SpuSpec>(),
-                )
-            })
+        let mut said = self
+            .try_call(|admin| async move { say(&admin).await })
             .await?;
-        let known = Arc::new(Known {
-            at: Some(Instant::now()),
-            topics: topics.into_iter().map(|t| (t.name, t.spec)).collect(),
-            partitions: partitions.into_iter().filter_map(partition).collect(),
-            spus: spus.into_iter().map(spu).collect(),
-        });
+        said.keep_leaders_of(&known);
+        let known = Arc::new(said);
         let mut stored = self.known.write().unwrap_or_else(PoisonError::into_inner);
         *stored = known.clone();
         Ok(known)
@@ -267,6 +298,49 @@ impl Cluster {
             self.config.endpoint, self.config.request_timeout
         ))
     }
+}
+
+impl Known {
+    /// Keeps who led the partitions that the controller has forgotten, of topics it still has. One that lost its metadata lists
+    /// none, while the SPUs go on and need it neither for reads nor for appends; one that leads no more says so itself.
+    fn keep_leaders_of(&mut self, before: &Known) {
+        let mut n_kept = 0;
+        for (key, spec) in &before.partitions {
+            let topic = self.topics.get(&key.0);
+            let is_left = topic.is_some_and(|t| key.1 < t.partitions());
+            if is_left && !self.partitions.contains_key(key) {
+                self.partitions.insert(key.clone(), spec.clone());
+                n_kept += 1;
+            }
+        }
+        for (id, spu) in &before.spus {
+            self.spus.entry(*id).or_insert_with(|| spu.clone());
+        }
+        self.n_kept = n_kept;
+        if n_kept > before.n_kept {
+            tracing::warn!(
+                n_partitions = n_kept,
+                "the cluster's controller has forgotten who leads: what was known is kept until this process ends; `telesift doctor` says more"
+            );
+        }
+    }
+}
+
+/// What the controller says now.
+async fn say(admin: &FluvioAdmin) -> std::result::Result<Known, Failure> {
+    let (topics, partitions, spus) = futures::try_join!(
+        admin.all::<TopicSpec>(),
+        admin.all::<PartitionSpec>(),
+        admin.all::<SpuSpec>(),
+    )
+    .map_err(Failure::broken)?;
+    Ok(Known {
+        at: Some(Instant::now()),
+        topics: topics.into_iter().map(|t| (t.name, t.spec)).collect(),
+        partitions: partitions.into_iter().filter_map(partition).collect(),
+        spus: spus.into_iter().map(spu).collect(),
+        n_kept: 0,
+    })
 }
 
 /// Named `<topic>-<partition>`.

@@ -9,10 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fluvio::{
-    Isolation,
-    dataplane::record::{RawRecords, RecordSet},
-};
+use fluvio::dataplane::record::{RawRecords, RecordSet};
 use fluvio_spu_schema::server::{
     stream_fetch::{StreamFetchRequest, StreamFetchResponse},
     update_offset::{OffsetUpdate, UpdateOffsetsRequest},
@@ -25,7 +22,7 @@ use crate::{
     batch,
     connection::Connections,
     error::{Failure, offset},
-    reader::Reader,
+    reader::{Reader, isolation},
     telemetry,
 };
 
@@ -263,13 +260,14 @@ impl Stream {
         let bounds = self.reader.try_bounds(&self.at).await?;
         let from = self.followed.end().max(bounds.start);
         self.followed.reached(bounds.end);
+        let is_kept_alone = self.reader.is_kept_alone(&self.at).await?;
         let connection = self.connections.own(&self.at, "streams").await?;
         let request = StreamFetchRequest::<RecordSet<RawRecords>>::builder()
             .topic(config.name_of(&self.at.topic))
             .partition(self.at.partition.0)
             .fetch_offset(i64::try_from(from.0).unwrap_or(i64::MAX))
             .max_bytes(STREAM_BYTES)
-            .isolation(Isolation::ReadCommitted)
+            .isolation(isolation(is_kept_alone))
             .build()
             .map_err(Failure::broken)?;
         let mut answers = connection.stream(request, QUEUE).await?;
@@ -297,7 +295,7 @@ impl Stream {
                 Some(Err(e)) => return Err(Failure::broken(e)),
                 None => return Err(Failure::broken("the stream was closed")),
             };
-            if let Some(next) = self.take(&response)? {
+            if let Some(next) = self.take(&response, is_kept_alone)? {
                 delivered = delivered.max(next);
                 check.reset();
                 // Until it is told so, an SPU sends no more.
@@ -316,6 +314,7 @@ impl Stream {
     fn take(
         &self,
         response: &StreamFetchResponse<RecordSet<RawRecords>>,
+        is_kept_alone: bool,
     ) -> Result<Option<Offset>, Failure> {
         let found = &response.partition;
         if found.error_code.is_error() {
@@ -326,7 +325,10 @@ impl Stream {
             records.extend(batch::decode(batch)?);
         }
         let next = records.last().map(|r| r.offset.next());
-        let end = offset(found.high_watermark);
+        let mut end = offset(found.high_watermark);
+        if is_kept_alone {
+            end = end.max(next.unwrap_or_default());
+        }
         records.retain(|r| r.offset < end);
         let max_bytes = self.connections.cluster().config().tail_bytes;
         self.followed.keep(records, max_bytes);

@@ -2,6 +2,7 @@
 //!
 //! [`StateStore`]: telesift_ports::StateStore
 
+mod ahead;
 mod batch;
 mod cluster;
 mod config;

@@ -81,6 +81,15 @@ impl FluvioLog {
         Ok(known.collect())
     }
 
+    /// The partitions of this log that have nobody to lead them, by what the controller says now: those whose metadata it lost,
+    /// or whose SPU is no longer part of the cluster.
+    ///
+    /// # Errors
+    /// If the cluster cannot be reached.
+    pub async fn without_leader(&self) -> Result<Vec<TopicPartition>> {
+        self.cluster().without_leader().await
+    }
+
     fn writer(&self, at: &TopicPartition) -> Arc<Writer> {
         let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
         let writer = writers.entry(at.clone()).or_insert_with(|| {
@@ -297,6 +306,7 @@ impl RecordLog for FluvioLog {
         writers.retain(|at, _| at.topic != *topic);
         drop(writers);
         self.followers.forget(topic);
+        self.reader.forget(topic);
         Ok(())
     }
 
@@ -371,11 +381,7 @@ impl RecordLog for FluvioLog {
         }
         let end = self.reader.bounds(at).await?.end;
         if end < offset {
-            return Err(Error::BeyondEnd {
-                at: at.clone(),
-                from: offset,
-                end,
-            });
+            return Err(self.reader.beyond(at, offset, end).await);
         }
         if end > offset {
             return Ok(end);

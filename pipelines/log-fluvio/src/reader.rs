@@ -1,6 +1,6 @@
-//! Reading any stretch of a partition: true offsets, nothing at or above the high watermark.
+//! Reading any stretch of a partition: true offsets, nothing that is not committed.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
 use fluvio::{
     Isolation,
@@ -14,9 +14,10 @@ use fluvio_spu_schema::{
     server::fetch_offset::{FetchOffsetPartitionResponse, FetchOffsetsRequest},
 };
 use telesift_ports::record_log::{Batch, Bounds, Error, ReadLimits, Result, StoredRecord};
-use telesift_schemas::{Offset, Timestamp, TopicPartition};
+use telesift_schemas::{Offset, Timestamp, Topic, TopicPartition};
 
 use crate::{
+    ahead::Ahead,
     batch,
     connection::Connections,
     error::{Failure, offset, unavailable},
@@ -34,11 +35,20 @@ type Fetched = FetchablePartitionResponse<RecordSet<RawRecords>>;
 /// Reads partitions, each request from its leader.
 pub(crate) struct Reader {
     connections: Arc<Connections>,
+    ahead: Ahead,
 }
 
 impl Reader {
     pub(crate) fn new(connections: Arc<Connections>) -> Self {
-        Reader { connections }
+        Reader {
+            connections,
+            ahead: Ahead::default(),
+        }
+    }
+
+    /// Forgets a topic that is gone.
+    pub(crate) fn forget(&self, topic: &Topic) {
+        self.ahead.forget(topic);
     }
 
     /// The readable range of `at`.
@@ -64,12 +74,68 @@ impl Reader {
         let found: FetchOffsetPartitionResponse = partitions
             .next()
             .ok_or_else(|| Failure::broken("an answer without the partition"))?;
-        match found.error_code {
-            ErrorCode::None => Ok(Bounds {
-                start: offset(found.start_offset),
-                end: offset(found.last_stable_offset),
-            }),
-            code => Err(Failure::Code(code)),
+        if found.error_code.is_error() {
+            return Err(Failure::Code(found.error_code));
+        }
+        let mut end = offset(found.last_stable_offset);
+        if self.is_kept_alone(at).await? {
+            end = self.end_of_log(at, end).await?;
+        }
+        let start = offset(found.start_offset);
+        Ok(Bounds { start, end })
+    }
+
+    /// Whether nobody but its leader keeps `at`. All that one has is committed then, whatever it says: how far it was is written
+    /// to a file a moment later than the records, so one that was killed says less when it is back, until the next append.
+    pub(crate) async fn is_kept_alone(
+        &self,
+        at: &TopicPartition,
+    ) -> std::result::Result<bool, Failure> {
+        self.connections.cluster().is_kept_alone(at).await
+    }
+
+    /// The end of what the leader of `at` has, which says that everything before `known` is committed.
+    async fn end_of_log(
+        &self,
+        at: &TopicPartition,
+        known: Offset,
+    ) -> std::result::Result<Offset, Failure> {
+        let mut end = known;
+        loop {
+            let fetched = match self
+                .fetch(at, end, MIN_FETCH_BYTES, Isolation::ReadUncommitted)
+                .await
+            {
+                Ok(fetched) => fetched,
+                // Retention ran meanwhile, or there is nothing.
+                Err(Failure::Code(_)) => return Ok(end),
+                Err(failure) => return Err(failure),
+            };
+            let committed = offset(fetched.high_watermark);
+            let last = end_of(&fetched);
+            if committed > end || last <= end {
+                return Ok(end.max(committed));
+            }
+            end = last;
+        }
+    }
+
+    /// Why there is nothing at `from`, which lies beyond the `end`: there was nothing ever, or a new leader does not know yet how
+    /// far the other replicas are.
+    pub(crate) async fn beyond(&self, at: &TopicPartition, from: Offset, end: Offset) -> Error {
+        let fetch = self.fetch(at, from, MIN_FETCH_BYTES, Isolation::ReadUncommitted);
+        match fetch.await {
+            Ok(_) => unavailable(format_args!(
+                "`{at}` was read up to {from}, and its leader knows of replicas up to {end} yet"
+            )),
+            Err(Failure::Code(ErrorCode::Other(_) | ErrorCode::OffsetOutOfRange)) => {
+                Error::BeyondEnd {
+                    at: at.clone(),
+                    from,
+                    end,
+                }
+            }
+            Err(failure) => unavailable(failure),
         }
     }
 
@@ -89,13 +155,24 @@ impl Reader {
         };
         let mut left = limits;
         let mut retry = self.patience("read");
+        if let Some((end, mut records)) = self.ahead.take(at, from) {
+            take(&mut all, &mut records, &mut left);
+            if !records.is_empty() {
+                all.end = end;
+                self.ahead.keep(at, end, records);
+                return Ok(given(all));
+            }
+        }
         loop {
-            let (end, records) = match self.try_read(at, all.next, max_bytes).await {
+            let (end, mut records) = match self.try_read(at, all.next, max_bytes).await {
                 Ok(Some(fetched)) => fetched,
                 // Nothing there: the end, or beyond it.
                 Ok(None) => {
                     let bounds = self.bounds(at).await?;
-                    return self.at_the_end(at, from, all, bounds);
+                    if from > bounds.end {
+                        return Err(self.beyond(at, from, bounds.end).await);
+                    }
+                    return at_the_end(at, from, all, bounds);
                 }
                 Err(failure) => {
                     self.again(&mut retry, failure).await?;
@@ -113,40 +190,14 @@ impl Reader {
                 max_bytes *= 2;
                 continue;
             }
-            let is_done = take(&mut all, records, &mut left);
+            let is_done = take(&mut all, &mut records, &mut left);
             if is_done || all.next >= all.end {
-                let n_bytes = all.records.iter().map(|r| r.key.len() + r.value.len());
-                telemetry::read(all.records.len(), n_bytes.sum());
-                return Ok(all);
+                // Who asks for one record looks for a place, and reads on elsewhere.
+                if limits.max_records > 1 {
+                    self.ahead.keep(at, end, records);
+                }
+                return Ok(given(all));
             }
-        }
-    }
-
-    fn at_the_end(
-        &self,
-        at: &TopicPartition,
-        from: Offset,
-        all: Batch,
-        bounds: Bounds,
-    ) -> Result<Batch> {
-        match from.cmp(&bounds.end) {
-            Ordering::Greater => Err(Error::BeyondEnd {
-                at: at.clone(),
-                from,
-                end: bounds.end,
-            }),
-            _ if from < bounds.start => Err(Error::Evicted {
-                at: at.clone(),
-                from,
-                first: bounds.start,
-            }),
-            Ordering::Less if all.records.is_empty() => Err(unavailable(format_args!(
-                "`{at}` has no record at offset {from}, which lies before its end"
-            ))),
-            _ => Ok(Batch {
-                end: bounds.end,
-                ..all
-            }),
         }
     }
 
@@ -156,9 +207,10 @@ impl Reader {
         at: &TopicPartition,
         from: Offset,
         max_bytes: usize,
-    ) -> std::result::Result<Option<(Offset, Vec<StoredRecord>)>, Failure> {
+    ) -> std::result::Result<Option<(Offset, VecDeque<StoredRecord>)>, Failure> {
+        let is_kept_alone = self.is_kept_alone(at).await?;
         let fetched = match self
-            .fetch(at, from, max_bytes, Isolation::ReadCommitted)
+            .fetch(at, from, max_bytes, isolation(is_kept_alone))
             .await
         {
             Ok(fetched) => fetched,
@@ -170,11 +222,14 @@ impl Reader {
                 return Err(failure.of_read(at, from).map_or_else(|f| f, Failure::Final));
             }
         };
-        let end = offset(fetched.high_watermark);
+        let mut end = offset(fetched.high_watermark);
+        if is_kept_alone {
+            end = end.max(end_of(&fetched));
+        }
         if from >= end {
             return Ok(None);
         }
-        let mut records = Vec::new();
+        let mut records = VecDeque::new();
         for batch in &fetched.records.batches {
             records.extend(batch::decode(batch)?);
         }
@@ -263,9 +318,51 @@ impl Reader {
     }
 }
 
-/// Adds what the limits allow; whether they are reached.
-fn take(all: &mut Batch, records: Vec<StoredRecord>, left: &mut ReadLimits) -> bool {
-    for record in records {
+/// What may be read of a partition.
+pub(crate) fn isolation(is_kept_alone: bool) -> Isolation {
+    match is_kept_alone {
+        true => Isolation::ReadUncommitted,
+        false => Isolation::ReadCommitted,
+    }
+}
+
+/// The offset after the last record of an answer.
+fn end_of(fetched: &Fetched) -> Offset {
+    let batches = fetched.records.batches.iter();
+    let ends = batches.map(|batch| offset(batch.computed_last_offset()));
+    ends.max().unwrap_or_default()
+}
+
+/// What a read of `from`, which lies at the end at most and where nothing is, gives.
+fn at_the_end(at: &TopicPartition, from: Offset, all: Batch, bounds: Bounds) -> Result<Batch> {
+    if from < bounds.start {
+        return Err(Error::Evicted {
+            at: at.clone(),
+            from,
+            first: bounds.start,
+        });
+    }
+    if from < bounds.end && all.records.is_empty() {
+        return Err(unavailable(format_args!(
+            "`{at}` has no record at offset {from}, which lies before its end"
+        )));
+    }
+    Ok(Batch {
+        end: bounds.end,
+        ..all
+    })
+}
+
+/// Counts what is given to a reader.
+fn given(batch: Batch) -> Batch {
+    let n_bytes = batch.records.iter().map(|r| r.key.len() + r.value.len());
+    telemetry::read(batch.records.len(), n_bytes.sum());
+    batch
+}
+
+/// Moves what the limits allow; whether they are reached.
+fn take(all: &mut Batch, records: &mut VecDeque<StoredRecord>, left: &mut ReadLimits) -> bool {
+    while let Some(record) = records.front() {
         let n_bytes = record.key.len() + record.value.len();
         let is_full = left.max_records == 0 || n_bytes > left.max_bytes;
         if is_full && !all.records.is_empty() {
@@ -274,7 +371,7 @@ fn take(all: &mut Batch, records: Vec<StoredRecord>, left: &mut ReadLimits) -> b
         left.max_records = left.max_records.saturating_sub(1);
         left.max_bytes = left.max_bytes.saturating_sub(n_bytes);
         all.next = record.offset.next();
-        all.records.push(record);
+        all.records.extend(records.pop_front());
     }
     left.max_records == 0 || left.max_bytes == 0
 }

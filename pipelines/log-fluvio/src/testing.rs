@@ -2,6 +2,7 @@
 //! this machine, and stopped with them. Its processes can be killed, frozen and started again.
 
 mod certificates;
+mod damage;
 
 use std::{
     env, fs, io,
@@ -198,6 +199,10 @@ impl TestCluster {
             .arg(process.id().to_string())
             .status();
         assert!(status.is_ok_and(|s| s.success()), "the SPU takes a signal");
+        // On a busy machine its threads may run on for a moment.
+        while frozen && !is_stopped(process.id()) {
+            std::thread::yield_now();
+        }
     }
 
     /// Waits until an SPU is online.
@@ -340,6 +345,20 @@ fn kill(process: &mut Option<Child>) {
         let _ = process.kill();
         let _ = process.wait();
     }
+}
+
+/// Whether every thread of a process stands still, where the system tells.
+fn is_stopped(process: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else {
+        return true;
+    };
+    let mut states = threads.flatten().map(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // After the name, which is in brackets and may hold anything.
+        stat.rsplit_once(") ")
+            .is_none_or(|(_, rest)| rest.starts_with('T'))
+    });
+    states.all(|is_stopped| is_stopped)
 }
 
 /// A port nobody listens on now.

@@ -45,6 +45,13 @@ pub struct EmbeddingModel {
     pub dimensions: usize,
 }
 
+impl EmbeddingModel {
+    /// How tables and generations name it: vectors of another length are another model too.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.id, self.dimensions)
+    }
+}
+
 /// Why texts could not be embedded.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedError {

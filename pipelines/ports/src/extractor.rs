@@ -27,6 +27,12 @@ pub trait Extractor: Send + Sync + 'static {
         let _ = chat;
         Ok(None)
     }
+
+    /// Who would answer, and what that would cost, without asking.
+    ///
+    /// # Errors
+    /// [`ExtractError::Off`], and what keeps one from telling now.
+    async fn plan(&self, unit: &Unit) -> Result<Plan, ExtractError>;
 }
 
 /// A stretch of conversation, as an extractor is given it.
@@ -77,6 +83,26 @@ pub struct Extracted {
     pub claims: Vec<Claim>,
     /// What the answer cost; nothing if it came from the cache.
     pub usage: Usage,
+}
+
+/// A question that was not asked yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Who would answer.
+    pub by: ExtractorRef,
+    /// Where the answer would come from.
+    pub from: Answers,
+}
+
+/// Where an answer comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// It is worked out here; nobody is asked.
+    Rules,
+    /// It was asked for before, and kept.
+    Kept,
+    /// A call, which costs this much at most.
+    Call(Usage),
 }
 
 /// A claim as an extractor states it. Nothing of it is checked yet.

@@ -24,11 +24,22 @@ pub enum Part {
     Stories,
     /// The rows that questions over time windows are answered from.
     Windows,
+    /// What was read of conversations, where that is not what was read for all.
+    Knowledge,
 }
 
 impl Part {
     /// All parts, in flow order.
-    pub const ALL: [Part; 4] = [Part::Messages, Part::Store, Part::Stories, Part::Windows];
+    pub const ALL: [Part; 5] = [
+        Part::Messages,
+        Part::Store,
+        Part::Stories,
+        Part::Windows,
+        Part::Knowledge,
+    ];
+
+    /// Those that are made of screened messages, and that stages of their own keep up to date.
+    pub const OF_MESSAGES: [Part; 4] = [Part::Messages, Part::Store, Part::Stories, Part::Windows];
 
     /// The name in JSON.
     pub fn as_str(self) -> &'static str {
@@ -37,6 +48,7 @@ impl Part {
             Part::Store => "store",
             Part::Stories => "stories",
             Part::Windows => "windows",
+            Part::Knowledge => "knowledge",
         }
     }
 }
@@ -53,6 +65,9 @@ pub struct Parts {
     /// Whose rows of windows. Generations made before each had its own share those of the first.
     #[serde(default = "first")]
     pub windows: Generation,
+    /// Whose readings of conversations.
+    #[serde(default = "first")]
+    pub knowledge: Generation,
 }
 
 fn first() -> Generation {
@@ -67,6 +82,7 @@ impl Parts {
             store: generation,
             stories: generation,
             windows: generation,
+            knowledge: generation,
         }
     }
 
@@ -77,6 +93,7 @@ impl Parts {
             Part::Store => self.store,
             Part::Stories => self.stories,
             Part::Windows => self.windows,
+            Part::Knowledge => self.knowledge,
         }
     }
 
@@ -88,6 +105,7 @@ impl Parts {
                 Part::Store => self.store = generation,
                 Part::Stories => self.stories = generation,
                 Part::Windows => self.windows = generation,
+                Part::Knowledge => self.knowledge = generation,
             }
         }
         self
@@ -174,6 +192,13 @@ pub struct Entry {
     /// Whether its stories are decided anew, rather than taken over as far as they are recorded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reassign: bool,
+    /// The model of the vectors in its own store, as [`crate::embedder::EmbeddingModel::name`] has it; `None`: whichever its
+    /// tables name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Whether its store was made for the sake of its vectors: they are made before it is complete, and kept up with since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub embeds: bool,
     /// When it was begun.
     pub created_at: Timestamp,
     /// When it was complete, and when it was last left for another; the later of both, from which its days are counted.
@@ -199,6 +224,8 @@ impl Entry {
             stretches: Vec::new(),
             screens_from: Vec::new(),
             reassign: false,
+            model: None,
+            embeds: false,
             created_at: Timestamp::UNIX_EPOCH,
             idle_since: None,
             came_from: None,

@@ -9,7 +9,7 @@ mod read;
 mod rows;
 
 use async_trait::async_trait;
-use telesift_schemas::{Atom, ChatId, MessageKey, Offset, SubjectRef, Timestamp};
+use telesift_schemas::{Atom, ChatId, Generation, MessageKey, Offset, SubjectRef, Timestamp};
 
 use crate::{
     catalog::Result,
@@ -20,8 +20,9 @@ use crate::{
 pub use index::{AtomDocument, AtomHit, AtomIndex, AtomSearch, searched_text};
 pub use read::{AtomFilter, AtomPosition, SubjectPosition, SubjectSummary, sort_name};
 pub use rows::{
-    ApprovalRules, AtomClaim, AtomReview, AtomSource, ExtractionRow, Frozen, ReviewVerdict,
-    StoredAtom, SubjectRow, UnitCounts, UnitRow, UnitState, WaitingReview,
+    ApprovalRules, AtomClaim, AtomReview, AtomSource, ExtractionRow, Frozen, ReadingChange,
+    ReadingRow, ReviewVerdict, StoredAtom, SubjectRow, UnitCounts, UnitRow, UnitState,
+    WaitingReview,
 };
 
 /// The stage that takes units into the catalog.
@@ -63,11 +64,20 @@ pub trait UnitCatalog: Send + Sync + 'static {
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>>;
 
     /// Notes what became of a unit (state, attempts, time and note of `unit`), if it is still of the same revision; `false` if
-    /// it changed meanwhile.
+    /// it changed meanwhile. One that does not wait any more is not to be asked for anew.
     async fn settle_unit(&self, unit: &UnitRow) -> Result<bool>;
 
     /// The same of several at once.
     async fn settle_units(&self, units: &[UnitRow]) -> Result<()>;
+
+    /// Makes these units due, to be asked for anew for `generation`; those that are not there, or wait for that, are left out.
+    async fn read_again(&self, ids: &[String], generation: Generation) -> Result<()>;
+
+    /// How many units are still to be asked for anew for `generation`.
+    async fn n_read_again(&self, generation: Generation) -> Result<u64>;
+
+    /// Nothing is asked for any more for `generation`: what was extracted before stands.
+    async fn end_reading(&self, generation: Generation) -> Result<()>;
 
     /// The unit that was closed by the record at this offset of `units`, by its partition.
     async fn unit_at(&self, partition: u32, offset: Offset) -> Result<Option<UnitRow>>;
@@ -91,8 +101,20 @@ pub trait KnowledgeCatalog: UnitCatalog {
         fence: &Fence,
     ) -> Result<()>;
 
-    /// What was last extracted from these units.
+    /// What counts of all that was extracted from these units.
     async fn extractions_of(&self, units: &[String]) -> Result<Vec<ExtractionRow>>;
+
+    /// What the generations read of these units, by (unit, generation); none where all of them read the same.
+    async fn readings_of(&self, units: &[String]) -> Result<Vec<ReadingRow>>;
+
+    /// The units of which one of these generations has a reading of its own, ascending.
+    async fn units_read_by(&self, generations: &[Generation]) -> Result<Vec<String>>;
+
+    /// Whose readings count, as it was decided last: of the first of these that has one. None before anybody switched.
+    async fn readings_in_force(&self) -> Result<Vec<Generation>>;
+
+    /// Forgets what a generation read. Doing so again changes nothing.
+    async fn remove_readings(&self, generation: Generation) -> Result<()>;
 
     /// These atoms; those that are not there are left out.
     async fn stored_atoms(&self, ids: &[String]) -> Result<Vec<StoredAtom>>;
@@ -165,8 +187,14 @@ pub struct KnowledgeChange {
     pub versions: Vec<Atom>,
     /// Subjects as they stand next.
     pub subjects: Vec<SubjectRow>,
-    /// Extractions, each in place of the unit's last.
+    /// Extractions that count, each in place of the unit's last.
     pub extractions: Vec<ExtractionRow>,
+    /// Units of which none counts any more.
+    pub not_extracted: Vec<String>,
+    /// What generations read of units.
+    pub readings: Vec<ReadingChange>,
+    /// Whose readings count from now on.
+    pub in_force: Option<Vec<Generation>>,
     /// Other approval rules.
     pub rules: Option<ApprovalRules>,
     /// Reviews that wait from now on.

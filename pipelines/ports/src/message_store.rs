@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use telesift_schemas::{ChatId, Class, Generation, Message, MessageKey, MessageKind, Timestamp};
 
-use crate::{catalog, leases::Term};
+use crate::{catalog, embedder::EmbeddingModel, leases::Term};
 
 pub use labels::VersionLabel;
 pub use ranking::{Candidate, RRF_K, Ranked, leg_depth, rank};
@@ -91,8 +91,11 @@ pub trait MessageStore: Send + Sync + 'static {
 /// The table sets of a message store, one per generation that made some.
 #[async_trait]
 pub trait StoreSets: Send + Sync + 'static {
-    /// Opens a set, making its tables where they are missing. Each is opened once in a process.
-    async fn open(&self, of: Generation) -> Result<Arc<dyn MessageStore>>;
+    /// Opens a set for vectors of `model`, making its tables where they are missing. Each is opened once in a process.
+    ///
+    /// # Errors
+    /// [`Error::ModelMismatch`] if its tables hold vectors of another model: nothing was changed.
+    async fn open(&self, of: Generation, model: &EmbeddingModel) -> Result<Arc<dyn MessageStore>>;
 
     /// Removes a set's tables. Doing so again changes nothing.
     async fn remove(&self, of: Generation) -> Result<()>;
@@ -352,12 +355,12 @@ pub enum Error {
     },
     /// The table holds vectors of another model.
     #[error(
-        "the table holds vectors of `{actual}`, the configuration names `{configured}`: replay the embed stage into a new generation"
+        "the message store holds vectors of `{actual}`, the configuration names {configured}: keep the old model in `[embed]`, name the new one in `[embed.next]`, replay `embed`, then switch"
     )]
     ModelMismatch {
         /// The table's.
         actual: String,
-        /// The configuration's.
+        /// The configuration's; several where there are.
         configured: String,
     },
     /// What lies at the store's address does not keep what the store must promise.

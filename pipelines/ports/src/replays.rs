@@ -19,7 +19,7 @@ use crate::generations::Entry;
 pub use bound::{Bound, BoundError};
 pub use error::ReplayError;
 pub use result::{
-    Confusion, FactorChange, LabelCounts, Passing, Quality, ReplayLedger, Sample, Samples,
+    Confusion, FactorChange, LabelCounts, Passing, Quality, Reading, ReplayLedger, Sample, Samples,
     ScreenDiff, SpamCounts, Twin, Verdict, estimated_tokens,
 };
 pub use rows::{ReplayCatalog, RulePair};
@@ -110,6 +110,8 @@ pub struct GenerationStatus {
     pub entry: Entry,
     /// Whether it is the live one.
     pub is_live: bool,
+    /// The model of the vectors in the store it uses; `None` if it is retired, or none of the models at hand.
+    pub model: Option<String>,
     /// The stages that fill its parts, shared parts too.
     pub stages: Vec<StagePosition>,
 }
@@ -222,6 +224,9 @@ pub struct ReplaySpec {
     /// Whether stories are decided anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reassign: bool,
+    /// The model whose vectors a replay of `embed` makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// The generation it was made from; fixed when it is queued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_generation: Option<Generation>,

@@ -20,6 +20,9 @@ pub trait WindowCatalog: Send + Sync + 'static {
     /// The stored rows of those of `messages` that have one, in no particular order.
     async fn told(&self, of: Generation, messages: &[MessageKey]) -> Result<Vec<Told>>;
 
+    /// Of each of `chats` that has rows, the message with the greatest number: what is beyond it has none.
+    async fn newest_told(&self, of: Generation, chats: &[ChatId]) -> Result<Vec<MessageKey>>;
+
     /// Stores rows, changes minutes, and moves the stage, all in one transaction or not at all: a batch delivered again
     /// finds itself stored, and no minute counts it twice.
     ///

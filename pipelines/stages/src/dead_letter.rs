@@ -4,6 +4,7 @@
 mod projection;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use telesift_ports::{
     dead_letters::{self, RetryRequest},
     record_log::{NewRecord, StateWrite, StoredRecord, Transaction},
@@ -50,6 +51,14 @@ impl Refusal {
             format!("no {what}: {kind}, at {line}:{column}"),
         )
     }
+}
+
+/// What `record` holds, which should be a `what`.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(
+    what: &str,
+    record: &'a StoredRecord,
+) -> Result<T, Refusal> {
+    serde_json::from_slice(&record.value).map_err(|e| Refusal::unreadable(what, &e))
 }
 
 /// The append that makes `record`, read from `at`, a dead letter of `stage`. Refused by the log as a duplicate if it is

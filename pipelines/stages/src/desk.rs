@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use telesift_ports::{
     AnswerCache, ChatSettings, Clock, CostLedger, Extractor, Provider, Providers,
     catalog::Result as CatalogResult,
-    extractor::{ExtractError, Extracted, Unit},
+    extractor::{Answers, ExtractError, Extracted, Plan, Unit},
     providers::{
         AskError, Asked, CachedAnswer, CallOutcome, CallRow, Enrich, Estimate, Limits, Reservation,
         day_of, next_day,
@@ -341,6 +341,26 @@ impl Extractor for ExtractDesk {
             Some(provider) => self.answered(&*provider, unit).await,
             None => self.parts.rules.extract(unit).await,
         }
+    }
+
+    async fn plan(&self, unit: &Unit) -> Result<Plan, ExtractError> {
+        let enrich = self.enrich(unit.chat.id).await?;
+        if enrich == Enrich::Off {
+            return Err(ExtractError::Off);
+        }
+        let Some(provider) = self.chosen(enrich).await? else {
+            return self.parts.rules.plan(unit).await;
+        };
+        let estimate = provider.estimate(unit);
+        let kept = stored(self.parts.answers.answer(&estimate.input).await)?;
+        let is_kept = kept.is_some_and(|kept| provider.claims(unit, &kept.answer).is_ok());
+        Ok(Plan {
+            by: provider.by().clone(),
+            from: match is_kept {
+                true => Answers::Kept,
+                false => Answers::Call(estimate.most),
+            },
+        })
     }
 }
 

@@ -3,7 +3,14 @@
 
 mod retries;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::future::select_all;
@@ -13,12 +20,15 @@ use telesift_ports::{
     message_store::{IndexedMessage, searched_text},
     record_log::{StoredRecord, Transaction},
 };
-use telesift_schemas::{Class, DeadLetterCode, Message, MessageKey, Origin, TopicPartition};
+use telesift_schemas::{
+    Class, DeadLetterCode, Generation, Message, MessageKey, Origin, TopicPartition,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     consumer::{StageError, delays, pause},
     dead_letter::{self, Refusal},
+    generations::{Pace, stage_name},
     telemetry,
 };
 
@@ -66,7 +76,10 @@ pub struct Embed {
     clock: Arc<dyn Clock>,
     inputs: Vec<TopicPartition>,
     config: EmbedConfig,
+    stage: &'static str,
+    pace: Option<Arc<Pace>>,
     refused: HashMap<(MessageKey, i64), Origin>,
+    n_refused: Arc<AtomicU64>,
 }
 
 impl Embed {
@@ -86,8 +99,29 @@ impl Embed {
             clock,
             inputs,
             config,
+            stage: STAGE,
+            pace: None,
             refused: HashMap::new(),
+            n_refused: Arc::default(),
         }
+    }
+
+    /// The same for the store of `generation`: its dead letters are that generation's.
+    pub fn of(mut self, generation: Generation) -> Self {
+        self.stage = stage_name(STAGE, generation);
+        self
+    }
+
+    /// At the pace of a replay, if one is given.
+    pub fn at_pace(mut self, pace: Option<Arc<Pace>>) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// Tells there how many texts the model refuses.
+    pub fn counting(mut self, n_refused: Arc<AtomicU64>) -> Self {
+        self.n_refused = n_refused;
+        self
     }
 
     /// Runs until `shutdown`; the batch in flight is finished first. What may succeed later is repeated in place with
@@ -97,14 +131,15 @@ impl Embed {
     /// What no retry mends.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), StageError> {
         let mut delays = delays();
+        self.count_refused();
         while !shutdown.is_cancelled() {
-            match self.embed_next().await {
+            match self.embed_next(&shutdown).await {
                 Ok(true) => delays = self::delays(),
                 Ok(false) => self.wait(&shutdown).await,
                 Err(error) if error.is_retryable() => {
                     let delay = delays.next().unwrap_or(self.config.max_pause);
-                    metrics::counter!(telemetry::RETRIES, "stage" => STAGE).increment(1);
-                    tracing::warn!(stage = STAGE, delay_ms = delay.as_millis() as u64, %error, "will try again");
+                    metrics::counter!(telemetry::RETRIES, "stage" => self.stage).increment(1);
+                    tracing::warn!(stage = self.stage, delay_ms = delay.as_millis() as u64, %error, "will try again");
                     pause(delay, &shutdown).await;
                 }
                 Err(error) => return Err(error),
@@ -114,19 +149,22 @@ impl Embed {
     }
 
     /// Embeds the most urgent batch; false if nothing waits, retries included.
-    async fn embed_next(&mut self) -> Result<bool, StageError> {
+    async fn embed_next(&mut self, shutdown: &CancellationToken) -> Result<bool, StageError> {
         for class in self.config.classes.clone() {
             let wanted = self.config.batch.max(1) + self.refused.len();
             let mut waiting = self.store.without_vector(&[class], wanted).await?;
             waiting.retain(|m| !self.refused.contains_key(&(m.id, m.edit)));
             waiting.truncate(self.config.batch.max(1));
             let backlog = self.store.count_without_vector(&[class]).await?;
-            telemetry::backlog(STAGE, class.as_str(), backlog);
+            telemetry::backlog(self.stage, class.as_str(), backlog);
             if !waiting.is_empty() {
                 let n = waiting.len();
                 let started = std::time::Instant::now();
-                self.embed(waiting).await?;
-                telemetry::batch(STAGE, n, started.elapsed());
+                match self.pace.clone() {
+                    Some(pace) => pace.take_turn(self.embed(waiting), shutdown).await?,
+                    None => self.embed(waiting).await?,
+                }
+                telemetry::batch(self.stage, n, started.elapsed());
                 return Ok(true);
             }
         }
@@ -209,13 +247,19 @@ impl Embed {
             value: value.into(),
         };
         let refusal = Refusal::new(DeadLetterCode::ModelRefused, reason);
-        let letter = dead_letter::append(STAGE, &at, &record, refusal, now);
+        let letter = dead_letter::append(self.stage, &at, &record, refusal, now);
         self.log.commit(Transaction::appends(vec![letter])).await?;
         if self.refused.len() >= MAX_REFUSED {
             self.refused.clear();
         }
         self.refused.insert((message.id, message.edit), origin);
+        self.count_refused();
         Ok(())
+    }
+
+    fn count_refused(&self) {
+        let n = self.refused.len() as u64;
+        self.n_refused.store(n, Ordering::SeqCst);
     }
 
     /// Waits until `messages` moves on and the index had a moment, or for the longest pause.

@@ -6,6 +6,7 @@ mod flight;
 mod look_up;
 mod neighbours;
 mod outcome;
+mod plan;
 mod read;
 mod retries;
 mod told;
@@ -18,12 +19,14 @@ use std::{
 };
 
 use telesift_ports::{
-    Catalog, Clock, Embedder, Extractor, MessageStore, RecordLog,
+    Catalog, Clock, Embedder, Extractor, Generations, MessageStore, RecordLog,
     knowledge::{ExtractionRow, UnitRow},
     leases::Fence,
     ledger::StageKey,
 };
-use telesift_schemas::{ChatId, MessageKey, Offset, PartitionId, Topic, TopicPartition};
+use telesift_schemas::{
+    ChatId, Generation, MessageKey, Offset, PartitionId, Topic, TopicPartition,
+};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -34,6 +37,7 @@ use crate::{
     after_index::IndexLag,
     chat_settings,
     consumer::{StageError, delays, pause},
+    generations::stage_name,
     index, labels, telemetry,
 };
 use appender::Queue;
@@ -41,6 +45,7 @@ use flight::{Begun, Flight, Handled, joined};
 use look_up::LookUps;
 use neighbours::Neighbours;
 use outcome::Outcome;
+pub use plan::{Planned, UnitPlanner};
 
 /// The stage's name in logs, metrics and dead letters.
 pub const STAGE: &str = "extract";
@@ -90,6 +95,8 @@ pub struct ExtractParts {
     pub catalog: Arc<dyn Catalog>,
     /// Who is asked.
     pub extractor: Arc<dyn Extractor>,
+    /// Which generation is live: its store is read, and its stories count.
+    pub generations: Arc<Generations>,
     /// Tells whether claims, and names of subjects, mean the same.
     pub embedder: Arc<dyn Embedder>,
     /// Whether the store has more to do than units should add to: they would only wait for it.
@@ -105,7 +112,7 @@ pub struct ExtractParts {
 pub struct Extract {
     parts: ExtractParts,
     config: ExtractConfig,
-    /// The partitions of `messages`, whose stories must be known.
+    /// The partitions of `messages` in the first generation.
     messages: Vec<TopicPartition>,
     news: Arc<Notify>,
     /// Up to where `extractions` is applied.
@@ -124,12 +131,20 @@ pub struct Extract {
     look_ups: OnceLock<LookUps>,
 }
 
+/// The ends of the messages that a part of a generation is made of.
+#[derive(Clone)]
+struct Ends {
+    /// Whose part.
+    of: Generation,
+    messages: Vec<(TopicPartition, Offset)>,
+}
+
 /// A unit that waits for its messages.
 #[derive(Clone)]
 struct Waiting {
     since: Instant,
     /// The ends of `messages` then.
-    ends: Vec<Offset>,
+    ends: Ends,
 }
 
 /// How often to look whether it has caught up.
@@ -173,8 +188,18 @@ impl Extract {
     /// # Errors
     /// What no retry mends.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), StageError> {
-        if !self.catch_up(&shutdown).await? {
-            return Ok(());
+        let mut delays = delays();
+        loop {
+            match self.catch_up(&shutdown).await {
+                Ok(true) => break,
+                Ok(false) => return Ok(()),
+                // The log may have no leader yet, as after the death of an SPU.
+                Err(error) if error.is_retryable() && !shutdown.is_cancelled() => {
+                    self.back_off(&error, delays.next(), &shutdown).await;
+                }
+                Err(error) if error.is_retryable() => return Ok(()),
+                Err(error) => return Err(error),
+            }
         }
         // Tasks of their own: what this loop waits for must not depend on itself driving those who hold it, such as
         // connections of the catalog.
@@ -186,7 +211,7 @@ impl Extract {
         });
         let mut running = JoinSet::new();
         let mut flight = Flight::default();
-        let mut delays = delays();
+        delays = self::delays();
         while !shutdown.is_cancelled() {
             let looked = this.next_units(&mut flight).await;
             for one in std::mem::take(&mut flight.begun) {
@@ -329,9 +354,10 @@ impl Extract {
             Some(before) => self.stands_alone(before).await?,
             None => true,
         };
-        // A note may say that the same messages are to be looked at anew.
+        // A note may say that the same messages are to be looked at anew; so may a replay, unless that has its answer.
+        let is_wanted = self.is_wanted(unit).await?;
         let is_known = |b: &ExtractionRow| covers(b, unit) && unit.note.is_none();
-        if is_alone && before.as_ref().is_some_and(is_known) {
+        if is_alone && !is_wanted && before.as_ref().is_some_and(is_known) {
             return Ok(Outcome::Done);
         }
         let messages = match self.read(unit).await? {
@@ -342,7 +368,9 @@ impl Extract {
         let members: Vec<_> = messages.iter().map(read::member).collect();
         match &before {
             None if members.is_empty() => return Ok(Outcome::Done),
-            Some(before) if is_alone && before.members == members => return Ok(Outcome::Done),
+            Some(before) if is_alone && !is_wanted && before.members == members => {
+                return Ok(Outcome::Done);
+            }
             _ => {}
         }
         if members.is_empty() {
@@ -364,16 +392,23 @@ impl Extract {
         }
     }
 
+    /// Whether a generation wants to read the unit anew, and has not.
+    async fn is_wanted(&self, unit: &UnitRow) -> Result<bool, StageError> {
+        let Some(generation) = unit.again else {
+            return Ok(false);
+        };
+        let ids = std::slice::from_ref(&unit.id);
+        let readings = self.parts.catalog.readings_of(ids).await?;
+        Ok(readings.iter().all(|row| row.generation != generation))
+    }
+
     /// A unit whose messages have not reached the store waits for them.
     async fn not_there(&self, unit: &UnitRow, what: MessageKey) -> Result<Outcome, StageError> {
         let known = self.waiting().get(&unit.id).map(|w| w.since);
         let since = match known {
             Some(since) => since,
             None => {
-                let mut ends = Vec::new();
-                for at in &self.messages {
-                    ends.push(self.parts.log.bounds(at).await?.end);
-                }
+                let ends = self.ends_of(self.parts.generations.live().store).await?;
                 let since = Instant::now();
                 self.waiting()
                     .insert(unit.id.clone(), Waiting { since, ends });
@@ -394,10 +429,11 @@ impl Extract {
         let Some(waiting) = waiting.filter(|w| w.since.elapsed() >= self.config.patience) else {
             return Ok(false);
         };
-        for (at, end) in self.messages.iter().zip(waiting.ends) {
+        let stage = stage_name(index::STAGE, waiting.ends.of);
+        for (input, end) in waiting.ends.messages {
             let key = StageKey {
-                stage: index::STAGE.to_owned(),
-                input: at.clone(),
+                stage: stage.to_owned(),
+                input,
             };
             let state = self.parts.catalog.stage_state(&key).await?;
             if state.unwrap_or_default().next < end {
@@ -405,6 +441,20 @@ impl Extract {
             }
         }
         Ok(true)
+    }
+
+    /// Where the messages that `of` made a part of end now.
+    async fn ends_of(&self, of: Generation) -> Result<Ends, StageError> {
+        let register = self.parts.generations.now();
+        let entry = register.entry(of);
+        let topic = entry.map_or(Topic::MESSAGES, |entry| entry.parts.messages_topic());
+        let mut messages = Vec::new();
+        for at in &self.messages {
+            let at = TopicPartition::new(topic.clone(), at.partition);
+            let end = self.parts.log.bounds(&at).await?.end;
+            messages.push((at, end));
+        }
+        Ok(Ends { of, messages })
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<String, Waiting>> {

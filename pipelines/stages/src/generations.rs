@@ -3,6 +3,7 @@
 
 mod busy;
 mod line;
+mod models;
 mod pace;
 mod positions;
 mod stores;
@@ -17,10 +18,11 @@ use std::{
 use telesift_schemas::Generation;
 
 pub use line::{Line, LineConfig, LineParts};
+pub use models::Models;
 pub use pace::Pace;
 pub use positions::{Wanted, positions, reached};
 pub(crate) use positions::{screened, stages_of, state_of};
-pub use stores::{LiveStore, OpenStores};
+pub use stores::{LiveEmbedder, LiveStore, OpenStores};
 pub(crate) use take_over::{TAKE_OVER, is_done as take_over_is_done};
 pub use upkeep::{Upkeep, UpkeepConfig};
 

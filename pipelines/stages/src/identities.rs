@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use telesift_ports::record_log::{StoredRecord, UniqueKey};
-use telesift_schemas::{Extraction, Generation, MessageKey, Origin, Topic};
+use telesift_schemas::{Extraction, Generation, MessageKey, Origin, Topic, UnitMember};
 
 /// The identities under which the stages appended `record` to `topic`. Those of raw records are the business of their
 /// sources; those of `messages` of screening, which keeps them itself.
@@ -47,7 +47,14 @@ pub(crate) fn of_unit(unit: &str) -> UniqueKey {
     UniqueKey::new("unit", &[unit])
 }
 
-/// The same versions of a unit's messages are read by the same extractor once after each extraction of that unit.
+/// The same on a log without transactions: once with the same end. Where it was written that a unit is over and nobody noted it,
+/// further messages may join it, and those are told by being written again.
+pub(crate) fn of_unit_up_to(unit: &str, last: &MessageKey) -> UniqueKey {
+    UniqueKey::new("unit-up-to", &[unit, &last.to_string()])
+}
+
+/// The same versions of a unit's messages are read by the same extractor once after each extraction of that unit, and once more
+/// for each generation that wants it.
 pub(crate) fn of_extraction(extraction: &Extraction) -> UniqueKey {
     let members = extraction.members.iter();
     let members: Vec<String> = members
@@ -67,6 +74,12 @@ pub(crate) fn of_extraction(extraction: &Extraction) -> UniqueKey {
         same_as,
         &after,
     ];
+    let generation = extraction.generation.map(|g| g.0.to_string());
+    let again = generation.as_deref().map(|of| ["generation", of]);
+    let parts: Vec<&str> = parts
+        .into_iter()
+        .chain(again.into_iter().flatten())
+        .collect();
     UniqueKey::new("extraction", &parts)
 }
 
@@ -79,9 +92,10 @@ fn unit(value: &[u8]) -> Option<UniqueKey> {
     #[derive(Deserialize)]
     struct Closed {
         unit: String,
+        members: Vec<UnitMember>,
     }
     let closed: Closed = serde_json::from_slice(value).ok()?;
-    Some(of_unit(&closed.unit))
+    Some(of_unit_up_to(&closed.unit, &closed.members.last()?.message))
 }
 
 fn extraction(value: &[u8]) -> Option<UniqueKey> {

@@ -2,26 +2,30 @@
 
 mod book;
 mod claims;
+mod readings;
 mod reviews;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::Deserialize;
 use telesift_ports::{
-    Catalog, Clock, RecordLog,
+    Catalog, Clock, Generations, RecordLog,
     knowledge::{KNOWLEDGE_STAGE, Moved},
     leases::Fence,
     ledger::{Counters, Fate, StageKey, StageState},
     record_log::{NewRecord, StoredRecord, Transaction},
 };
-use telesift_schemas::{Atom, Decision, Extraction, Offset, PartitionId, Topic, TopicPartition};
+use telesift_schemas::{
+    Atom, Decision, DecisionKind, Extraction, Generation, Offset, PartitionId, Topic,
+    TopicPartition,
+};
 use tokio::sync::watch;
 
 use crate::{
     consumer::{Input, Process, StageError},
     dead_letter::{self, Refusal, Retry, Tried},
+    decisions,
     extract::extractions,
     identities, order,
     screen::gap_counters,
@@ -33,8 +37,15 @@ pub use claims::{atom_id, subject_id, subject_key};
 /// The stage's name in ledger, logs and metrics.
 pub const STAGE: &str = KNOWLEDGE_STAGE;
 
-/// Why a decision of another kind is skipped.
-const OTHER_DECISION: &str = "other_decision";
+/// The kinds of decisions that are about knowledge.
+const KINDS: [&str; 4] = [
+    "atom_reviewed",
+    "subject_changed",
+    "approval_rules_set",
+    "readings_switched",
+];
+/// How often it is looked which generation is live.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Versions published at once.
 const PORTION: usize = 500;
 
@@ -51,6 +62,9 @@ pub struct Knowledge {
     states: [Option<StageState>; 2],
     taken: [Offset; 2],
     applied: watch::Sender<Offset>,
+    generations: Option<Arc<Generations>>,
+    /// Whose readings count, as of the last commit.
+    in_force: Vec<Generation>,
     fence: Fence,
 }
 
@@ -70,6 +84,8 @@ impl Knowledge {
             states: [None, None],
             taken: [Offset::ZERO; 2],
             applied,
+            generations: None,
+            in_force: Vec::new(),
             fence: Fence::open(),
         }
     }
@@ -80,6 +96,12 @@ impl Knowledge {
             extractions(),
             TopicPartition::new(Topic::DECISIONS, PartitionId(0)),
         ]
+    }
+
+    /// Has the readings of the live one of these count, whichever that is.
+    pub fn following(mut self, generations: Arc<Generations>) -> Self {
+        self.generations = Some(generations);
+        self
     }
 
     /// Commits under this lease.
@@ -99,6 +121,7 @@ impl Knowledge {
         for i in 0..self.inputs.len() {
             self.states[i] = self.catalog.stage_state(&self.key(i)).await?;
         }
+        self.in_force = self.catalog.readings_in_force().await?;
         self.applied.send_replace(self.next(0));
         Ok(())
     }
@@ -151,6 +174,41 @@ impl Knowledge {
         }
     }
 
+    /// Writes down that the readings of another generation count, once all that was written before is applied.
+    async fn follow(&self) -> Result<(), StageError> {
+        let Some(generations) = &self.generations else {
+            return Ok(());
+        };
+        let register = generations.now();
+        let readings = register.readings(register.live_parts().knowledge);
+        if readings == self.in_force {
+            return Ok(());
+        }
+        let decisions = &self.inputs[1];
+        if self.log.bounds(decisions).await?.end > self.next(1) {
+            return Ok(()); // it may be written already
+        }
+        let decision = Decision {
+            v: Decision::VERSION,
+            at: self.clock.now(),
+            by: STAGE.to_owned(),
+            decision: DecisionKind::ReadingsSwitched { readings },
+        };
+        let record = NewRecord {
+            key: Bytes::from_static(STAGE.as_bytes()),
+            value: serde_json::to_vec(&decision)
+                .expect("a decision is strings and numbers")
+                .into(),
+            unique: Vec::new(),
+        };
+        let transaction = Transaction {
+            fence: self.fence.clone(),
+            ..Transaction::appends(vec![(decisions.clone(), record)])
+        };
+        self.log.commit(transaction).await?;
+        Ok(())
+    }
+
     /// Applies one record; what it is not becomes a refusal.
     async fn take(
         &self,
@@ -161,13 +219,13 @@ impl Knowledge {
         if i == 0 {
             return match serde_json::from_slice::<Extraction>(&record.value) {
                 Ok(extraction) => {
-                    book.extraction(&extraction, record.offset).await?;
+                    book.read(&extraction, record.offset).await?;
                     Ok(Ok(Fate::Emitted))
                 }
                 Err(e) => Ok(Err(Refusal::unreadable("extraction record", &e))),
             };
         }
-        match read(record) {
+        match decisions::read(record, &KINDS) {
             Ok(Some(decision)) => {
                 let is_done = book.decision(&decision, record.offset).await?;
                 Ok(Ok(match is_done {
@@ -175,7 +233,7 @@ impl Knowledge {
                     false => Fate::Skipped("without_effect".to_owned()),
                 }))
             }
-            Ok(None) => Ok(Ok(Fate::Skipped(OTHER_DECISION.to_owned()))),
+            Ok(None) => Ok(Ok(Fate::Skipped(decisions::OTHER.to_owned()))),
             Err(refusal) => Ok(Err(refusal)),
         }
     }
@@ -193,7 +251,7 @@ impl Process for Knowledge {
         // The last commit may have happened although it failed.
         self.load().await?;
         let ready = order::ready(inputs);
-        let mut book = Book::open(self.catalog.clone()).await?;
+        let mut book = Book::open(self.log.clone(), self.catalog.clone()).await?;
         let mut counters = [Counters::default(), Counters::default()];
         let mut letters = Vec::new();
         for &(input, record) in &ready.records {
@@ -232,6 +290,7 @@ impl Process for Knowledge {
             self.commit(book, states).await?;
         }
         self.publish().await?;
+        self.follow().await?;
         for (input, next) in ready.positions {
             if let Some(i) = self.index_of(&input.at) {
                 self.taken[i] = next;
@@ -240,9 +299,10 @@ impl Process for Knowledge {
         Ok(())
     }
 
-    async fn idle(&mut self) -> Result<Option<std::time::Duration>, StageError> {
+    async fn idle(&mut self) -> Result<Option<Duration>, StageError> {
         self.publish().await?;
-        Ok(None)
+        self.follow().await?;
+        Ok(self.generations.as_ref().map(|_| LOOK_EVERY))
     }
 
     fn taken(&self, input: &Input) -> Offset {
@@ -256,7 +316,7 @@ impl Process for Knowledge {
         let Some(i) = i.filter(|i| retry.record.offset < self.next(*i)) else {
             return Ok(Tried::Later);
         };
-        let mut book = Book::open(self.catalog.clone()).await?;
+        let mut book = Book::open(self.log.clone(), self.catalog.clone()).await?;
         let (fate, refusal) = match self.take(&mut book, i, &retry.record).await? {
             Ok(fate) => (fate, None),
             Err(refusal) => (Fate::Refused, Some(refusal)),
@@ -267,23 +327,6 @@ impl Process for Knowledge {
         states[i] = Some(state);
         self.commit(book, states).await?;
         Ok(Tried::Stored(refusal))
-    }
-}
-
-/// The decision about knowledge a record holds; `None` for one about something else, of a kind yet unknown too.
-fn read(record: &StoredRecord) -> Result<Option<Decision>, Refusal> {
-    const KINDS: [&str; 3] = ["atom_reviewed", "subject_changed", "approval_rules_set"];
-    #[derive(Deserialize)]
-    struct Kind {
-        decision: String,
-    }
-    let unreadable = |e: serde_json::Error| Refusal::unreadable("decision record", &e);
-    let kind: Kind = serde_json::from_slice(&record.value).map_err(unreadable)?;
-    match KINDS.contains(&kind.decision.as_str()) {
-        true => serde_json::from_slice(&record.value)
-            .map(Some)
-            .map_err(unreadable),
-        false => Ok(None),
     }
 }
 

@@ -3,8 +3,9 @@
 //! `labels` beside them. No IO except through ports.
 //!
 //! A stage says what becomes of a batch ([`consumer::Process`]); [`consumer::Consumer`] is the read-process-commit loop,
-//! written once. What only analyses lets the index go first ([`after_index`]). [`workers::Crew`] decides which of it runs in this process. `dead_letter` is where every stage puts what it
-//! cannot process.
+//! written once. One that applies the records of a topic in order says only what a record is and what it changes
+//! ([`projection::Projection`]). What only analyses lets the index go first ([`after_index`]). [`workers::Crew`] decides which of
+//! it runs in this process. `dead_letter` is where every stage puts what it cannot process.
 
 pub mod after_index;
 pub mod atom_index;
@@ -24,12 +25,14 @@ pub mod labelled_units;
 pub mod labels;
 mod order;
 pub mod origins;
+pub mod projection;
 pub mod reactions;
 pub mod replay;
 pub mod screen;
 mod state;
 pub mod stories;
 pub mod story_catalog;
+pub mod switched_units;
 mod telemetry;
 pub mod unit_catalog;
 pub mod units;

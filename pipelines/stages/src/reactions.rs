@@ -6,18 +6,14 @@ use async_trait::async_trait;
 use telesift_ports::{
     Catalog, Clock, RecordLog,
     catalog::{REACTIONS_STAGE, ReactionRow},
-    leases::Fence,
-    ledger::{StageKey, StageState},
-    record_log::{StoredRecord, Transaction},
+    record_log::StoredRecord,
 };
-use telesift_schemas::{
-    DeadLetterCode, MessageKey, Offset, Reactions, ReactionsOf, TopicPartition,
-};
+use telesift_schemas::{DeadLetterCode, MessageKey, Reactions, ReactionsOf, TopicPartition};
 
 use crate::{
-    consumer::{Input, Process, StageError},
-    dead_letter::{self, Refusal},
-    screen::gap_counters,
+    consumer::StageError,
+    dead_letter::Refusal,
+    projection::{Applied, CatalogCheckpoint, Projection, Projector, Read},
 };
 
 /// The stage's name in ledger, logs and metrics.
@@ -28,12 +24,7 @@ pub const STAGE: &str = REACTIONS_STAGE;
 /// At least once with idempotent effects: the catalog keeps the latest row of each message and hand, so a batch repeated
 /// after a crash changes nothing.
 pub struct ReactionProjection {
-    log: Arc<dyn RecordLog>,
     catalog: Arc<dyn Catalog>,
-    clock: Arc<dyn Clock>,
-    input: TopicPartition,
-    state: Option<StageState>,
-    fence: Fence,
 }
 
 impl ReactionProjection {
@@ -43,82 +34,35 @@ impl ReactionProjection {
         catalog: Arc<dyn Catalog>,
         clock: Arc<dyn Clock>,
         input: TopicPartition,
-    ) -> Self {
-        ReactionProjection {
-            log,
-            catalog,
-            clock,
-            input,
-            state: None,
-            fence: Fence::open(),
-        }
-    }
-
-    /// Commits under this lease.
-    pub fn under(mut self, fence: Fence) -> Self {
-        self.fence = fence;
-        self
-    }
-
-    fn key(&self) -> StageKey {
-        StageKey {
-            stage: STAGE.into(),
-            input: self.input.clone(),
-        }
-    }
-
-    async fn commit(&mut self, state: StageState) -> Result<(), StageError> {
-        let stored = self.state.as_ref().map(|s| s.next);
-        self.catalog
-            .put_stage_state(&self.key(), stored, &state, &self.fence)
-            .await?;
-        self.state = Some(state);
-        Ok(())
+    ) -> Projector<Self> {
+        let reactions = ReactionProjection {
+            catalog: catalog.clone(),
+        };
+        Projector::in_catalog(reactions, STAGE, log, catalog, clock, vec![input])
     }
 }
 
 #[async_trait]
-impl Process for ReactionProjection {
-    async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
-        self.state = self.catalog.stage_state(&self.key()).await?;
-        let has_stored = self.state.as_ref().is_some_and(|s| s.counters.emitted > 0);
-        if has_stored && !self.catalog.has_reactions().await? {
-            tracing::warn!("no reaction is left in the catalog: they are read again");
-            self.commit(StageState::default()).await?;
-        }
-        Ok(vec![self.state.as_ref().map_or(Offset::ZERO, |s| s.next)])
+impl Projection for ReactionProjection {
+    type Said = ReactionRow;
+    type Change = ();
+    type Kept = CatalogCheckpoint;
+
+    fn read(
+        &self,
+        _: &TopicPartition,
+        record: &StoredRecord,
+    ) -> Result<Read<ReactionRow>, Refusal> {
+        read(record).map(Read::Said)
     }
 
-    async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
-        for input in inputs {
-            let mut state = self.state.clone().unwrap_or_default();
-            if state.next >= input.batch.next {
-                continue; // committed by an earlier try
-            }
-            state.counters += &gap_counters(input);
-            let (mut rows, mut letters) = (Vec::new(), Vec::new());
-            for record in &input.batch.records {
-                state.counters.received += 1;
-                match read(record) {
-                    Ok(row) => {
-                        state.counters.emitted += 1;
-                        rows.push(row);
-                    }
-                    Err(refusal) => {
-                        state.counters.dead_lettered += 1;
-                        let now = self.clock.now();
-                        letters.push(dead_letter::append(STAGE, &input.at, record, refusal, now));
-                    }
-                }
-            }
-            self.catalog.put_reactions(&last_of_each(rows)).await?;
-            if !letters.is_empty() {
-                self.log.commit(Transaction::appends(letters)).await?;
-            }
-            state.next = input.batch.next;
-            self.commit(state).await?;
-        }
-        Ok(())
+    async fn apply(&mut self, rows: Vec<ReactionRow>) -> Result<Applied<()>, StageError> {
+        self.catalog.put_reactions(&last_of_each(rows)).await?;
+        Ok(Applied::all(()))
+    }
+
+    async fn is_lost(&self) -> Result<bool, StageError> {
+        Ok(!self.catalog.has_reactions().await?)
     }
 }
 

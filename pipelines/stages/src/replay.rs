@@ -12,7 +12,9 @@ mod build;
 mod judge;
 mod order;
 mod range;
+mod reading;
 mod sources;
+mod survey;
 mod switch;
 mod tally;
 
@@ -25,10 +27,10 @@ use async_trait::async_trait;
 use telesift_ports::{
     Clock, RecordLog, Replays, SmartModuleChain,
     chain::ChainError,
-    generations::{GenerationState, Generations, GenerationsError, Register},
+    generations::{GenerationState, Generations, Register},
     replays::{
         GenerationStatus, LabelSource, Order, ReplayCatalog, ReplayError, ReplayRequest,
-        ReplayState, ReplayStatus, RulesSource,
+        ReplayStage, ReplayState, ReplayStatus, RulesSource,
     },
 };
 use telesift_schemas::Generation;
@@ -38,12 +40,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     StageError,
     consumer::{delays, pause},
+    extract::UnitPlanner,
     generations::Line,
     workers::Held,
 };
 use attempt::{Attempt, End};
 use build::Build;
+use reading::UnitReading;
 pub use sources::{KeptLabels, KeptRules};
+use survey::Survey;
 
 /// The task's name in logs and metrics.
 pub const STAGE: &str = "replay";
@@ -99,6 +104,8 @@ pub struct ReplayParts {
     pub labels: Arc<dyn LabelSource>,
     /// Makes the chains of dry runs.
     pub chains: RuleChains,
+    /// Tells what a replay of `extract` makes of a unit.
+    pub units: Arc<UnitPlanner>,
     /// Runs the stages that fill generations.
     pub line: Arc<Line>,
     /// For the times of a replay.
@@ -155,7 +162,9 @@ impl Replays for ReplayRunner {
                 self.interrupt(id);
             }
             // One that is under way is given up by its runner, once its stages have ended.
-            (true, Order::Cancel) if !self.interrupt(id) => self.discard(id).await?,
+            (true, Order::Cancel) if !self.interrupt(id) => {
+                self.discard(id).await.map_err(switch::failed)?;
+            }
             (true, Order::Cancel) | (false, _) => {}
         }
         let Some(replay) = self.parts.catalog.replay(id).await? else {
@@ -261,7 +270,7 @@ impl ReplayRunner {
     }
 
     /// Gives up the generation of a replay, if it has one that is not live.
-    async fn discard(&self, id: &str) -> Result<(), GenerationsError> {
+    async fn discard(&self, id: &str) -> Result<(), StageError> {
         let now = self.parts.clock.now();
         let give_up = |register: &mut Register| {
             let live = register.live;
@@ -276,6 +285,10 @@ impl ReplayRunner {
             Ok::<_, ()>(())
         };
         self.parts.generations().change(give_up).await?.ok();
+        if let Some(entry) = self.parts.generations().now().made_by(id) {
+            let catalog = &self.parts.line.parts.catalog;
+            catalog.end_reading(entry.generation).await?;
+        }
         Ok(())
     }
 
@@ -348,6 +361,25 @@ impl ReplayRunner {
         };
         let end = match (is_ours, replay.spec.dry_run) {
             (false, _) => Ok(End::Interrupted),
+            (true, is_dry) if replay.spec.stage == ReplayStage::Extract => {
+                let build = match is_dry {
+                    true => None,
+                    false => {
+                        let token = token.clone();
+                        Some(Build::begin(&self.parts, &self.config, &id, token).await?)
+                    }
+                };
+                UnitReading::begin(&self.parts, &self.config, &id, token)
+                    .await?
+                    .run(build, &held.stop)
+                    .await
+            }
+            (true, true) if replay.spec.stage != ReplayStage::Screen => {
+                Survey::begin(&self.parts, &self.config, &id, token)
+                    .await?
+                    .run(&held.stop)
+                    .await
+            }
             (true, true) => {
                 Attempt::begin(&self.parts, &self.config, &id, token)
                     .await?

@@ -29,6 +29,7 @@ use crate::{
     dead_letter::{self, Refusal, Retry, Tried},
     decisions::rules::{RulesBook, gate},
     generations::stage_name,
+    state,
 };
 use chains::Chains;
 use plan::{Judged, Plan};
@@ -325,10 +326,7 @@ impl Screen {
         let key = self.state_key();
         self.stored = self.log.state(&key).await?;
         self.state = match &self.stored {
-            Some(bytes) => serde_json::from_slice(bytes).map_err(|e| StageError::State {
-                key,
-                reason: e.to_string(),
-            })?,
+            Some(bytes) => state::read(key, bytes)?,
             None => StageState::default(),
         };
         self.is_stale = false;

@@ -1,19 +1,21 @@
-//! Position and counters of a log-to-store stage on one partition, as the catalog keeps them.
+//! Position and counters of a stage on one partition: as the catalog keeps them, and as the log does.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
 use telesift_ports::{
-    Catalog,
+    Catalog, RecordLog,
+    knowledge::Moved,
     leases::Fence,
     ledger::{Fate, StageKey, StageState},
-    windows::WindowCommit,
+    record_log::StateWrite,
 };
-use telesift_schemas::{Generation, Offset, TopicPartition};
-use telesift_windows::Changes;
+use telesift_schemas::{Offset, TopicPartition};
 
-use crate::consumer::StageError;
+use crate::{consumer::StageError, projection::CatalogChange};
 
-/// What is stored, and how to store what comes next.
+/// What the catalog holds of a log-to-store stage, and how to store what comes next.
 pub(crate) struct CatalogState {
     catalog: Arc<dyn Catalog>,
     key: StageKey,
@@ -82,35 +84,23 @@ impl CatalogState {
 
     /// Stores `state`, if nobody else went on from what was read.
     pub(crate) async fn commit(&mut self, state: StageState) -> Result<(), StageError> {
-        let expected = self.stored.as_ref().map(|s| s.next);
-        self.is_stale = true;
-        self.catalog
-            .put_stage_state(&self.key, expected, &state, &self.fence)
-            .await?;
-        self.stored = Some(state);
-        self.is_stale = false;
-        Ok(())
+        self.commit_with(state, &()).await
     }
 
-    /// As [`CatalogState::commit`], with what it changes in the rows of windows of a generation.
-    pub(crate) async fn commit_windows(
+    /// As [`CatalogState::commit`], and `change` in the same transaction.
+    pub(crate) async fn commit_with(
         &mut self,
-        generation: Generation,
         state: StageState,
-        changed: &Changes,
+        change: &impl CatalogChange,
     ) -> Result<(), StageError> {
-        let commit = WindowCommit {
-            generation,
-            key: &self.key,
+        let moved = Moved {
+            key: self.key.clone(),
             expected: self.stored.as_ref().map(|s| s.next),
-            state: &state,
-            fence: &self.fence,
-            told: &changed.told,
-            minutes: &changed.minutes,
+            state,
         };
         self.is_stale = true;
-        self.catalog.put_windows(commit).await?;
-        self.stored = Some(state);
+        change.put(&*self.catalog, &moved, &self.fence).await?;
+        self.stored = Some(moved.state);
         self.is_stale = false;
         Ok(())
     }
@@ -129,4 +119,87 @@ impl CatalogState {
         }
         self.commit(state).await
     }
+}
+
+/// What the log holds of a log-to-log stage, for the transactions that move it.
+pub(crate) struct LogState {
+    key: StageKey,
+    /// As the log has it: what a transaction is guarded by.
+    stored: Option<Bytes>,
+    state: StageState,
+}
+
+impl LogState {
+    /// The state of `stage` on `input`; nothing is read yet.
+    pub(crate) fn new(stage: &str, input: TopicPartition) -> Self {
+        LogState {
+            key: StageKey {
+                stage: stage.to_owned(),
+                input,
+            },
+            stored: None,
+            state: StageState::default(),
+        }
+    }
+
+    /// The same of another stage; nothing of it is read yet.
+    pub(crate) fn set_stage(&mut self, stage: &str) {
+        *self = LogState::new(stage, self.key.input.clone());
+    }
+
+    /// The input.
+    pub(crate) fn input(&self) -> &TopicPartition {
+        &self.key.input
+    }
+
+    /// Where the log keeps it.
+    pub(crate) fn key(&self) -> String {
+        self.key.state_key()
+    }
+
+    /// Reads it anew.
+    pub(crate) async fn load(&mut self, log: &dyn RecordLog) -> Result<(), StageError> {
+        let key = self.key();
+        self.stored = log.state(&key).await?;
+        self.state = match &self.stored {
+            Some(bytes) => read(key, bytes)?,
+            None => StageState::default(),
+        };
+        Ok(())
+    }
+
+    /// As last read or committed.
+    pub(crate) fn current(&self) -> &StageState {
+        &self.state
+    }
+
+    /// What must still stand for a transaction that goes on from here.
+    pub(crate) fn guard(&self) -> StateWrite {
+        (self.key(), self.stored.clone())
+    }
+
+    /// What such a transaction writes.
+    pub(crate) fn write(&self, state: &StageState) -> StateWrite {
+        (self.key(), Some(json(state)))
+    }
+
+    /// To be called once that is committed.
+    pub(crate) fn moved(&mut self, state: StageState, (_, written): StateWrite) {
+        (self.state, self.stored) = (state, written);
+    }
+}
+
+/// What is kept under `key`.
+pub(crate) fn read<T: DeserializeOwned>(key: String, bytes: &[u8]) -> Result<T, StageError> {
+    serde_json::from_slice(bytes).map_err(|e| StageError::State {
+        key,
+        reason: e.to_string(),
+    })
+}
+
+/// A record's value, or one of state, as it is written.
+pub(crate) fn json(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value)
+        .expect("strings and finite numbers")
+        .into()
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use telesift_ports::{
     Clock, RecordLog,
     leases::Fence,
-    ledger::{Counters, StageKey, StageState},
+    ledger::{Counters, StageState},
     record_log::{NewRecord, Outcome, StateWrite, Transaction},
 };
 use telesift_schemas::{Generation, Offset, PartitionId, StoryAssigned, Topic, TopicPartition};
@@ -23,6 +23,7 @@ use crate::{
     generations::stage_name,
     identities, order,
     screen::gap_counters,
+    state::{LogState, json},
 };
 use arrival::Arrival;
 use window::{Verdict, Window};
@@ -71,7 +72,7 @@ pub struct Stories {
     generation: Generation,
     stage: &'static str,
     inputs: Vec<TopicPartition>,
-    states: Vec<(Option<Bytes>, StageState)>,
+    states: Vec<LogState>,
     /// Absent until it is read from the log, and again after a commit that may or may not have happened.
     window: Option<Window>,
     /// Where the last batch was left, per partition.
@@ -93,7 +94,10 @@ impl Stories {
             config,
             generation: Generation::FIRST,
             stage: STAGE,
-            states: vec![(None, StageState::default()); inputs.len()],
+            states: inputs
+                .iter()
+                .map(|input| LogState::new(STAGE, input.clone()))
+                .collect(),
             taken: vec![Offset::ZERO; inputs.len()],
             window: None,
             inputs,
@@ -105,6 +109,9 @@ impl Stories {
     pub fn of(mut self, generation: Generation) -> Self {
         self.generation = generation;
         self.stage = stage_name(STAGE, generation);
+        for state in &mut self.states {
+            state.set_stage(self.stage);
+        }
         self
     }
 
@@ -114,26 +121,22 @@ impl Stories {
         self
     }
 
-    fn state_key(&self, i: usize) -> String {
-        let input = self.inputs[i].clone();
-        let stage = self.stage.into();
-        StageKey { stage, input }.state_key()
-    }
-
     async fn load(&mut self) -> Result<(), StageError> {
-        for i in 0..self.inputs.len() {
-            let key = self.state_key(i);
-            let stored = self.log.state(&key).await?;
-            let state = match &stored {
-                Some(bytes) => serde_json::from_slice(bytes).map_err(|e| StageError::State {
-                    key,
-                    reason: e.to_string(),
-                })?,
-                None => StageState::default(),
-            };
-            self.states[i] = (stored, state);
+        for state in &mut self.states {
+            state.load(&*self.log).await?;
         }
         Ok(())
+    }
+
+    /// Where it stands on each input.
+    fn nexts(&self) -> Vec<Offset> {
+        self.states.iter().map(|s| s.current().next).collect()
+    }
+
+    /// What it remembers there, read from the log.
+    async fn read_window(&self) -> Result<Window, StageError> {
+        let (generation, nexts) = (self.generation, self.nexts());
+        rebuild::window(&*self.log, generation, &self.inputs, &nexts, self.config).await
     }
 
     fn index_of(&self, at: &TopicPartition) -> Option<usize> {
@@ -147,7 +150,7 @@ impl Stories {
             let Some(i) = self.index_of(&input.at) else {
                 continue;
             };
-            if record.offset < self.states[i].1.next {
+            if record.offset < self.states[i].current().next {
                 continue; // committed by an earlier try of this batch
             }
             plan.counters[i].received += 1;
@@ -180,11 +183,11 @@ impl Stories {
         for (input, next) in &ready.positions {
             let Some(i) = self
                 .index_of(&input.at)
-                .filter(|i| self.states[*i].1.next < *next)
+                .filter(|i| self.states[*i].current().next < *next)
             else {
                 continue;
             };
-            let mut state = self.states[i].1.clone();
+            let mut state = self.states[i].current().clone();
             state.counters += &gap_counters(&order::gaps_before(input, state.next, *next));
             state.counters += &plan.counters[i];
             state.next = *next;
@@ -194,11 +197,8 @@ impl Stories {
         if moved.is_empty() {
             return Ok(());
         }
-        let keys: Vec<String> = (0..states.len()).map(|i| self.state_key(i)).collect();
-        let guards = moved
-            .iter()
-            .map(|&i| (keys[i].clone(), self.states[i].0.clone()))
-            .collect();
+        let keys: Vec<String> = self.states.iter().map(LogState::key).collect();
+        let guards = moved.iter().map(|&i| self.states[i].guard()).collect();
         let kinds = plan.kinds;
         let transaction = Transaction {
             appends: plan.appends,
@@ -216,7 +216,7 @@ impl Process for Stories {
     async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
         self.load().await?;
         self.window = None;
-        Ok(self.states.iter().map(|(_, state)| state.next).collect())
+        Ok(self.nexts())
     }
 
     async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
@@ -225,15 +225,7 @@ impl Process for Stories {
             None => {
                 // The last commit may have happened although it failed: the log knows.
                 self.load().await?;
-                let positions: Vec<_> = self.states.iter().map(|(_, s)| s.next).collect();
-                rebuild::window(
-                    &*self.log,
-                    self.generation,
-                    &self.inputs,
-                    &positions,
-                    self.config,
-                )
-                .await?
+                self.read_window().await?
             }
         };
         let ready = order::ready(inputs);
@@ -297,10 +289,9 @@ impl Plan {
 
 /// The append that assigns a message, refused by the log if it has a story.
 fn append(generation: Generation, assigned: &StoryAssigned) -> (TopicPartition, NewRecord) {
-    let value = serde_json::to_vec(assigned).expect("an assignment is strings and finite numbers");
     let record = NewRecord {
         key: Bytes::from(assigned.message.chat.to_string()),
-        value: value.into(),
+        value: json(assigned),
         unique: vec![identities::of_story(generation, &assigned.message)],
     };
     (topic_of(generation), record)
@@ -328,9 +319,9 @@ fn write(
             Outcome::Duplicate => state.counters.skip("duplicate"),
         }
     }
-    let written = states.iter().zip(keys).filter_map(|(state, key)| {
-        let value = serde_json::to_vec(state.as_ref()?).expect("counters are numbers and strings");
-        Some((key.clone(), Some(value.into())))
-    });
+    let written = states
+        .iter()
+        .zip(keys)
+        .filter_map(|(state, key)| Some((key.clone(), Some(json(state.as_ref()?)))));
     written.collect()
 }

@@ -7,21 +7,20 @@ use std::{
 
 use async_trait::async_trait;
 use telesift_ports::{
-    Catalog, Clock, RecordLog,
+    Catalog, Clock, RecordLog, catalog,
     knowledge::{Moved, UNITS_STAGE, UnitRow, UnitState},
     leases::Fence,
-    ledger::{Fate, StageKey, StageState},
-    record_log::{StoredRecord, Transaction},
+    record_log::StoredRecord,
 };
 use telesift_schemas::{
-    Chat, Class, MessageKey, Offset, Origin, TopicPartition, UnitEvent, UnitMember, UnitRecord,
+    Chat, Class, MessageKey, Origin, TopicPartition, UnitEvent, UnitMember, UnitRecord,
 };
 use tokio::sync::Notify;
 
 use crate::{
-    consumer::{Input, Process, StageError},
-    dead_letter::{self, Refusal, Retry, Tried},
-    screen::gap_counters,
+    consumer::StageError,
+    dead_letter::{Refusal, parse},
+    projection::{Applied, CatalogChange, CatalogCheckpoint, Projection, Projector, Read},
     units::unit_id,
 };
 
@@ -36,11 +35,7 @@ const LABELLED: &str = "a label of one of its messages changed";
 /// Rows and position are stored in one transaction. A message stands in one unit: one that comes again in a later unit, because
 /// it was edited before it was first seen, is another version in its first. What changes in a unit makes it due again.
 pub struct UnitProjection {
-    log: Arc<dyn RecordLog>,
     catalog: Arc<dyn Catalog>,
-    clock: Arc<dyn Clock>,
-    inputs: Vec<TopicPartition>,
-    fence: Fence,
     news: Arc<Notify>,
 }
 
@@ -52,33 +47,12 @@ impl UnitProjection {
         clock: Arc<dyn Clock>,
         inputs: Vec<TopicPartition>,
         news: Arc<Notify>,
-    ) -> Self {
-        UnitProjection {
-            log,
-            catalog,
-            clock,
-            inputs,
-            fence: Fence::open(),
+    ) -> Projector<Self> {
+        let units = UnitProjection {
+            catalog: catalog.clone(),
             news,
-        }
-    }
-
-    /// Commits under this lease.
-    pub fn under(mut self, fence: Fence) -> Self {
-        self.fence = fence;
-        self
-    }
-
-    async fn state(
-        &self,
-        at: &TopicPartition,
-    ) -> Result<(StageKey, Option<StageState>), StageError> {
-        let key = StageKey {
-            stage: STAGE.to_owned(),
-            input: at.clone(),
         };
-        let state = self.catalog.stage_state(&key).await?;
-        Ok((key, state))
+        Projector::in_catalog(units, STAGE, log, catalog, clock, inputs)
     }
 
     /// What the catalog holds of everything these events speak of.
@@ -111,115 +85,72 @@ impl UnitProjection {
             changed: BTreeSet::new(),
         })
     }
+}
 
-    async fn store(&self, shelf: Shelf, moved: &[Moved]) -> Result<(), StageError> {
-        let changed: Vec<UnitRow> = shelf
-            .changed
-            .iter()
-            .filter_map(|id| shelf.units.get(id).cloned())
-            .collect();
-        self.catalog.put_units(&changed, moved, &self.fence).await?;
-        if !changed.is_empty() {
+#[async_trait]
+impl Projection for UnitProjection {
+    type Said = (UnitEvent, Origin);
+    type Change = UnitChange;
+    type Kept = CatalogCheckpoint;
+
+    fn read(
+        &self,
+        at: &TopicPartition,
+        record: &StoredRecord,
+    ) -> Result<Read<(UnitEvent, Origin)>, Refusal> {
+        let read: UnitRecord = parse("unit record", record)?;
+        let origin = Origin {
+            topic: at.topic.clone(),
+            partition: at.partition,
+            offset: record.offset,
+        };
+        Ok(Read::Said((read.event, origin)))
+    }
+
+    async fn apply(
+        &mut self,
+        events: Vec<(UnitEvent, Origin)>,
+    ) -> Result<Applied<UnitChange>, StageError> {
+        let mut shelf = self.shelf(&events).await?;
+        let mut skipped = Vec::new();
+        for (event, origin) in events {
+            skipped.extend(shelf.take(event, origin).err());
+        }
+        let change = UnitChange {
+            rows: shelf.changed(),
+            news: self.news.clone(),
+        };
+        Ok(Applied { change, skipped })
+    }
+}
+
+/// Units as they stand after a batch, and whom to tell once they are stored.
+pub struct UnitChange {
+    rows: Vec<UnitRow>,
+    news: Arc<Notify>,
+}
+
+#[async_trait]
+impl CatalogChange for UnitChange {
+    async fn put(
+        &self,
+        catalog: &dyn Catalog,
+        moved: &Moved,
+        fence: &Fence,
+    ) -> catalog::Result<()> {
+        let moved = std::slice::from_ref(moved);
+        catalog.put_units(&self.rows, moved, fence).await?;
+        if !self.rows.is_empty() {
             self.news.notify_one();
         }
         Ok(())
     }
 }
 
-#[async_trait]
-impl Process for UnitProjection {
-    async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
-        let mut positions = Vec::new();
-        for at in &self.inputs {
-            let (_, state) = self.state(at).await?;
-            positions.push(state.unwrap_or_default().next);
-        }
-        Ok(positions)
-    }
-
-    async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
-        for input in inputs {
-            let (key, stored) = self.state(&input.at).await?;
-            let expected = stored.as_ref().map(|s| s.next);
-            let mut state = stored.unwrap_or_default();
-            if state.next >= input.batch.next {
-                continue; // committed by an earlier try
-            }
-            state.counters += &gap_counters(input);
-            let (mut events, mut letters) = (Vec::new(), Vec::new());
-            for record in &input.batch.records {
-                state.counters.received += 1;
-                match read(&input.at, record) {
-                    Ok(event) => events.push(event),
-                    Err(refusal) => {
-                        state.counters.dead_lettered += 1;
-                        let now = self.clock.now();
-                        letters.push(dead_letter::append(STAGE, &input.at, record, refusal, now));
-                    }
-                }
-            }
-            let mut shelf = self.shelf(&events).await?;
-            for (event, origin) in events {
-                match shelf.take(event, origin) {
-                    Fate::Skipped(reason) => state.counters.skip(&reason),
-                    _ => state.counters.emitted += 1,
-                }
-            }
-            if !letters.is_empty() {
-                self.log.commit(Transaction::appends(letters)).await?;
-            }
-            state.next = input.batch.next;
-            let moved = Moved {
-                key,
-                expected,
-                state,
-            };
-            self.store(shelf, &[moved]).await?;
-        }
-        Ok(())
-    }
-
-    async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
-        let (key, stored) = self.state(&retry.at).await?;
-        let expected = stored.as_ref().map(|s| s.next);
-        let mut state = stored.unwrap_or_default();
-        if retry.record.offset >= state.next {
-            return Ok(Tried::Later);
-        }
-        let (shelf, fate, refusal) = match read(&retry.at, &retry.record) {
-            Ok((event, origin)) => {
-                let event = [(event, origin)];
-                let mut shelf = self.shelf(&event).await?;
-                let [(event, origin)] = event;
-                let fate = shelf.take(event, origin);
-                (shelf, fate, None)
-            }
-            Err(refusal) => (Shelf::default(), Fate::Refused, Some(refusal)),
-        };
-        state.count_retry(retry.name(), &fate);
-        let moved = Moved {
-            key,
-            expected,
-            state,
-        };
-        self.store(shelf, &[moved]).await?;
-        Ok(Tried::Stored(refusal))
-    }
-}
-
-fn read(at: &TopicPartition, record: &StoredRecord) -> Result<(UnitEvent, Origin), Refusal> {
-    let read: UnitRecord = serde_json::from_slice(&record.value)
-        .map_err(|e| Refusal::unreadable("unit record", &e))?;
-    let origin = Origin {
-        topic: at.topic.clone(),
-        partition: at.partition,
-        offset: record.offset,
-    };
-    Ok((read.event, origin))
-}
+/// Why an event changes nothing.
+type Skipped = &'static str;
 
 /// The units a batch speaks of, as they stand while it is worked through.
-#[derive(Default)]
 struct Shelf {
     units: BTreeMap<String, UnitRow>,
     unit_of: BTreeMap<MessageKey, String>,
@@ -227,7 +158,15 @@ struct Shelf {
 }
 
 impl Shelf {
-    fn take(&mut self, event: UnitEvent, origin: Origin) -> Fate {
+    /// The units that are not what they were.
+    fn changed(&self) -> Vec<UnitRow> {
+        let changed = self.changed.iter();
+        changed
+            .filter_map(|id| self.units.get(id).cloned())
+            .collect()
+    }
+
+    fn take(&mut self, event: UnitEvent, origin: Origin) -> Result<(), Skipped> {
         match event {
             UnitEvent::Closed {
                 unit,
@@ -239,12 +178,12 @@ impl Shelf {
                 let mut fresh = Vec::new();
                 for member in members {
                     match self.unit_of.get(&member.message).cloned() {
-                        Some(of) => drop(self.version(&of, member, true)),
+                        Some(of) => _ = self.version(&of, member, true),
                         None => fresh.push(member),
                     }
                 }
                 match fresh.is_empty() {
-                    true => Fate::Skipped("in_another_unit".to_owned()),
+                    true => Err("in_another_unit"),
                     false => self.open(unit, chat, class, fresh, origin),
                 }
             }
@@ -262,7 +201,7 @@ impl Shelf {
                     let unit = unit_id(&member.message);
                     self.open(unit, chat, class, vec![member], origin)
                 }
-                (None, None) => Fate::Skipped("in_no_unit".to_owned()),
+                (None, None) => Err("in_no_unit"),
             },
         }
     }
@@ -274,7 +213,7 @@ impl Shelf {
         class: Class,
         members: Vec<UnitMember>,
         origin: Origin,
-    ) -> Fate {
+    ) -> Result<(), Skipped> {
         for member in &members {
             self.unit_of.insert(member.message, id.clone());
         }
@@ -296,35 +235,36 @@ impl Shelf {
             attempts: 0,
             not_before: None,
             note: None,
+            again: None,
         };
         self.units.insert(id.clone(), row);
         self.changed.insert(id);
-        Fate::Emitted
+        Ok(())
     }
 
     /// A label says something else of a member: what is read of the unit now may be something else.
-    fn again(&mut self, unit: &str) -> Fate {
+    fn again(&mut self, unit: &str) -> Result<(), Skipped> {
         let Some(row) = self.units.get_mut(unit) else {
-            return Fate::Skipped("in_no_unit".to_owned());
+            return Err("in_no_unit");
         };
         is_due_again(row);
         row.note = Some(LABELLED.to_owned());
         self.changed.insert(unit.to_owned());
-        Fate::Emitted
+        Ok(())
     }
 
     /// Another version of a member: in its place, or out.
-    fn version(&mut self, unit: &str, member: UnitMember, stays: bool) -> Fate {
+    fn version(&mut self, unit: &str, member: UnitMember, stays: bool) -> Result<(), Skipped> {
         let Some(row) = self.units.get_mut(unit) else {
-            return Fate::Skipped("in_no_unit".to_owned());
+            return Err("in_no_unit");
         };
         let known = row.members.iter().position(|m| m.message == member.message);
         let Some(place) = known else {
-            return Fate::Skipped("in_no_unit".to_owned());
+            return Err("in_no_unit");
         };
         let version = |m: &UnitMember| (m.edit, m.origin.offset);
         if stays && version(&row.members[place]) >= version(&member) {
-            return Fate::Skipped("known".to_owned());
+            return Err("known");
         }
         match stays {
             true => row.members[place] = member,
@@ -335,7 +275,7 @@ impl Shelf {
         }
         is_due_again(row);
         self.changed.insert(unit.to_owned());
-        Fate::Emitted
+        Ok(())
     }
 }
 
@@ -345,4 +285,6 @@ fn is_due_again(row: &mut UnitRow) {
     row.attempts = 0;
     row.not_before = None;
     row.note = None;
+    // What it says now is read for all generations.
+    row.again = None;
 }

@@ -3,23 +3,28 @@
 mod arrival;
 mod grouping;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use telesift_ports::{
     Clock, RecordLog,
-    leases::Fence,
-    ledger::{Counters, Fate, StageKey, StageState},
-    record_log::{NewRecord, StateWrite, StoredRecord, Transaction},
+    record_log::{NewRecord, StoredRecord},
 };
-use telesift_schemas::{ChatId, Offset, Timestamp, Topic, TopicPartition, UnitEvent, UnitRecord};
+use telesift_schemas::{
+    ChatId, DeadLetterCode, Message, Timestamp, Topic, TopicPartition, UnitEvent, UnitRecord,
+};
 
 use crate::{
-    consumer::{Input, Process, StageError},
-    dead_letter::{self, Refusal, Retry, Tried},
+    consumer::StageError,
+    dead_letter::{Refusal, parse},
     identities,
-    screen::gap_counters,
+    projection::{Applied, Due, LogChange, LogCheckpoint, Projection, Projector, Read},
+    state::{self, json},
 };
 use arrival::Arrival;
 use grouping::{ChatUnits, Taken};
@@ -60,18 +65,15 @@ impl Default for UnitsConfig {
 /// the unit of the message they answer, else that of their thread while the silence is shorter than the gap; a channel's post
 /// is a unit of its own. What closes by the clock is written when it does, and so is the same for every later reader.
 ///
-/// On a log without transactions a unit may be written again after a crash, with the same id: readers keep the first.
+/// On a log without transactions a unit may be written again after a crash, with the same id and what joined it since: a message
+/// stands in the first unit that has it, and those of one id are one.
 pub struct Units {
     log: Arc<dyn RecordLog>,
     clock: Arc<dyn Clock>,
     config: UnitsConfig,
-    input: TopicPartition,
     output: TopicPartition,
-    stored: Option<Bytes>,
-    state: StageState,
+    /// What each chat is in the middle of.
     chats: BTreeMap<ChatId, ChatUnits>,
-    is_stale: bool,
-    fence: Fence,
 }
 
 impl Units {
@@ -81,134 +83,58 @@ impl Units {
         clock: Arc<dyn Clock>,
         input: TopicPartition,
         config: UnitsConfig,
-    ) -> Self {
-        Units {
-            log,
-            clock,
+    ) -> Projector<Self> {
+        let units = Units {
+            log: log.clone(),
+            clock: clock.clone(),
             config,
             output: TopicPartition::new(Topic::UNITS, input.partition),
-            input,
-            stored: None,
-            state: StageState::default(),
             chats: BTreeMap::new(),
-            is_stale: true,
-            fence: Fence::open(),
-        }
-    }
-
-    /// Commits under this lease.
-    pub fn under(mut self, fence: Fence) -> Self {
-        self.fence = fence;
-        self
-    }
-
-    fn state_key(&self) -> String {
-        StageKey {
-            stage: STAGE.into(),
-            input: self.input.clone(),
-        }
-        .state_key()
+        };
+        Projector::in_log(units, STAGE, log, clock, input)
     }
 
     /// Where the log keeps what the chats of this partition are in the middle of.
     fn chats_prefix(&self) -> String {
-        format!("units/{}/", self.input.partition)
-    }
-
-    async fn load(&mut self) -> Result<(), StageError> {
-        let key = self.state_key();
-        self.stored = self.log.state(&key).await?;
-        self.state = match &self.stored {
-            Some(bytes) => read_state(key, bytes)?,
-            None => StageState::default(),
-        };
-        let prefix = self.chats_prefix();
-        self.chats.clear();
-        for (key, value) in self.log.state_with_prefix(&prefix).await? {
-            let chat = key.strip_prefix(&prefix).and_then(|id| id.parse().ok());
-            if let Some(chat) = chat {
-                self.chats.insert(chat, read_state(key, &value)?);
-            }
-        }
-        self.is_stale = false;
-        Ok(())
-    }
-
-    /// Decides on one record.
-    fn plan(&self, plan: &mut Plan, record: &StoredRecord, now: Timestamp) -> Fate {
-        let arrival = match Arrival::read(&self.input, record) {
-            Ok(arrival) => arrival,
-            Err(_) => return Fate::Refused,
-        };
-        let chat = arrival.chat.id;
-        let units = self.chats.get(&chat);
-        let units = plan
-            .chats
-            .entry(chat)
-            .or_insert_with(|| units.cloned().unwrap_or_default());
-        let (taken, events) = units.take(arrival, &self.config, now);
-        plan.events.extend(events.into_iter().map(|e| (chat, e)));
-        match taken {
-            Taken::Counts => Fate::Emitted,
-            Taken::Skipped(reason) => Fate::Skipped(reason.to_owned()),
-        }
+        format!("units/{}/", self.output.partition)
     }
 
     /// Everything that is over by the clock.
-    fn plan_overdue(&self, plan: &mut Plan, now: Timestamp, is_caught_up: bool) {
-        for (chat, units) in &self.chats {
-            let changed = plan.chats.get(chat);
-            let mut units = changed.unwrap_or(units).clone();
+    fn close_overdue(&mut self, plan: &mut Plan, now: Timestamp, is_caught_up: bool) {
+        for (chat, units) in &mut self.chats {
             let events = units.close_overdue(now, is_caught_up, &self.config);
             if !events.is_empty() {
-                plan.chats.insert(*chat, units);
+                plan.changed.insert(*chat);
                 plan.events.extend(events.into_iter().map(|e| (*chat, e)));
             }
         }
     }
 
-    /// Units, what is open, position and counters, in one transaction; `letters` go with them.
-    async fn commit(
-        &mut self,
-        plan: Plan,
-        state: StageState,
-        retry: Option<(&Retry, Option<&Refusal>)>,
-    ) -> Result<(), StageError> {
-        let now = self.clock.now();
-        let events = plan.events.iter();
-        let mut appends: Vec<_> = events
-            .map(|(chat, event)| self.append(*chat, event.clone(), now))
-            .collect();
-        appends.extend(plan.letters);
-        let mut guards = vec![(self.state_key(), self.stored.clone())];
-        let mut writes: Vec<StateWrite> = vec![(self.state_key(), Some(json(&state)))];
+    /// The events, and what is open now.
+    fn change(&self, plan: Plan, now: Timestamp) -> LogChange {
         let prefix = self.chats_prefix();
-        let changed = plan.chats.iter();
-        writes.extend(changed.map(|(chat, units)| (format!("{prefix}{chat}"), Some(json(units)))));
-        if let Some((retry, refusal)) = retry {
-            let (letter, over) = retry.end(refusal, now);
-            appends.push(letter);
-            guards.push(retry.guard());
-            writes.push(over);
+        let open = plan.changed.iter().filter_map(|chat| {
+            let units = self.chats.get(chat)?;
+            Some((format!("{prefix}{chat}"), Some(json(units))))
+        });
+        LogChange {
+            writes: open.collect(),
+            appends: plan
+                .events
+                .into_iter()
+                .map(|(chat, event)| self.append(chat, event, now))
+                .collect(),
         }
-        let transaction = Transaction {
-            appends,
-            guards,
-            fence: self.fence.clone(),
-            finish: Box::new(move |_| writes),
-        };
-        self.is_stale = true;
-        self.log.commit(transaction).await?;
-        self.stored = self.log.state(&self.state_key()).await?;
-        self.state = state;
-        self.chats.extend(plan.chats);
-        self.is_stale = false;
-        Ok(())
     }
 
     fn append(&self, chat: ChatId, event: UnitEvent, at: Timestamp) -> (TopicPartition, NewRecord) {
         let unique = match &event {
-            UnitEvent::Closed { unit, .. } => vec![identities::of_unit(unit)],
+            UnitEvent::Closed { unit, members, .. } => match members.last() {
+                Some(last) if !self.log.is_transactional() => {
+                    vec![identities::of_unit_up_to(unit, &last.message)]
+                }
+                _ => vec![identities::of_unit(unit)],
+            },
             UnitEvent::Touched { .. } => Vec::new(),
         };
         let record = UnitRecord {
@@ -229,106 +155,73 @@ impl Units {
 #[derive(Default)]
 struct Plan {
     events: Vec<(ChatId, UnitEvent)>,
-    letters: Vec<(TopicPartition, NewRecord)>,
-    /// The chats that change, as they stand next.
-    chats: BTreeMap<ChatId, ChatUnits>,
+    /// The chats that are in the middle of something else now.
+    changed: BTreeSet<ChatId>,
 }
 
 #[async_trait]
-impl Process for Units {
-    async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
-        self.load().await?;
-        Ok(vec![self.state.next])
+impl Projection for Units {
+    type Said = Arrival;
+    type Change = LogChange;
+    type Kept = LogCheckpoint;
+
+    fn read(&self, at: &TopicPartition, record: &StoredRecord) -> Result<Read<Arrival>, Refusal> {
+        match Arrival::read(at, record) {
+            Ok(arrival) => Ok(Read::Said(arrival)),
+            Err(_) => Err(refusal(record)),
+        }
     }
 
-    async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
-        let [input] = inputs else { return Ok(()) };
-        if self.is_stale {
-            self.load().await?;
-        }
-        if self.state.next >= input.batch.next {
-            return Ok(()); // committed by an earlier try of this batch
-        }
+    async fn apply(&mut self, arrivals: Vec<Arrival>) -> Result<Applied<LogChange>, StageError> {
         let now = self.clock.now();
-        let (mut plan, mut counters) = (Plan::default(), Counters::default());
-        for record in &input.batch.records {
-            counters.received += 1;
-            match self.plan(&mut plan, record, now) {
-                Fate::Emitted => counters.emitted += 1,
-                Fate::Skipped(reason) => counters.skip(&reason),
-                Fate::Refused => {
-                    counters.dead_lettered += 1;
-                    let letter =
-                        dead_letter::append(STAGE, &input.at, record, refusal(record), now);
-                    plan.letters.push(letter);
-                }
+        let (mut plan, mut skipped) = (Plan::default(), Vec::new());
+        for arrival in arrivals {
+            let chat = arrival.chat.id;
+            let units = self.chats.entry(chat).or_default();
+            let (taken, events) = units.take(arrival, &self.config, now);
+            plan.changed.insert(chat);
+            plan.events.extend(events.into_iter().map(|e| (chat, e)));
+            if let Taken::Skipped(reason) = taken {
+                skipped.push(reason);
             }
         }
-        self.plan_overdue(&mut plan, now, false);
-        let mut state = self.state.clone();
-        state.counters += &gap_counters(input);
-        state.counters += &counters;
-        state.next = input.batch.next;
-        self.commit(plan, state, None).await
+        self.close_overdue(&mut plan, now, false);
+        let change = self.change(plan, now);
+        Ok(Applied { change, skipped })
     }
 
-    async fn idle(&mut self) -> Result<Option<Duration>, StageError> {
-        if self.is_stale {
-            self.load().await?;
+    async fn load(&mut self) -> Result<(), StageError> {
+        let prefix = self.chats_prefix();
+        self.chats.clear();
+        for (key, value) in self.log.state_with_prefix(&prefix).await? {
+            let chat = key.strip_prefix(&prefix).and_then(|id| id.parse().ok());
+            if let Some(chat) = chat {
+                self.chats.insert(chat, state::read(key, &value)?);
+            }
         }
+        Ok(())
+    }
+
+    async fn due(&mut self) -> Result<Due<LogChange>, StageError> {
         let now = self.clock.now();
         let mut plan = Plan::default();
-        self.plan_overdue(&mut plan, now, true);
-        if !plan.events.is_empty() {
-            self.commit(plan, self.state.clone(), None).await?;
-        }
-        let next = self
-            .chats
-            .values()
-            .filter_map(|c| c.next_close(&self.config));
-        let wait_ms = next.min().map(|next| next - now.as_millisecond());
-        Ok(wait_ms.map(|ms| Duration::from_millis(ms.max(1).unsigned_abs())))
-    }
-
-    async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
-        if self.is_stale {
-            self.load().await?;
-        }
-        if retry.record.offset >= self.state.next {
-            return Ok(Tried::Later);
-        }
-        let mut plan = Plan::default();
-        let fate = self.plan(&mut plan, &retry.record, self.clock.now());
-        let refused = (fate == Fate::Refused).then(|| refusal(&retry.record));
-        let mut state = self.state.clone();
-        state.count_retry(retry.name(), &fate);
-        self.commit(plan, state, Some((retry, refused.as_ref())))
-            .await?;
-        Ok(Tried::Committed)
+        self.close_overdue(&mut plan, now, true);
+        let change = (!plan.events.is_empty()).then(|| self.change(plan, now));
+        let open = self.chats.values();
+        let next = open.filter_map(|c| c.next_close(&self.config)).min();
+        let wait_ms = next.map(|next| next - now.as_millisecond());
+        let again = wait_ms.map(|ms| Duration::from_millis(ms.max(1).unsigned_abs()));
+        Ok(Due { change, again })
     }
 }
 
 /// Why a record is no message.
 fn refusal(record: &StoredRecord) -> Refusal {
-    let read = serde_json::from_slice::<telesift_schemas::Message>(&record.value);
-    match read {
-        Err(error) => Refusal::unreadable("message record", &error),
+    match parse::<Message>("message record", record) {
+        Err(refusal) => refusal,
         Ok(_) => Refusal::new(
-            telesift_schemas::DeadLetterCode::Unreadable,
+            DeadLetterCode::Unreadable,
             "no message record: it was not screened",
         ),
     }
-}
-
-fn read_state<T: serde::de::DeserializeOwned>(key: String, bytes: &[u8]) -> Result<T, StageError> {
-    serde_json::from_slice(bytes).map_err(|e| StageError::State {
-        key,
-        reason: e.to_string(),
-    })
-}
-
-fn json(value: &impl serde::Serialize) -> Bytes {
-    serde_json::to_vec(value)
-        .expect("strings and numbers")
-        .into()
 }

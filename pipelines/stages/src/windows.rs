@@ -1,23 +1,23 @@
 //! `messages` in, the rows of windows out: what the questions over time windows are answered from.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use telesift_ports::{
-    Catalog, Clock, RecordLog,
-    leases::Fence,
-    ledger::{Counters, Fate},
-    record_log::Transaction,
+    Catalog, Clock, RecordLog, catalog, knowledge::Moved, leases::Fence, record_log::StoredRecord,
+    windows::WindowCommit,
 };
-use telesift_schemas::{Generation, MessageKey, Offset, TopicPartition};
+use telesift_schemas::{ChatId, Generation, MessageKey, TopicPartition};
 use telesift_windows::{Changes, Told, changes};
 
 use crate::{
-    consumer::{Input, Process, StageError},
-    dead_letter::{self, Refusal, Retry, Tried},
+    consumer::StageError,
+    dead_letter::Refusal,
     generations::stage_name,
-    screen::gap_counters,
-    state::CatalogState,
+    projection::{Applied, CatalogChange, CatalogCheckpoint, Projection, Projector, Read},
 };
 
 /// The stage's name in ledger, logs and metrics.
@@ -29,12 +29,8 @@ pub const STAGE: &str = "windows";
 /// current version of a message counts, in the minute it was sent: history imported later counts where it belongs, an edit
 /// replaces, a deletion takes away. What is stored is a function of the messages, not of their order.
 pub struct Windows {
-    log: Arc<dyn RecordLog>,
     catalog: Arc<dyn Catalog>,
-    clock: Arc<dyn Clock>,
-    stage: &'static str,
     generation: Generation,
-    state: CatalogState,
 }
 
 impl Windows {
@@ -44,111 +40,93 @@ impl Windows {
         catalog: Arc<dyn Catalog>,
         clock: Arc<dyn Clock>,
         input: TopicPartition,
-    ) -> Self {
-        Windows {
-            state: CatalogState::new(catalog.clone(), STAGE, input),
-            stage: STAGE,
+    ) -> Projector<Self> {
+        let rows = Windows {
+            catalog: catalog.clone(),
             generation: Generation::FIRST,
-            log,
-            catalog,
-            clock,
-        }
-    }
-
-    /// The same for the rows of `generation`: position and ledger are that generation's.
-    pub fn of(mut self, generation: Generation) -> Self {
-        (self.generation, self.stage) = (generation, stage_name(STAGE, generation));
-        self.state.set_stage(self.stage);
-        self
-    }
-
-    /// Commits under this lease.
-    pub fn under(mut self, fence: Fence) -> Self {
-        self.state.set_fence(fence);
-        self
-    }
-
-    /// The messages of a batch; what is none becomes a dead letter.
-    async fn read(&self, input: &Input) -> Result<Vec<Told>, StageError> {
-        let (mut told, mut letters) = (Vec::with_capacity(input.batch.records.len()), Vec::new());
-        for record in &input.batch.records {
-            match Told::read(&record.value, record.offset) {
-                Ok(message) => told.push(message),
-                Err(e) => {
-                    let (refusal, now) = (unreadable(&e), self.clock.now());
-                    letters.push(dead_letter::append(
-                        self.stage, &input.at, record, refusal, now,
-                    ));
-                }
-            }
-        }
-        if !letters.is_empty() {
-            self.log.commit(Transaction::appends(letters)).await?;
-        }
-        Ok(told)
+        };
+        Projector::in_catalog(rows, STAGE, log, catalog, clock, vec![input])
     }
 
     /// What these messages make of what is stored.
     async fn changes(&self, arrived: Vec<Told>) -> Result<Changes, StageError> {
-        let keys: Vec<MessageKey> = arrived.iter().map(|told| told.key).collect();
-        let known = self.catalog.told(self.generation, &keys).await?;
+        let known = self.known(&arrived).await?;
         let known: HashMap<_, _> = known.into_iter().map(|told| (told.key, told)).collect();
         Ok(changes(known, arrived))
+    }
+
+    /// The stored rows of these messages. Most are newer than all their chat has: one question per chat tells which, and only
+    /// the others are looked for one by one.
+    async fn known(&self, arrived: &[Told]) -> Result<Vec<Told>, StageError> {
+        let chats: BTreeSet<ChatId> = arrived.iter().map(|told| told.key.chat).collect();
+        let chats: Vec<ChatId> = chats.into_iter().collect();
+        let newest = self.catalog.newest_told(self.generation, &chats).await?;
+        let newest: HashMap<ChatId, i64> = newest.iter().map(|k| (k.chat, k.message_id)).collect();
+        let may_be_stored = |key: &MessageKey| {
+            let newest = newest.get(&key.chat);
+            newest.is_some_and(|newest| key.message_id <= *newest)
+        };
+        let keys = arrived.iter().map(|told| told.key);
+        let keys: Vec<MessageKey> = keys.filter(may_be_stored).collect();
+        Ok(self.catalog.told(self.generation, &keys).await?)
+    }
+}
+
+impl Projector<Windows> {
+    /// The same for the rows of `generation`: position and ledger are that generation's.
+    pub fn of(mut self, generation: Generation) -> Self {
+        self.projection.generation = generation;
+        self.named(stage_name(STAGE, generation))
     }
 }
 
 #[async_trait]
-impl Process for Windows {
-    async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
-        Ok(vec![self.state.load().await?])
+impl Projection for Windows {
+    type Said = Told;
+    type Change = RowChange;
+    type Kept = CatalogCheckpoint;
+
+    fn read(&self, _: &TopicPartition, record: &StoredRecord) -> Result<Read<Told>, Refusal> {
+        let told = Told::read(&record.value, record.offset);
+        told.map(Read::Said)
+            .map_err(|e| Refusal::unreadable("message record", &e))
     }
 
-    async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
-        let [input] = inputs else { return Ok(()) };
-        let mut state = self.state.fresh().await?;
-        if state.next >= input.batch.next {
-            return Ok(()); // committed by an earlier try of this batch
-        }
-        let arrived = self.read(input).await?;
-        let (n, n_read) = (input.batch.records.len() as u64, arrived.len() as u64);
-        let changed = self.changes(arrived).await?;
-        state.counters += &gap_counters(input);
-        let mut counters = Counters {
-            received: n,
-            emitted: n_read - changed.n_stale,
-            dead_lettered: n - n_read,
-            ..Counters::default()
-        };
-        for _ in 0..changed.n_stale {
-            counters.skip("older");
-        }
-        state.counters += &counters;
-        state.next = input.batch.next;
-        self.state
-            .commit_windows(self.generation, state, &changed)
-            .await
-    }
-
-    async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
-        let mut state = self.state.fresh().await?;
-        if retry.record.offset >= state.next {
-            return Ok(Tried::Later);
-        }
-        let (changed, fate, refusal) = match Told::read(&retry.record.value, retry.record.offset) {
-            Ok(told) => (self.changes(vec![told]).await?, Fate::Emitted, None),
-            Err(e) => (Changes::default(), Fate::Refused, Some(unreadable(&e))),
-        };
-        let before = state.clone();
-        state.count_retry(retry.name(), &fate);
-        if state != before {
-            self.state
-                .commit_windows(self.generation, state, &changed)
-                .await?;
-        }
-        Ok(Tried::Stored(refusal))
+    async fn apply(&mut self, arrived: Vec<Told>) -> Result<Applied<RowChange>, StageError> {
+        let rows = self.changes(arrived).await?;
+        Ok(Applied {
+            skipped: (0..rows.n_stale).map(|_| "older").collect(),
+            change: RowChange {
+                generation: self.generation,
+                rows,
+            },
+        })
     }
 }
 
-fn unreadable(error: &serde_json::Error) -> Refusal {
-    Refusal::unreadable("message record", error)
+/// What a batch changes in the rows of a generation.
+pub struct RowChange {
+    generation: Generation,
+    rows: Changes,
+}
+
+#[async_trait]
+impl CatalogChange for RowChange {
+    async fn put(
+        &self,
+        catalog: &dyn Catalog,
+        moved: &Moved,
+        fence: &Fence,
+    ) -> catalog::Result<()> {
+        let commit = WindowCommit {
+            generation: self.generation,
+            key: &moved.key,
+            expected: moved.expected,
+            state: &moved.state,
+            fence,
+            told: &self.rows.told,
+            minutes: &self.rows.minutes,
+        };
+        catalog.put_windows(commit).await
+    }
 }

@@ -214,7 +214,7 @@ fn check_identity(config: &LanceStoreConfig, found: &SchemaRef) -> Result<()> {
         let name = |model: Option<&String>| model.map_or("no model", String::as_str).to_owned();
         return Err(Error::ModelMismatch {
             actual: name(actual),
-            configured: name(configured.as_ref()),
+            configured: format!("`{}`", name(configured.as_ref())),
         });
     }
     Ok(())

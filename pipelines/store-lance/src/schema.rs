@@ -113,9 +113,9 @@ pub(crate) fn versions() -> SchemaRef {
     Arc::new(Schema::new_with_metadata(fields, metadata))
 }
 
-/// How a table names a model: vectors of another length are another model too.
+/// How a table names a model.
 pub(crate) fn model_name(model: &EmbeddingModel) -> String {
-    format!("{}/{}", model.id, model.dimensions)
+    model.name()
 }
 
 fn dimensions(model: &EmbeddingModel) -> i32 {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use telesift_ports::message_store::{MessageStore, Result, StoreSets};
+use telesift_ports::{
+    embedder::EmbeddingModel,
+    message_store::{MessageStore, Result, StoreSets},
+};
 use telesift_schemas::Generation;
 
 use crate::{LanceStore, LanceStoreConfig, open};
@@ -13,7 +16,7 @@ use crate::{LanceStore, LanceStoreConfig, open};
 pub struct LanceStores(LanceStoreConfig);
 
 impl LanceStores {
-    /// Sets that differ from `config` in their generation only.
+    /// Sets that differ from `config` in their generation and their model only.
     pub fn new(config: LanceStoreConfig) -> Self {
         LanceStores(config)
     }
@@ -28,8 +31,12 @@ impl LanceStores {
 
 #[async_trait]
 impl StoreSets for LanceStores {
-    async fn open(&self, of: Generation) -> Result<Arc<dyn MessageStore>> {
-        Ok(Arc::new(LanceStore::open(self.config(of)).await?))
+    async fn open(&self, of: Generation, model: &EmbeddingModel) -> Result<Arc<dyn MessageStore>> {
+        let config = LanceStoreConfig {
+            model: Some(model.clone()),
+            ..self.config(of)
+        };
+        Ok(Arc::new(LanceStore::open(config).await?))
     }
 
     async fn remove(&self, of: Generation) -> Result<()> {

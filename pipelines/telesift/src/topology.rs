@@ -28,7 +28,7 @@ use telesift_stages::{
     consumer::Process,
     dead_letter::{self, LetterProjection},
     decisions::rules::{self, RulesBook, RulesKeeper, RulesProjection},
-    generations::{Line, LineParts, LiveStore},
+    generations::{Line, LineParts, LiveEmbedder, LiveStore},
     ingest::UpdateIngest,
     origins::OriginLog,
     reactions::{self, ReactionProjection},
@@ -91,9 +91,10 @@ impl Flow {
         log::create_topics(config, &*log, &generations.now()).await?;
 
         // The stores: one per generation, and readers see the live one.
-        let embedder = embed::open(config, data_dir).await?;
-        let stores = generations::stores(config, data_dir, &*embedder, &generations).await?;
-        let atom_index = Arc::new(open::atom_index(config, data_dir, &*embedder).await?);
+        let models = embed::open(config, data_dir).await?;
+        let stores = generations::stores(config, data_dir, models.clone(), &generations).await?;
+        let atom_index = Arc::new(open::atom_index(config, data_dir, &models).await?);
+        let embedder: Arc<dyn Embedder> = Arc::new(LiveEmbedder::new(stores.clone()));
 
         // Rules ─► decisions ─► the book that the screens go by.
         let chains = open::chain_factory(config);
@@ -124,8 +125,8 @@ impl Flow {
             log: log.clone(),
             catalog: database.clone(),
             store: Arc::new(LiveStore::new(stores.clone())),
-            embedder: embedder.clone(),
             clock: clock.clone(),
+            generations: generations.clone(),
             index_lag: Arc::new(index_lag),
         };
         let mut crew = crew::of(config, roles, &database);
@@ -167,16 +168,12 @@ impl Flow {
             catalog: database.clone(),
             stores,
             generations: generations.clone(),
-            embedder: embedder.clone(),
             chains,
             book: book.clone(),
             clock: clock.clone(),
             index_lag: parts.index_lag.clone(),
         };
-        let line = Arc::new(Line::new(
-            stages,
-            generations::line_config(config, &*embedder),
-        ));
+        let line = Arc::new(Line::new(stages, generations::line_config(config)));
         let first = Arc::new(Entry::first());
 
         // telegram-raw ─► screen ─► messages: one screen per partition.
@@ -239,12 +236,15 @@ impl Flow {
 
         // The same stages of all other generations, and the replays that fill them: one duty.
         let known = KeptRules::new(keeper.clone(), book, reader, generations.clone());
-        let replays = replays::runner(config, line.clone(), database.clone(), Arc::new(known));
+        let extractor = providers::desk(config, database.clone(), providers.clone(), clock.clone());
+        let news = Arc::default();
+        let units = knowledge::planner(&parts, extractor.clone(), &atom_index, Arc::clone(&news));
+        let rows = database.clone();
+        let replays = replays::runner(config, line.clone(), units, rows, Arc::new(known));
         generations::add_duty(&mut crew, config, line, replays.clone());
 
         // messages ─► units ─► extractions ─► atoms.
-        let extractor = providers::desk(config, database.clone(), providers.clone(), clock.clone());
-        knowledge::add(&mut crew, &parts, extractor, atom_index.clone()).await?;
+        knowledge::add(&mut crew, &parts, extractor, atom_index.clone(), news).await?;
 
         // Reactions, and what no stage could process ─► the catalog.
         for input in parts.partitions(Topic::REACTIONS).await? {
@@ -265,7 +265,9 @@ impl Flow {
                 dead_letter::STAGE,
                 dead_letter::STAGE,
                 move |held| {
-                    let stage = LetterProjection::new(parts.catalog.clone(), input.clone());
+                    let (log, catalog) = (parts.log.clone(), parts.catalog.clone());
+                    let clock = parts.clock.clone();
+                    let stage = LetterProjection::new(log, catalog, clock, input.clone());
                     let consumer =
                         parts.consumer(dead_letter::STAGE, vec![input.clone()], 1_000, 0);
                     run(consumer, stage.under(held.fence()), held.stop)
@@ -295,7 +297,7 @@ impl Flow {
             replays,
             providers,
             generations,
-            embedder: parts.embedder,
+            embedder,
             atom_index,
             rules: keeper,
             explainer: Arc::new(NativeExplainer::default()),

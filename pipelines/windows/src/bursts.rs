@@ -1,6 +1,6 @@
 //! Bursts: chats and terms much louder than they were, and chats that fell silent.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use telesift_schemas::{Burst, BurstKind, ChatId, Timestamp};
 
@@ -9,31 +9,26 @@ use crate::{
         BURST_BASELINE, BURST_FACTOR, BURST_WIDTH_S, CHAT_BURST_MIN, MINUTE_S, SILENCE_AFTER_S,
         SILENCE_DAY_S, SILENCE_MIN, SILENCE_STEP_S, TERM_BURST_MIN,
     },
-    panes::{Panes, pane_of, start_of},
+    panes::{ByName, Panes, Window, pane_of, start_of},
     told::Told,
 };
 
-/// Messages by term and quarter of an hour, to be filled with every message that counts.
+/// Messages by term and quarter of an hour, to be filled with every message that counts; oldest first is fastest.
 #[derive(Debug, Default)]
-pub struct Terms(HashMap<String, Panes>);
+pub struct Terms(ByName);
 
 impl Terms {
     /// Counts a message.
     pub fn add(&mut self, told: &Told) {
         let Some(said) = &told.said else { return };
         let pane = pane_of(told.event_time, BURST_WIDTH_S);
-        for term in said.terms() {
-            match self.0.get_mut(term) {
-                Some(panes) => panes.add(pane, 1),
-                None => self.0.entry(term.to_owned()).or_default().add(pane, 1),
-            }
-        }
+        said.terms().for_each(|term| self.0.add(term, pane));
     }
 
     /// The bursts of the windows that end at a quarter `from..to`, numbered since the unix epoch.
     pub fn bursts(&self, from: i64, to: i64) -> Vec<Burst> {
         let found = self.0.iter().flat_map(|(term, panes)| {
-            loud(panes, TERM_BURST_MIN, from, to).map(|found| found.of(BurstKind::Term, term))
+            loud(panes, TERM_BURST_MIN, from, to).map(|found| burst(BurstKind::Term, term, found))
         });
         found.collect()
     }
@@ -43,42 +38,34 @@ impl Terms {
 pub fn of_chat(chat: ChatId, panes: &Panes, from: i64, to: i64) -> Vec<Burst> {
     let subject = chat.to_string();
     loud(panes, CHAT_BURST_MIN, from, to)
-        .map(|found| found.of(BurstKind::Chat, &subject))
+        .map(|found| burst(BurstKind::Chat, &subject, found))
         .collect()
 }
 
-struct Loud {
-    end: i64,
-    messages: u64,
-    baseline: u64,
-}
-
-fn loud(panes: &Panes, min: u64, from: i64, to: i64) -> impl Iterator<Item = Loud> {
-    let found = panes.iter().map(|(pane, messages)| Loud {
-        end: pane + 1,
-        messages,
-        baseline: panes.sum(pane - BURST_BASELINE, pane),
-    });
-    found.filter(move |loud| {
-        let is_loud = loud.messages * BURST_BASELINE as u64 >= BURST_FACTOR * loud.baseline;
-        loud.messages >= min && is_loud && (from..to).contains(&loud.end)
+fn loud(panes: &Panes, min: u64, from: i64, to: i64) -> impl Iterator<Item = Window> {
+    let found = panes.windows(1, BURST_BASELINE);
+    found.filter(move |window| {
+        let is_loud = window.messages * BURST_BASELINE as u64 >= BURST_FACTOR * window.before;
+        window.messages >= min && is_loud && (from..to).contains(&window.end)
     })
 }
 
-impl Loud {
-    fn of(self, kind: BurstKind, subject: &str) -> Burst {
-        let compared = self.baseline.max(1) as f64;
-        Burst {
-            v: Burst::VERSION,
-            kind,
-            subject: subject.to_owned(),
-            window_start: start_of(self.end - 1, BURST_WIDTH_S),
-            window_end: start_of(self.end, BURST_WIDTH_S),
-            messages: self.messages,
-            baseline: self.baseline,
-            ratio: (self.messages * BURST_BASELINE as u64) as f64 / compared,
-            last_seen: None,
-        }
+fn burst(kind: BurstKind, subject: &str, window: Window) -> Burst {
+    let Window {
+        end,
+        messages,
+        before: baseline,
+    } = window;
+    Burst {
+        v: Burst::VERSION,
+        kind,
+        subject: subject.to_owned(),
+        window_start: start_of(end - 1, BURST_WIDTH_S),
+        window_end: start_of(end, BURST_WIDTH_S),
+        messages,
+        baseline,
+        ratio: (messages * BURST_BASELINE as u64) as f64 / baseline.max(1) as f64,
+        last_seen: None,
     }
 }
 

@@ -1,47 +1,46 @@
 //! Trends: in how many messages a term or link stood within an hour, and in the hour before.
 
-use std::collections::{BTreeSet, HashMap};
-
 use telesift_schemas::{Trend, TrendKind};
 
 use crate::{
     definitions::{TREND_MIN, TREND_SLIDE_S, TREND_WIDTH_S},
-    panes::{Panes, pane_of, start_of},
+    panes::{ByName, Window, pane_of, start_of},
     told::Told,
 };
 
 /// Panes of a window.
 const WIDTH: i64 = TREND_WIDTH_S / TREND_SLIDE_S;
 
-/// Messages by term and link and quarter of an hour, to be filled with every message that counts.
+/// Messages by term and link and quarter of an hour, to be filled with every message that counts; oldest first is fastest.
 #[derive(Debug, Default)]
-pub struct Trends(HashMap<(TrendKind, String), Panes>);
+pub struct Trends {
+    terms: ByName,
+    links: ByName,
+}
 
 impl Trends {
     /// Counts a message.
     pub fn add(&mut self, told: &Told) {
         let Some(said) = &told.said else { return };
         let pane = pane_of(told.event_time, TREND_SLIDE_S);
-        let terms = said.terms().map(|term| (TrendKind::Term, term));
-        let links = said.links().map(|link| (TrendKind::Link, link));
-        for (kind, value) in terms.chain(links) {
-            let panes = self.0.entry((kind, value.to_owned())).or_default();
-            panes.add(pane, 1);
-        }
+        said.terms().for_each(|term| self.terms.add(term, pane));
+        said.links().for_each(|link| self.links.add(link, pane));
     }
 
     /// The trends of the windows that end at a quarter `from..to` (numbered since the unix epoch), the latest window first;
     /// in a window by growth, messages and value.
     pub fn rows(&self, from: i64, to: i64) -> Vec<Trend> {
         let mut rows = Vec::new();
-        for ((kind, value), panes) in &self.0 {
-            let ends = panes.iter().flat_map(|(pane, _)| pane + 1..=pane + WIDTH);
-            let ends: BTreeSet<i64> = ends.filter(|end| (from..to).contains(end)).collect();
-            rows.extend(ends.into_iter().filter_map(|end| {
-                let messages = panes.sum(end - WIDTH, end);
-                let previous = panes.sum(end - 2 * WIDTH, end - WIDTH);
-                (messages >= TREND_MIN).then(|| row(*kind, value, end, messages, previous))
-            }));
+        for (kind, counted) in [
+            (TrendKind::Term, &self.terms),
+            (TrendKind::Link, &self.links),
+        ] {
+            for (value, panes) in counted.iter() {
+                let asked = panes.windows(WIDTH, WIDTH).filter(|window| {
+                    window.messages >= TREND_MIN && (from..to).contains(&window.end)
+                });
+                rows.extend(asked.map(|window| row(kind, value, window)));
+            }
         }
         rows.sort_by(order);
         rows
@@ -57,7 +56,12 @@ pub fn order(a: &Trend, b: &Trend) -> std::cmp::Ordering {
         .then_with(|| (a.kind, &a.value).cmp(&(b.kind, &b.value)))
 }
 
-fn row(kind: TrendKind, value: &str, end: i64, messages: u64, previous: u64) -> Trend {
+fn row(kind: TrendKind, value: &str, window: Window) -> Trend {
+    let Window {
+        end,
+        messages,
+        before: previous,
+    } = window;
     Trend {
         v: Trend::VERSION,
         kind,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use telesift_schemas::{
     AssumedTimes, Author, AuthorKind, Chat, ChatId, ChatKind, ExportChat, Forward, Message,
-    MessageKey, MessageKind, Normalized, SkipReason, Timestamp, edit_from_export,
+    MessageKind, Normalized, SkipReason, Timestamp, edit_from_export,
 };
 
 use crate::{
@@ -46,34 +46,17 @@ pub(crate) fn normalize(
     };
     let (kind, media) = media::of(&entry, is_service);
     let message = Message {
-        v: Message::VERSION,
-        id: MessageKey {
-            chat: chat.id,
-            message_id,
-        },
-        message_id,
         edit: times.edit,
-        event_time: times.event,
         author: author(&entry, &chat, is_service),
         kind,
         text: body.text,
         lang: String::new(),
         reply_to: reply_to(&entry, &chat),
-        thread: None,
         forward: forward(&entry),
         links: body.links,
         media,
         reactions: reactions(&entry),
-        quote: None,
-        media_group: None,
-        signature: None,
-        migrated_to: None,
-        migrated_from: None,
-        deleted_at: None,
-        flags: Vec::new(),
-        screen: None,
-        origin: None,
-        chat,
+        ..Message::blank(chat, message_id, times.event)
     };
     Ok(finish(message, times.is_uncertain, false))
 }

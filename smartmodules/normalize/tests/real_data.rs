@@ -1,5 +1,8 @@
 //! Updates and exports that nobody here wrote, where they lie beside the checkout.
 
+#[path = "real_data/updates.rs"]
+mod updates;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -9,6 +12,7 @@ use std::{
 use serde_json::{Value, json, value::RawValue};
 use telesift_normalize::normalize;
 use telesift_schemas::{ChatId, Message, MessageKind, Normalized};
+use updates::UPDATES;
 
 fn shared(path: &str) -> Option<PathBuf> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -153,85 +157,3 @@ fn every_message_of_every_export_goes_through() {
     assert_eq!(n, 664);
     assert_eq!(n_edited, 19);
 }
-
-#[rustfmt::skip]
-const UPDATES: &[(&str, &str)] = &[
-    ("audio", "audio"),
-    ("business_message", "text"),
-    ("callback_query_complex", "no_message"),
-    ("callback_query_without_message", "no_message"),
-    ("chat_boost", "no_message"),
-    ("chat_member", "no_message"),
-    ("chat_owner_changed", "service"),
-    ("chat_shared", "service"),
-    ("checklist_tasks_added", "service"),
-    ("command", "text"),
-    ("command_tag_valid", "text"),
-    ("command_with_parameters", "text"),
-    ("community_chat_removed", "service"),
-    ("contact", "contact"),
-    ("deleted_business_messages", "deleted"),
-    ("dice", "dice"),
-    ("document", "document"),
-    ("edited_channel_post", "text"),
-    ("food", "text"),
-    ("forum_topic_created", "service"),
-    ("forum_topic_reopened", "service"),
-    ("giveaway", "giveaway"),
-    ("giveaway_created", "service"),
-    ("group_chat_created", "service"),
-    ("guest_message", "text"),
-    ("left_chat_member", "service"),
-    ("managed_bot", "no_message"),
-    ("managed_bot_created", "service"),
-    ("message_auto_delete_timer_changed", "service"),
-    ("message_different_topic", "text"),
-    ("message_forward_origin", "text"),
-    ("message_general_topic_reply", "text"),
-    ("message_reaction", "reactions"),
-    ("message_topic", "text"),
-    ("messages_rich_message", "unknown_update"),
-    ("migrate_to_chat_id", "service"),
-    ("my_chat_member", "no_message"),
-    ("new_chat_photo", "service"),
-    ("not_command", "text"),
-    ("paid_media_purchased", "no_message"),
-    ("photo", "photo"),
-    ("poll_answer", "no_message"),
-    ("poll_option_added", "service"),
-    ("proximity_alert_triggered", "service"),
-    ("rich_message", "text"),
-    ("shipping_query", "no_message"),
-    ("story", "story"),
-    ("supergroup_chat_created", "service"),
-    ("users_shared", "service"),
-    ("video", "video"),
-    ("video_chat_participants_invited", "service"),
-    ("video_chat_started", "service"),
-    ("voice", "voice"),
-    ("maybe_inaccessible_message_L85_test_regular_message", "unknown_update"),
-    ("message_L2357_de_shared_chat", "unknown_update"),
-    ("message_L2453_de_text", "unknown_update"),
-    ("message_L2522_de_image", "unknown_update"),
-    ("message_L2638_issue_427", "unknown_update"),
-    ("message_L2666_issue_481", "unknown_update"),
-    ("message_L2729_parse_caption_entities", "unknown_update"),
-    ("message_L2824_topic_message", "unknown_update"),
-    ("message_L2840_issue_874", "unknown_update"),
-    ("message_L2916_giveaway_created", "unknown_update"),
-    ("message_L3043_giveaway_winners", "unknown_update"),
-    ("message_L3164_suggested_post_approved", "unknown_update"),
-    ("message_L3230_suggested_post_declined", "unknown_update"),
-    ("message_L3290_suggested_post_refunded", "unknown_update"),
-    ("message_L3364_unique_gift_info", "unknown_update"),
-    ("message_L3462_effect_id", "unknown_update"),
-    ("message_reaction_count_updated_L47_deserialize", "unknown_update"),
-    ("message_reaction_updated_L103_deserialize_chat", "unknown_update"),
-    ("update_L1082_chat_boost_updated", "no_message"),
-    ("update_L1206_paid_media_purchased_de", "no_message"),
-    ("update_L650_issue_1107", "story"),
-    ("update_L749_de_private_chat_text_message", "text"),
-    ("update_L828_dice_works", "dice"),
-    ("update_L880_issue_523", "no_message"),
-    ("update_L965_message_reaction_updated", "reactions"),
-];

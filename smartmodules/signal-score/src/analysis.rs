@@ -8,6 +8,7 @@ use crate::{
     rules::List,
 };
 
+mod bare_code;
 mod disguise;
 mod form;
 mod laughter;
@@ -29,6 +30,8 @@ pub(crate) struct Analysis {
     pub(crate) n_invites: u32,
     /// Signs of code.
     pub(crate) n_code: u32,
+    /// Code, and nothing said or asked beside it.
+    pub(crate) is_bare_code: bool,
     pub(crate) n_list_items: u32,
     /// Letters three times in a row.
     pub(crate) n_drawn_out: u32,

@@ -26,6 +26,8 @@ macro_rules! factors {
 factors! {
     /// Share of words that only say yes, no or seen.
     Acknowledgement = "acknowledgement",
+    /// Code, and nothing said or asked beside it.
+    BareCode = "bare_code",
     /// Words of change: versions, migrations, updates.
     Change = "change",
     /// What the rules add in this chat.
@@ -151,6 +153,7 @@ pub(crate) fn values(
         two_decimals(content / (content + HALF_SUBSTANCE)),
     );
     set(Factor::Code, diminishing(text.n_code));
+    set(Factor::BareCode, flag(text.is_bare_code));
     set(
         Factor::Link,
         diminishing(text.n_links.max(message.links.len() as u32)),

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use telesift_ports::{
     generations::Register,
     replays::{
-        Confusion, LabelCounts, Passing, Quality, ReplayLedger, ReplayStatus, SpamCounts, Twin,
+        Confusion, LabelCounts, Passing, Quality, Reading, ReplayLedger, ReplayStatus, SpamCounts,
+        Twin,
     },
 };
 use telesift_schemas::Timestamp;
@@ -38,6 +39,8 @@ pub(crate) struct ReplayView {
     base: Option<String>,
     /// The topic that is read.
     input: String,
+    /// The model whose vectors it makes, of a replay of `embed`.
+    model: Option<String>,
     /// The generation it fills; `null` for a dry run, and before it has begun.
     generation: Option<GenerationOf>,
     /// Offsets passed.
@@ -59,6 +62,10 @@ pub(crate) struct ReplayView {
     /// What would pass the noise filter and go on to enrichment.
     #[schema(value_type = Object)]
     cost: CostView,
+    /// Of a replay of `extract`: conversations asked for anew (of a dry run: that would be), and what the calls among them cost at
+    /// most. `null` of other stages, and before anything was looked at.
+    #[schema(value_type = Option<Object>)]
+    estimate: Option<EstimateView>,
     /// How both rule sets do against analysts' labels; `null` where the range holds none.
     #[schema(value_type = Option<Object>)]
     labels: Option<Twin<AgainstLabels>>,
@@ -108,6 +115,36 @@ struct Change {
     messages: i64,
     characters: i64,
     estimated_tokens: i64,
+}
+
+/// Conversations that are asked for anew, and what that costs.
+#[derive(Serialize)]
+pub(crate) struct EstimateView {
+    /// Conversations.
+    units: u64,
+    /// Those that need a call of a provider.
+    calls: u64,
+    /// Those whose answer was paid for before.
+    kept: u64,
+    /// Tokens sent, estimated.
+    tokens_in: u64,
+    /// Tokens received, at most.
+    tokens_out: u64,
+    /// US dollars, at most.
+    usd: f64,
+}
+
+impl From<Reading> for EstimateView {
+    fn from(reading: Reading) -> Self {
+        EstimateView {
+            units: reading.units,
+            calls: reading.calls,
+            kept: reading.kept,
+            tokens_in: reading.most.tokens_in,
+            tokens_out: reading.most.tokens_out,
+            usd: reading.most.micro_usd as f64 / 1e6,
+        }
+    }
 }
 
 /// One rule set against the labels.
@@ -163,11 +200,13 @@ impl ReplayView {
             rules: named(spec.rules),
             base: named(spec.base),
             input: spec.input.to_string(),
+            model: spec.model,
             generation,
             identical: progress.result.identical,
             diff: progress.result.diff,
             samples: None,
             cost: CostView::new(progress.result.cost),
+            estimate: progress.result.reading.map(EstimateView::from),
             labels: against(&progress.result.labels),
             ledger: progress.result.ledger,
             error: replay.error,
@@ -228,7 +267,7 @@ pub(super) fn example() -> Value {
     json!({
         "id": "0197a2f0-b1c2-7d3e-8f40-5162738495a6", "stage": "screen", "dry_run": true, "state": "done",
         "from": "2026-01-05T00:00:00Z", "to": "latest", "ranges": [{"partition": 0, "from": 100, "to": 744, "next": 744}],
-        "input": "telegram-raw", "generation": null, "rules": "mine@2+cd34ef56", "base": "default@3+ab12cd34", "processed": 644, "total": 644,
+        "input": "telegram-raw", "model": null, "generation": null, "rules": "mine@2+cd34ef56", "base": "default@3+ab12cd34", "processed": 644, "total": 644,
         "ledger": {"received": 644, "judged": 640, "skipped": {"no_message": 4}, "failed": {}},
         "identical": 610, "diff": {"noise->signal": 12, "ham->spam": 1},
         "samples": {"noise->signal": [{
@@ -242,6 +281,7 @@ pub(super) fn example() -> Value {
             "new": {"messages": 322, "characters": 25000, "estimated_tokens": 11460},
             "change": {"messages": 12, "characters": 900, "estimated_tokens": 410},
         },
+        "estimate": null,
         "labels": {"base": against(0.82, 0.71), "new": against(0.88, 0.9)},
         "error": null, "created_at": "2026-01-06T10:00:00Z", "started_at": "2026-01-06T10:00:00Z", "ended_at": "2026-01-06T10:00:09Z",
     })

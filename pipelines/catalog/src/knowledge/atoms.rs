@@ -5,13 +5,14 @@ use telesift_ports::{
     catalog::Result,
     knowledge::{
         ApprovalRules, AtomFilter, AtomPosition, ExtractionRow, KnowledgeCatalog, KnowledgeChange,
-        Moved, StoredAtom, SubjectPosition, SubjectRow, SubjectSummary, WaitingReview, sort_name,
+        Moved, ReadingRow, StoredAtom, SubjectPosition, SubjectRow, SubjectSummary, WaitingReview,
+        sort_name,
     },
     leases::Fence,
 };
-use telesift_schemas::{Atom, AtomStatus, ChatId, MessageKey, SubjectRef};
+use telesift_schemas::{Atom, AtomStatus, ChatId, Generation, MessageKey, SubjectRef};
 
-use super::{flag, queries, statement};
+use super::{flag, queries, readings, statement};
 use crate::{
     SqlCatalog,
     database::Statement,
@@ -40,6 +41,22 @@ impl KnowledgeCatalog for SqlCatalog {
         self.read_ids(&queries::EXTRACTIONS, units, each).await?;
         found.sort_by(|a, b| a.unit.cmp(&b.unit));
         Ok(found)
+    }
+
+    async fn readings_of(&self, units: &[String]) -> Result<Vec<ReadingRow>> {
+        self.list_readings(units).await
+    }
+
+    async fn units_read_by(&self, generations: &[Generation]) -> Result<Vec<String>> {
+        self.list_units_read_by(generations).await
+    }
+
+    async fn readings_in_force(&self) -> Result<Vec<Generation>> {
+        self.whose_readings().await
+    }
+
+    async fn remove_readings(&self, generation: Generation) -> Result<()> {
+        self.forget_readings(generation).await
     }
 
     async fn stored_atoms(&self, ids: &[String]) -> Result<Vec<StoredAtom>> {
@@ -203,6 +220,11 @@ fn statements(change: &KnowledgeChange) -> Result<Vec<Statement>> {
         let args = vec![extraction.unit.as_str().into(), to_json(extraction)?];
         all.push(statement(queries::PUT_EXTRACTION, args));
     }
+    for unit in &change.not_extracted {
+        let args = vec![unit.as_str().into()];
+        all.push(statement(queries::DROP_EXTRACTION, args));
+    }
+    readings::statements(change, &mut all)?;
     if let Some(rules) = &change.rules {
         all.push(statement(queries::PUT_RULES, vec![to_json(rules)?]));
     }

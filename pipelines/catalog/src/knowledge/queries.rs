@@ -7,13 +7,13 @@ use super::in_list;
 
 pub(super) const PUT_UNIT: &str = "
     INSERT INTO units (id, chat, members, class_rank, newest, topic, partition_id, origin_offset, revision, state, attempts,
-        not_before, note)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        not_before, note, again)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
     ON CONFLICT (id) DO UPDATE SET
         chat = excluded.chat, members = excluded.members, class_rank = excluded.class_rank, newest = excluded.newest,
         topic = excluded.topic, partition_id = excluded.partition_id, origin_offset = excluded.origin_offset,
         revision = excluded.revision, state = excluded.state, attempts = excluded.attempts,
-        not_before = excluded.not_before, note = excluded.note";
+        not_before = excluded.not_before, note = excluded.note, again = excluded.again";
 
 pub(super) const DROP_MEMBERS: &str = "DELETE FROM unit_members WHERE unit = $1";
 
@@ -24,7 +24,7 @@ pub(super) const PUT_MEMBER: &str = "
 macro_rules! unit_columns {
     () => {
         "SELECT id, chat, members, class_rank, newest, topic, partition_id, origin_offset, revision, state, attempts,
-            not_before, note FROM units "
+            not_before, note, again FROM units "
     };
 }
 
@@ -47,7 +47,17 @@ pub(super) const NEXT_DUE: &str = "
 
 /// No row if the unit changed meanwhile.
 pub(super) const SETTLE_UNIT: &str = "
-    UPDATE units SET state = $3, attempts = $4, not_before = $5, note = $6 WHERE id = $1 AND revision = $2";
+    UPDATE units SET state = $3, attempts = $4, not_before = $5, note = $6,
+        again = CASE WHEN $3 = 'due' THEN again END
+    WHERE id = $1 AND revision = $2";
+
+pub(super) const READ_AGAIN: &str = "
+    UPDATE units SET state = 'due', revision = revision + 1, attempts = 0, not_before = NULL, note = NULL, again = $2
+    WHERE id = $1 AND (again IS NULL OR again <> $2)";
+
+pub(super) const N_READ_AGAIN: &str = "SELECT COUNT(*) FROM units WHERE again = $1";
+
+pub(super) const END_READING: &str = "UPDATE units SET again = NULL WHERE again = $1";
 
 pub(super) const UNIT_COUNTS: &str = "SELECT state, COUNT(*) FROM units GROUP BY state";
 
@@ -66,6 +76,27 @@ pub(super) const PUT_EXTRACTION: &str = "
 
 pub(super) static EXTRACTIONS: LazyLock<String> =
     LazyLock::new(|| in_list("SELECT body FROM extractions WHERE unit"));
+
+pub(super) const DROP_EXTRACTION: &str = "DELETE FROM extractions WHERE unit = $1";
+
+pub(super) const PUT_READING: &str = "
+    INSERT INTO readings (generation, unit, at_offset) VALUES ($1, $2, $3)
+    ON CONFLICT (generation, unit) DO UPDATE SET at_offset = excluded.at_offset";
+
+pub(super) const DROP_READINGS: &str = "DELETE FROM readings WHERE unit = $1";
+
+pub(super) static READINGS: LazyLock<String> =
+    LazyLock::new(|| in_list("SELECT generation, unit, at_offset FROM readings WHERE unit"));
+
+pub(super) const UNITS_READ_BY: &str = "SELECT unit FROM readings WHERE generation = $1";
+
+pub(super) const REMOVE_READINGS: &str = "DELETE FROM readings WHERE generation = $1";
+
+pub(super) const PUT_IN_FORCE: &str = "
+    INSERT INTO readings_in_force (one_row, body) VALUES (1, $1)
+    ON CONFLICT (one_row) DO UPDATE SET body = excluded.body";
+
+pub(super) const IN_FORCE: &str = "SELECT body FROM readings_in_force WHERE one_row = 1";
 
 pub(super) const PUT_SUBJECT: &str = "
     INSERT INTO subjects (id, name_key, name, sort, merged_into) VALUES ($1, $2, $3, $4, $5)

@@ -6,9 +6,11 @@ use telesift_ports::{
     knowledge::{Moved, UnitCatalog, UnitCounts, UnitRow, UnitState},
     leases::Fence,
 };
-use telesift_schemas::{Class, MessageKey, Offset, Origin, PartitionId, Timestamp, Topic};
+use telesift_schemas::{
+    Class, Generation, MessageKey, Offset, Origin, PartitionId, Timestamp, Topic,
+};
 
-use super::{queries, statement, unknown};
+use super::{generation, queries, statement, unknown};
 use crate::{
     SqlCatalog,
     records::{damaged, json, timestamp, to_int, to_json, unsigned},
@@ -89,6 +91,32 @@ impl UnitCatalog for SqlCatalog {
         Ok(())
     }
 
+    async fn read_again(&self, ids: &[String], generation: Generation) -> Result<()> {
+        let mark = |id: &String| {
+            let args = vec![id.as_str().into(), i64::from(generation.0).into()];
+            statement(queries::READ_AGAIN, args)
+        };
+        let statements: Vec<_> = ids.iter().map(mark).collect();
+        if !statements.is_empty() {
+            self.database.change(statements).await?;
+        }
+        Ok(())
+    }
+
+    async fn n_read_again(&self, generation: Generation) -> Result<u64> {
+        let args = vec![i64::from(generation.0).into()];
+        let rows = self.database.read(queries::N_READ_AGAIN, args).await?;
+        rows.first().map_or(Ok(0), |row| unsigned(row, 0))
+    }
+
+    async fn end_reading(&self, generation: Generation) -> Result<()> {
+        let args = vec![i64::from(generation.0).into()];
+        self.database
+            .write(queries::END_READING, args, String::new)
+            .await?;
+        Ok(())
+    }
+
     async fn unit_at(&self, partition: u32, offset: Offset) -> Result<Option<UnitRow>> {
         let args = vec![i64::from(partition).into(), to_int(offset.0)?];
         let rows = self.database.read(queries::UNIT_AT, args).await?;
@@ -126,11 +154,12 @@ fn row(unit: &UnitRow) -> Result<Vec<Arg>> {
         i64::from(unit.attempts).into(),
         unit.not_before.into(),
         unit.note.as_deref().into(),
+        Arg::Int(unit.again.map(|g| i64::from(g.0))),
     ])
 }
 
 /// Columns: `id, chat, members, class_rank, newest, topic, partition_id, origin_offset, revision, state, attempts, not_before,
-/// note`.
+/// note, again`.
 fn unit(row: &Row) -> Result<UnitRow> {
     let rank: i64 = row.get(3)?;
     let class = Class::ALL.into_iter().find(|c| *c as i64 == rank);
@@ -151,6 +180,7 @@ fn unit(row: &Row) -> Result<UnitRow> {
         attempts: small(10)?,
         not_before: row.get::<Option<i64>>(11)?.map(timestamp).transpose()?,
         note: row.get(12)?,
+        again: row.get::<Option<i64>>(13)?.map(generation).transpose()?,
     })
 }
 

@@ -3,9 +3,8 @@
 
 use std::sync::LazyLock;
 
-/// Rows of one statement: the largest that fits the rest is taken, so that a batch needs few. No larger: SQLite looks every
-/// parameter up by its name, so that binding costs the square of their number (at 200 rows, 40 µs each).
-pub(super) const CHUNKS: [usize; 3] = [48, 8, 1];
+/// Rows of one statement: the largest that fits the rest is taken, so that a batch needs few.
+pub(super) const CHUNKS: [usize; 3] = [256, 16, 1];
 
 const MESSAGE: [&str; 12] = [
     "generation",
@@ -79,16 +78,32 @@ fn insert(table: &str, columns: &[&str], n_rows: usize) -> String {
     )
 }
 
-/// `$1` and `$2`: chat and message ids in turn, and how many messages; `$3`: the generation.
-pub(super) const MESSAGES_OF: &str = "
-    WITH RECURSIVE
-    ask (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM ask WHERE i + 1 < $2),
-    asked (chat_id, message_id) AS (
-        SELECT CAST(substr($1, i * 40 + 1, 20) AS BIGINT), CAST(substr($1, i * 40 + 21, 20) AS BIGINT) FROM ask)
+/// Chat and message ids in turn, then the generation: in the order of their numbers, which SQLite binds fastest.
+pub(super) static MESSAGES_OF: LazyLock<[String; 3]> = LazyLock::new(|| {
+    CHUNKS.map(|n| {
+        let keys = (0..n).map(|key| format!("(${}, ${})", 2 * key + 1, 2 * key + 2));
+        format!(
+            "
+    WITH asked (chat_id, message_id) AS (VALUES {})
     SELECT m.chat_id, m.message_id, m.edit_rank, m.raw_offset, m.event_time, m.class, m.score, m.flags, m.terms, m.links,
         m.words
     FROM asked JOIN window_messages m ON m.chat_id = asked.chat_id AND m.message_id = asked.message_id
-    WHERE m.generation = $3";
+    WHERE m.generation = ${}",
+            keys.collect::<Vec<_>>().join(", "),
+            2 * n + 1
+        )
+    })
+});
+
+/// `$1` and `$2`: chats, and how many; `$3`: the generation.
+pub(super) const NEWEST_OF: &str = "
+    WITH RECURSIVE
+    ask (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM ask WHERE i + 1 < $2),
+    asked (chat_id) AS (SELECT CAST(substr($1, i * 20 + 1, 20) AS BIGINT) FROM ask),
+    found (chat_id, message_id) AS (
+        SELECT a.chat_id, (SELECT MAX(m.message_id) FROM window_messages m WHERE m.generation = $3 AND m.chat_id = a.chat_id)
+        FROM asked a)
+    SELECT chat_id, message_id FROM found WHERE message_id IS NOT NULL";
 
 /// `$1` and `$2`: chats, and how many, or `NULL`; `$3` and `$4`: from and before which time, always given, so that the
 /// index is gone into there and left there; `$5`: the least class;

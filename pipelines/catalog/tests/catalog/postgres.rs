@@ -1,9 +1,10 @@
 //! The catalog in Postgres, against a server the tests start themselves.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, task::Poll, time::Duration};
 
+use bytes::Bytes;
 use telesift_catalog::{CatalogConfig, KeySource, SecretKey, SqlCatalog};
-use telesift_ports::{Catalog, Leases, catalog::Error, contract, leases::Fence};
+use telesift_ports::{Catalog, Leases, StateStore, catalog::Error, contract, leases::Fence};
 use telesift_schemas::Offset;
 
 use crate::{
@@ -268,4 +269,38 @@ async fn a_server_that_demands_encryption_gets_it() {
     verified.location = format!("{url}?sslmode=verify-full").parse().unwrap();
     let refused = SqlCatalog::open(verified).await.err().unwrap();
     assert!(matches!(refused, Error::Unavailable(_)), "{refused:?}");
+}
+
+/// Whoever loses a lease is stopped wherever he stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_is_given_up_anywhere_leaves_no_transaction_behind() {
+    const N_PLACES: usize = 40;
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut config = server.config("given-up").await;
+    config.max_connections = 1;
+    let catalog = SqlCatalog::open(config.clone()).await.unwrap();
+    let other = SqlCatalog::open(config).await.unwrap();
+    let put = |key: &str| [(key.to_owned(), Some(Bytes::from_static(b"v")))];
+    for n in 0..N_PLACES {
+        let given_up = put("given-up");
+        let mut change = Box::pin(catalog.compare_and_set(&[], &given_up));
+        for _ in 0..n {
+            let looked = std::future::poll_fn(|cx| Poll::Ready(change.as_mut().poll(cx)));
+            if looked.await.is_ready() {
+                break;
+            }
+            // Long enough for an answer, sometimes.
+            std::thread::sleep(Duration::from_micros(300 * (n as u64 % 5)));
+        }
+        drop(change);
+        // A statement of its own, and so in force for everybody.
+        let name = format!("lease-{n}");
+        let taken = catalog.acquire(&name, "one", Duration::from_secs(60));
+        assert!(taken.await.unwrap().is_some());
+        let taken = other.acquire(&name, "other", Duration::from_secs(60)).await;
+        let is_seen = taken.is_ok_and(|taken| taken.is_none());
+        assert!(is_seen, "after {n} looks: it is held, and seen");
+    }
 }

@@ -1,6 +1,6 @@
 //! Opening, closing, refusing: what an operator meets.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
 use telesift_ports::{
@@ -11,6 +11,14 @@ use telesift_ports::{
 use telesift_schemas::Offset;
 
 use crate::support::{append, assert_consistent, at, config, create, numbered, open, read_numbers};
+
+/// A new log with ten records in two partitions.
+async fn with_ten(directory: &Path) -> EmbeddedLog {
+    let log = open(directory);
+    create(&log, 2, Retention::default()).await;
+    append(&log, 0..10).await.unwrap();
+    log
+}
 
 #[tokio::test]
 async fn everything_is_there_after_a_restart() {
@@ -37,9 +45,7 @@ async fn everything_is_there_after_a_restart() {
 #[tokio::test]
 async fn duplicates_are_known_across_restarts() {
     let directory = tempfile::tempdir().unwrap();
-    let log = open(directory.path());
-    create(&log, 2, Retention::default()).await;
-    append(&log, 0..10).await.unwrap();
+    let log = with_ten(directory.path()).await;
     drop(log);
     let log = open(directory.path());
     let outcomes = append(&log, 5..15).await.unwrap();
@@ -54,9 +60,7 @@ async fn duplicates_are_known_across_restarts() {
 #[tokio::test]
 async fn guards_hold_across_restarts() {
     let directory = tempfile::tempdir().unwrap();
-    let log = open(directory.path());
-    create(&log, 2, Retention::default()).await;
-    append(&log, 0..10).await.unwrap();
+    let log = with_ten(directory.path()).await;
     drop(log);
     let log = open(directory.path());
     let mut stale = numbered(10..12);
@@ -134,9 +138,7 @@ async fn followers_hear_of_the_close() {
 #[tokio::test]
 async fn a_restored_copy_gets_an_epoch_of_its_own() {
     let directory = tempfile::tempdir().unwrap();
-    let log = open(directory.path());
-    create(&log, 2, Retention::default()).await;
-    append(&log, 0..10).await.unwrap();
+    let log = with_ten(directory.path()).await;
     let before = log.epoch().clone();
     drop(log);
     let renewed = EmbeddedLog::renew_epoch(&config(directory.path())).unwrap();
@@ -149,9 +151,7 @@ async fn a_restored_copy_gets_an_epoch_of_its_own() {
 #[tokio::test]
 async fn a_full_disk_refuses_appends_and_keeps_serving_reads() {
     let directory = tempfile::tempdir().unwrap();
-    let log = open(directory.path());
-    create(&log, 2, Retention::default()).await;
-    append(&log, 0..10).await.unwrap();
+    let log = with_ten(directory.path()).await;
     drop(log);
     let log = EmbeddedLog::open(EmbeddedLogConfig {
         // No disk has as much.

@@ -135,6 +135,9 @@ impl Task {
                 from = from.max(offset(batch.computed_last_offset()));
             }
             if from == before {
+                if self.reader.is_kept_alone(&self.at).await? {
+                    found.committed = found.committed.max(from);
+                }
                 return Ok(found);
             }
         }

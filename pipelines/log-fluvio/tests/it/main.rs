@@ -6,6 +6,7 @@
 )]
 
 mod contract;
+mod damage;
 mod kill;
 mod replicas;
 mod smartmodules;

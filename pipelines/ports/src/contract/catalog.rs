@@ -13,6 +13,7 @@ use telesift_schemas::{ChatId, Offset, PartitionId, Timestamp, Topic, TopicParti
 
 use crate::{
     catalog::{Catalog, Error, KeyRow, Scope},
+    contract::Must,
     imports::{ImportProgress, ImportRequest, ImportState, ImportStatus},
     leases::Fence,
     ledger::{Counters, StageKey, StageState},
@@ -283,16 +284,4 @@ async fn the_last_use_of_a_key_is_noted(catalog: &impl Catalog) {
     catalog.touch_key("nobody", at(60)).await.must();
     let row = catalog.key_by_hash(&[1; 32]).await.must();
     assert_eq!(row.and_then(|k| k.last_used_at), Some(at(60)));
-}
-
-/// `expect` with one text for all: a call failed that must not.
-trait Must<T> {
-    fn must(self) -> T;
-}
-
-impl<T> Must<T> for crate::catalog::Result<T> {
-    #[track_caller]
-    fn must(self) -> T {
-        self.expect("the catalog takes a valid call")
-    }
 }

@@ -8,6 +8,7 @@ use telesift_schemas::{Offset, PartitionId, Topic, TopicPartition};
 use crate::{
     StateStore,
     catalog::{Catalog, Error, Result},
+    contract::Must as _,
     leases::{Fence, Lease, Leases},
     ledger::{StageKey, StageState},
     state_store,
@@ -262,16 +263,4 @@ async fn workers_are_listed_while_they_live(leases: &impl Leases) {
     let live = leases.live_workers().await.must();
     assert_eq!(live.len(), 1);
     assert_eq!((live[0].id.as_str(), live[0].roles.len()), ("a", 2));
-}
-
-/// `expect` with one text for all: a call failed that must not.
-trait Must<T> {
-    fn must(self) -> T;
-}
-
-impl<T> Must<T> for Result<T> {
-    #[track_caller]
-    fn must(self) -> T {
-        self.expect("the catalog takes a valid call")
-    }
 }

@@ -6,6 +6,7 @@ use telesift_schemas::{Class, Generation, Offset, Origin, PartitionId, Timestamp
 
 use crate::{
     catalog::Error,
+    contract::Must as _,
     replays::{
         FactorChange, ReplayCatalog, ReplayProgress, ReplayRange, ReplaySpec, ReplayStage,
         ReplayState, ReplayStatus, RulePair, Sample, Samples, Verdict,
@@ -63,6 +64,7 @@ fn replay(id: &str) -> ReplayStatus {
             rules_kept: None,
             screens: Vec::new(),
             reassign: false,
+            model: Some("slow@1/2".to_owned()),
             base_generation: Some(Generation(3)),
         },
         state: ReplayState::Queued,
@@ -256,16 +258,4 @@ async fn a_state_is_left_once_and_its_times_are_noted(catalog: &impl ReplayCatal
         .move_replay("b", S::Queued, S::Running, None, at(0))
         .await;
     assert!(!unknown.must());
-}
-
-/// `expect` with one text for all: a call failed that must not.
-trait Must<T> {
-    fn must(self) -> T;
-}
-
-impl<T> Must<T> for crate::catalog::Result<T> {
-    #[track_caller]
-    fn must(self) -> T {
-        self.expect("the catalog takes a valid call")
-    }
 }

@@ -4,7 +4,10 @@ use std::future::Future;
 
 use telesift_schemas::{Offset, PartitionId, Timestamp};
 
-use crate::rules::{ActivationRow, RulesCatalog, RulesRow};
+use crate::{
+    contract::Must as _,
+    rules::{ActivationRow, RulesCatalog, RulesRow},
+};
 
 /// Runs the whole suite; `fresh` gives an empty catalog each time.
 ///
@@ -119,16 +122,4 @@ async fn activations_are_kept_whole_and_listed_newest_first(catalog: &impl Rules
         catalog.activations(Some(Offset(8)), 10).await.must(),
         [second, first]
     );
-}
-
-/// `expect` with one text for all: a call failed that must not.
-trait Must<T> {
-    fn must(self) -> T;
-}
-
-impl<T> Must<T> for crate::catalog::Result<T> {
-    #[track_caller]
-    fn must(self) -> T {
-        self.expect("the catalog takes a valid call")
-    }
 }

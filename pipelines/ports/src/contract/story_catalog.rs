@@ -8,7 +8,8 @@ use telesift_schemas::{
 };
 
 use crate::{
-    catalog::{Catalog, Result},
+    catalog::Catalog,
+    contract::Must as _,
     story_catalog::{MemberPosition, StorySummary},
 };
 
@@ -167,15 +168,4 @@ async fn many_messages_are_asked_for_at_once(catalog: &impl Catalog) {
     assert_eq!(found.len(), 1_000);
     let last = summary("many-499", (chat, 998), 2);
     assert_eq!(found[&key((chat, 999))], last);
-}
-
-trait Must<T> {
-    fn must(self) -> T;
-}
-
-impl<T> Must<T> for Result<T> {
-    #[track_caller]
-    fn must(self) -> T {
-        self.expect("the catalog takes a valid call")
-    }
 }

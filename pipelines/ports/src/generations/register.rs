@@ -51,6 +51,18 @@ impl Register {
             .map_or(Parts::all_of(self.live), |e| e.parts)
     }
 
+    /// Whose readings of conversations count where the knowledge is that of `of`: of the first of these that has one. None: what
+    /// was read for all counts.
+    pub fn readings(&self, of: Generation) -> Vec<Generation> {
+        let (mut found, mut next) = (Vec::new(), of);
+        while next != Generation::FIRST && !found.contains(&next) {
+            found.push(next);
+            let base = self.entry(next).and_then(|e| self.entry(e.base?));
+            next = base.map_or(Generation::FIRST, |base| base.parts.knowledge);
+        }
+        found
+    }
+
     /// The number of the next generation.
     pub fn next_number(&self) -> Generation {
         let highest = self.all.iter().map(|e| e.generation.0).max();
@@ -76,7 +88,12 @@ impl Register {
             return true;
         }
         let mut kept = self.all.iter().filter(|e| e.is_kept());
-        kept.any(|e| e.parts.of(part) == of)
+        kept.any(|e| match part {
+            Part::Knowledge => {
+                e.parts.knowledge == of || self.readings(e.parts.knowledge).contains(&of)
+            }
+            part => e.parts.of(part) == of,
+        })
     }
 
     /// Parts of retired generations that nobody uses and that are not removed yet.

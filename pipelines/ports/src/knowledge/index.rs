@@ -6,26 +6,34 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use telesift_schemas::{
-    Atom, AtomKind, AtomStatus, Author, AuthorKind, Chat, ChatId, ChatKind, Class, Message,
-    MessageKey, MessageKind, Offset, Origin, PartitionId, Screen, Topic,
+    Atom, AtomKind, AtomStatus, Author, AuthorKind, Chat, ChatId, ChatKind, Class, Message, Offset,
+    Origin, PartitionId, Screen, Topic,
 };
 
 use crate::{
-    MessageStore,
+    Embedder, MessageStore,
     leases::Term,
     message_store::{Applied, IndexedMessage, MessageFilter, Result, SearchMode, SearchRequest},
 };
 
 /// A searchable projection of `atoms`. It can be thrown away and rebuilt by replay.
-pub struct AtomIndex(Arc<dyn MessageStore>);
+pub struct AtomIndex {
+    store: Arc<dyn MessageStore>,
+    embedder: Arc<dyn Embedder>,
+}
 
 /// The chat all rows are of.
 const NOWHERE: ChatId = ChatId(0);
 
 impl AtomIndex {
-    /// Atoms in `store`, which holds nothing else.
-    pub fn new(store: Arc<dyn MessageStore>) -> Self {
-        AtomIndex(store)
+    /// Atoms in `store`, which holds nothing else; its vectors are of `embedder`'s model.
+    pub fn new(store: Arc<dyn MessageStore>, embedder: Arc<dyn Embedder>) -> Self {
+        AtomIndex { store, embedder }
+    }
+
+    /// What makes its vectors.
+    pub fn embedder(&self) -> &Arc<dyn Embedder> {
+        &self.embedder
     }
 
     /// Writes under this lease from here on; see [`MessageStore::begin_term`].
@@ -33,7 +41,7 @@ impl AtomIndex {
     /// # Errors
     /// [`crate::message_store::Error::LeaseLost`] if the lease is lost already.
     pub async fn begin_term(&self, term: Term) -> Result<()> {
-        self.0.begin_term(term).await
+        self.store.begin_term(term).await
     }
 
     /// Merges versions, durably: the greatest of an atom stays. Idempotent.
@@ -44,7 +52,7 @@ impl AtomIndex {
                 vector: document.vector.clone(),
             })
         });
-        self.0.apply(rows.collect()).await
+        self.store.apply(rows.collect()).await
     }
 
     /// The best hits, best first.
@@ -65,7 +73,7 @@ impl AtomIndex {
             filter,
             limit: search.limit,
         };
-        let hits = self.0.search(&request).await?;
+        let hits = self.store.search(&request).await?;
         let hits = hits.into_iter().map(|hit| AtomHit {
             id: id(hit.message.message_id),
             score: hit.score,
@@ -76,12 +84,12 @@ impl AtomIndex {
 
     /// How many atoms it holds.
     pub async fn count(&self) -> Result<u64> {
-        Ok(self.0.stats().await?.n_messages)
+        Ok(self.store.stats().await?.n_messages)
     }
 
     /// Compacts and extends what makes it fast; see [`MessageStore::maintain`].
     pub async fn maintain(&self) -> Result<()> {
-        self.0.maintain().await
+        self.store.maintain().await
     }
 }
 
@@ -143,38 +151,16 @@ fn row(atom: &Atom) -> Option<Message> {
         name: None,
         kind: AuthorKind::Chat,
     });
+    let chat = Chat {
+        id: NOWHERE,
+        title: None,
+        kind: ChatKind::Saved,
+        username: None,
+    };
     Some(Message {
-        v: Message::VERSION,
-        id: MessageKey {
-            chat: NOWHERE,
-            message_id,
-        },
-        chat: Chat {
-            id: NOWHERE,
-            title: None,
-            kind: ChatKind::Saved,
-            username: None,
-        },
-        message_id,
         edit: i64::from(atom.version),
-        event_time: atom.updated_at,
         author,
-        kind: MessageKind::Text,
         text: searched_text(atom),
-        lang: "und".to_owned(),
-        reply_to: None,
-        thread: None,
-        forward: None,
-        links: Vec::new(),
-        media: None,
-        reactions: BTreeMap::new(),
-        quote: None,
-        media_group: None,
-        signature: None,
-        migrated_to: None,
-        migrated_from: None,
-        deleted_at: None,
-        flags: Vec::new(),
         screen: Some(Screen {
             class,
             score: atom.confidence,
@@ -188,6 +174,7 @@ fn row(atom: &Atom) -> Option<Message> {
             partition: PartitionId(0),
             offset: Offset(u64::from(atom.version)),
         }),
+        ..Message::blank(chat, message_id, atom.updated_at)
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use telesift_schemas::{
     ApprovalRule, Atom, AtomKind, AtomLink, AtomVerdict, Chat, ChatId, Class, Evidence,
-    ExtractorRef, MessageKey, Offset, Origin, Timestamp, UnitMember, Usage,
+    ExtractorRef, Generation, MessageKey, Offset, Origin, Timestamp, UnitMember, Usage,
 };
 
 /// A unit, and where its extraction stands.
@@ -33,6 +33,8 @@ pub struct UnitRow {
     pub not_before: Option<Timestamp>,
     /// What it waits for, or why it was given up, in words without message text.
     pub note: Option<String>,
+    /// The generation for which it is to be asked for anew, whatever was extracted from it.
+    pub again: Option<Generation>,
 }
 
 /// Where the extraction of a unit stands.
@@ -83,6 +85,9 @@ pub struct ExtractionRow {
     pub extractor: ExtractorRef,
     /// The unit that was extracted from instead.
     pub same_as: Option<String>,
+    /// The generation whose reading it is; `None`: that of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<Generation>,
     /// Claims that were kept.
     pub n_atoms: u32,
     /// Claims that were not, by reason.
@@ -93,6 +98,26 @@ pub struct ExtractionRow {
     pub at: Timestamp,
     /// Its offset on `extractions`.
     pub offset: Offset,
+}
+
+/// Where what a generation reads of a unit stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadingRow {
+    /// The generation; the first: what was read for all.
+    pub generation: Generation,
+    /// The unit.
+    pub unit: String,
+    /// Its offset on `extractions`; `None`: the unit was never read for all.
+    pub offset: Option<Offset>,
+}
+
+/// What changes of the readings, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadingChange {
+    /// This one, in place of the same generation's.
+    Put(ReadingRow),
+    /// None of this unit any more: what was read for all last counts for all.
+    Dropped(String),
 }
 
 /// An atom with all it is made of.

@@ -7,7 +7,7 @@ use telesift_schemas::{AtomKind, ExtractorRef, Usage};
 
 use crate::{
     Extractor,
-    extractor::{Claim, ClaimedQuote, ExtractError, Extracted, Unit, UnitMessage},
+    extractor::{Answers, Claim, ClaimedQuote, ExtractError, Extracted, Plan, Unit, UnitMessage},
     memory::Script,
 };
 
@@ -19,6 +19,8 @@ use crate::{
 pub struct ScriptedExtractor {
     /// Faults of coming calls.
     pub calls: Script<ExtractError>,
+    /// Its version, once that is not `1` any more.
+    pub version: Mutex<Option<String>>,
     asked: Mutex<Vec<Unit>>,
 }
 
@@ -29,6 +31,15 @@ impl ScriptedExtractor {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    fn by(&self) -> ExtractorRef {
+        let version = self.version.lock().unwrap_or_else(PoisonError::into_inner);
+        ExtractorRef {
+            name: "scripted".to_owned(),
+            version: version.clone().unwrap_or_else(|| "1".to_owned()),
+            model: None,
+        }
     }
 }
 
@@ -41,11 +52,7 @@ impl Extractor for ScriptedExtractor {
             .push(unit.clone());
         let claims = unit.messages.iter().flat_map(claims).collect();
         let answer = Extracted {
-            by: ExtractorRef {
-                name: "scripted".to_owned(),
-                version: "1".to_owned(),
-                model: None,
-            },
+            by: self.by(),
             input: unit.id.clone(),
             claims,
             usage: Usage {
@@ -55,6 +62,18 @@ impl Extractor for ScriptedExtractor {
             },
         };
         self.calls.play(|| Ok(answer)).await
+    }
+
+    async fn plan(&self, _: &Unit) -> Result<Plan, ExtractError> {
+        let most = Usage {
+            tokens_in: 10,
+            tokens_out: 20,
+            micro_usd: 3,
+        };
+        Ok(Plan {
+            by: self.by(),
+            from: Answers::Call(most),
+        })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use telesift_schemas::{Class, MessageKey, Offset, Screen, flags};
 
+use crate::catalog::InForce;
+
 /// What is said of one version of a message, for a store. See [`super::MessageStore::set_labels`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VersionLabel {
@@ -15,6 +17,18 @@ pub struct VersionLabel {
     pub spam: Option<bool>,
     /// The latest decision about this version. A label decided earlier never replaces one decided later.
     pub decided: Offset,
+}
+
+impl From<InForce> for VersionLabel {
+    fn from(said: InForce) -> Self {
+        VersionLabel {
+            key: said.message,
+            edit: said.edit,
+            class: said.label.as_ref().and_then(|l| l.class),
+            spam: said.label.as_ref().and_then(|l| l.spam),
+            decided: said.decided,
+        }
+    }
 }
 
 impl VersionLabel {

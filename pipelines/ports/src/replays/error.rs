@@ -40,9 +40,6 @@ pub enum ReplayError {
     /// Too many replays are unfinished.
     #[error("{0} replays are unfinished already; try again when one is over, or cancel one")]
     QueueFull(usize),
-    /// The stage is not there yet, or has no dry run.
-    #[error("{0}")]
-    NotSupported(String),
     /// The replay filled no generation: it is a dry run, failed or was cancelled.
     #[error("this replay has no generation to switch to or from: {0}")]
     NoGeneration(&'static str),

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use telesift_schemas::{Class, MessageKey, Origin};
 
 mod labels;
+mod reading;
 
 pub use labels::{Confusion, LabelCounts, Quality, SpamCounts};
+pub use reading::Reading;
 
 /// The same of the rules compared with and of the new ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +51,9 @@ pub struct ScreenDiff {
     pub cost: Twin<Passing>,
     /// Both rule sets against the labels there are.
     pub labels: LabelCounts,
+    /// Of a replay of `extract`: what is asked for, and what that costs at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
 }
 
 /// Conservation: `received = judged + skipped + failed`.

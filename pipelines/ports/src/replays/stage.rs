@@ -32,29 +32,16 @@ impl ReplayStage {
         }
     }
 
-    /// The parts of a generation that its replay fills anew; the others are those of the live generation. `None` for stages
-    /// that are not there yet.
-    pub fn own_parts(self) -> Option<&'static [Part]> {
+    /// The parts of a generation that its replay fills anew; the others are those of the live generation. None of `alert`: nothing is
+    /// kept of it.
+    pub fn own_parts(self) -> &'static [Part] {
         match self {
-            Self::Screen => Some(&Part::ALL),
-            Self::Index => Some(&[Part::Store]),
-            Self::Stories => Some(&[Part::Stories]),
-            Self::Windows => Some(&[Part::Windows]),
-            Self::Embed | Self::Extract | Self::Alert => None,
+            Self::Screen => &Part::OF_MESSAGES,
+            Self::Index | Self::Embed => &[Part::Store],
+            Self::Stories => &[Part::Stories],
+            Self::Windows => &[Part::Windows],
+            Self::Extract => &[Part::Knowledge],
+            Self::Alert => &[],
         }
-    }
-
-    /// Those with a replay that fills something.
-    pub fn replayable() -> impl Iterator<Item = ReplayStage> {
-        let all = [
-            Self::Screen,
-            Self::Index,
-            Self::Stories,
-            Self::Embed,
-            Self::Extract,
-            Self::Alert,
-            Self::Windows,
-        ];
-        all.into_iter().filter(|stage| stage.own_parts().is_some())
     }
 }

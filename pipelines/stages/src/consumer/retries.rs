@@ -55,7 +55,16 @@ impl Consumer {
         }
         retries.has_later = false;
         for at in &self.inputs {
-            for request in self.requests(at).await? {
+            let requests = match self.requests(at).await {
+                Ok(requests) => requests,
+                // Looked for again in a moment; the next read or commit backs off from whatever is wrong.
+                Err(error) if error.is_retryable() => {
+                    retries.has_later = true;
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
+            for request in requests {
                 retries.has_later |= self
                     .retry_until_ended(stage, at, &request, shutdown)
                     .await?;

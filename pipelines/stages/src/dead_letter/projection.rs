@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use telesift_ports::{Catalog, dead_letters::LetterRow, leases::Fence};
-use telesift_schemas::{DeadLetter, Offset, TopicPartition};
+use telesift_ports::{
+    Catalog, Clock, RecordLog, dead_letters::LetterRow, record_log::StoredRecord,
+};
+use telesift_schemas::{DeadLetter, TopicPartition};
 
+use super::Refusal;
 use crate::{
-    consumer::{Input, Process, StageError},
-    screen::gap_counters,
-    state::CatalogState,
+    consumer::StageError,
+    projection::{Applied, CatalogCheckpoint, Projection, Projector, Read},
 };
 
 /// The stage's name in ledger, logs and metrics.
@@ -18,56 +20,43 @@ pub const STAGE: &str = "dead-letters";
 /// Projects dead letters; a record read again changes nothing.
 pub struct LetterProjection {
     catalog: Arc<dyn Catalog>,
-    state: CatalogState,
 }
 
 impl LetterProjection {
     /// The projection of `input`, the one partition of `dead-letters`.
-    pub fn new(catalog: Arc<dyn Catalog>, input: TopicPartition) -> Self {
-        LetterProjection {
-            state: CatalogState::new(catalog.clone(), STAGE, input),
-            catalog,
-        }
-    }
-
-    /// Commits under this lease.
-    pub fn under(mut self, fence: Fence) -> Self {
-        self.state.set_fence(fence);
-        self
+    pub fn new(
+        log: Arc<dyn RecordLog>,
+        catalog: Arc<dyn Catalog>,
+        clock: Arc<dyn Clock>,
+        input: TopicPartition,
+    ) -> Projector<Self> {
+        let letters = LetterProjection {
+            catalog: catalog.clone(),
+        };
+        Projector::in_catalog(letters, STAGE, log, catalog, clock, vec![input])
     }
 }
 
 #[async_trait]
-impl Process for LetterProjection {
-    async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
-        Ok(vec![self.state.load().await?])
-    }
+impl Projection for LetterProjection {
+    type Said = LetterRow;
+    type Change = ();
+    type Kept = CatalogCheckpoint;
 
-    async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
-        let [input] = inputs else { return Ok(()) };
-        let mut state = self.state.fresh().await?;
-        if state.next >= input.batch.next {
-            return Ok(()); // committed by an earlier try of this batch
-        }
-        let mut letters = Vec::new();
-        for record in &input.batch.records {
-            state.counters.received += 1;
-            match serde_json::from_slice::<DeadLetter>(&record.value) {
-                Ok(letter) => {
-                    state.counters.emitted += 1;
-                    letters.push(LetterRow::new(letter, record.offset));
-                }
-                // No letter about a letter: it would be one about itself for ever.
-                Err(error) => {
-                    let (line, column) = (error.line(), error.column());
-                    tracing::error!(offset = %record.offset, line, column, "no dead letter");
-                    state.counters.skip("unreadable");
-                }
+    fn read(&self, _: &TopicPartition, record: &StoredRecord) -> Result<Read<LetterRow>, Refusal> {
+        match serde_json::from_slice::<DeadLetter>(&record.value) {
+            Ok(letter) => Ok(Read::Said(LetterRow::new(letter, record.offset))),
+            // No letter about a letter: it would be one about itself for ever.
+            Err(error) => {
+                let (line, column) = (error.line(), error.column());
+                tracing::error!(offset = %record.offset, line, column, "no dead letter");
+                Ok(Read::Skipped("unreadable"))
             }
         }
+    }
+
+    async fn apply(&mut self, letters: Vec<LetterRow>) -> Result<Applied<()>, StageError> {
         self.catalog.put_letters(&letters).await?;
-        state.counters += &gap_counters(input);
-        state.next = input.batch.next;
-        self.state.commit(state).await
+        Ok(Applied::all(()))
     }
 }

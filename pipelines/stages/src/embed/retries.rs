@@ -3,7 +3,7 @@
 use telesift_ports::{dead_letters::RetryRequest, embedder::EmbedError};
 use telesift_schemas::{DeadLetterCode, Message, MessageKey, TopicPartition};
 
-use super::{Embed, STAGE};
+use super::Embed;
 use crate::{
     consumer::{StageError, nothing},
     dead_letter::{Refusal, Retry},
@@ -13,7 +13,7 @@ impl Embed {
     /// Ends every retry that was asked for. A version that is refused no more, because it was edited, deleted or embedded
     /// since, is solved.
     pub(super) async fn run_retries(&mut self) -> Result<(), StageError> {
-        let prefix = RetryRequest::of_stage(STAGE);
+        let prefix = RetryRequest::of_stage(self.stage);
         for (key, stored) in self.log.state_with_prefix(&prefix).await? {
             let Ok(request) = serde_json::from_slice::<RetryRequest>(&stored) else {
                 tracing::error!(key, "a request for a retry is unreadable");
@@ -27,13 +27,14 @@ impl Embed {
             };
             if let (Some(version), None) = (version, &refusal) {
                 self.refused.remove(&version);
+                self.count_refused();
             }
             let origin = &request.origin;
             let retry = Retry {
                 at: TopicPartition::new(origin.topic.clone(), origin.partition),
                 record: nothing(origin.offset),
                 request,
-                stage: STAGE,
+                stage: self.stage,
                 stored,
             };
             let ended = retry.ended(refusal.as_ref(), self.clock.now());

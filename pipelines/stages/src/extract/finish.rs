@@ -103,6 +103,8 @@ impl Extract {
         members: Vec<UnitMember>,
         extractor: ExtractorRef,
     ) -> Extraction {
+        // That nothing is left is so in every generation.
+        let generation = unit.again.filter(|_| !members.is_empty());
         Extraction {
             v: Extraction::VERSION,
             unit: unit.id.clone(),
@@ -112,6 +114,7 @@ impl Extract {
             input: String::new(),
             same_as: None,
             after: before.map(|b| b.offset),
+            generation,
             atoms: Vec::new(),
             rejected: std::collections::BTreeMap::new(),
             usage: Usage::default(),

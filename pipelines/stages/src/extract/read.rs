@@ -11,10 +11,10 @@ use telesift_ports::{
     extractor::{Unit, UnitMessage},
     knowledge::{AtomFilter, UnitRow},
 };
-use telesift_schemas::{ChatId, Class, Message, MessageKey, MessageKind, UnitMember};
+use telesift_schemas::{ChatId, Message, MessageKey, UnitMember};
 
 use super::Extract;
-use crate::consumer::StageError;
+use crate::{consumer::StageError, switched_units::is_worth_reading};
 
 /// Names of subjects an extractor is told.
 const MAX_SUBJECTS: usize = 50;
@@ -26,7 +26,8 @@ const MAX_ATOMS: usize = 200;
 
 /// What the store has of a unit.
 pub(super) enum Read {
-    /// Its messages, without those that were deleted or that an analyst calls noise or spam.
+    /// Its messages, without those that were deleted, that an analyst calls noise or spam, or, where nobody says otherwise, that
+    /// the live generation does.
     Messages(Vec<UnitMessage>),
     /// This one has not arrived in the version the unit speaks of.
     NotThere(MessageKey),
@@ -54,10 +55,7 @@ impl Extract {
                 .iter()
                 .find(|l| l.message == message.id && l.edit == message.edit);
             let label = label.and_then(|l| l.label.as_ref());
-            let is_put_aside =
-                label.is_some_and(|l| l.class == Some(Class::Noise) || l.spam == Some(true));
-            let is_gone = message.kind == MessageKind::Deleted || message.text.trim().is_empty();
-            if !is_gone && !is_put_aside {
+            if is_worth_reading(message, label) {
                 messages.extend(read(message));
             }
         }

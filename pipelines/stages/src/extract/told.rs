@@ -9,13 +9,11 @@ use telesift_ports::{
     knowledge::UnitRow,
     ledger::{StageKey, StageState},
 };
-use telesift_schemas::{Generation, MessageKey, Offset, PartitionId, Topic, TopicPartition};
+use telesift_schemas::{MessageKey, Offset, TopicPartition};
 
-use super::{Extract, Flight};
-use crate::{consumer::StageError, stories, story_catalog};
+use super::{Ends, Extract, Flight};
+use crate::{consumer::StageError, generations::stage_name, stories, story_catalog};
 
-/// Whose stories count: those every unit was grouped beside. A story has the same id in every generation.
-const STORIES: Generation = Generation::FIRST;
 /// Messages whose stories are asked for at once.
 const LOOK_UP: usize = 1_000;
 /// Messages of a story that are looked through for a unit that was extracted from.
@@ -25,8 +23,8 @@ pub(super) const LOOK_EVERY: std::time::Duration = std::time::Duration::from_mil
 
 /// What the stories stages must have taken before units are begun.
 pub(super) struct Gate {
-    /// The ends of `messages`, and of `stories` once those are reached.
-    ends: Vec<Offset>,
+    /// The ends of the messages that stories are found in, and of `stories` once those are reached.
+    ends: Ends,
     told: Option<Offset>,
     /// Where the stages stood when it was looked last, summed up, and since when.
     stood_at: u64,
@@ -41,9 +39,10 @@ impl Extract {
     ) -> Result<HashMap<String, Vec<String>>, StageError> {
         let members = units.iter().flat_map(|unit| &unit.members);
         let keys: Vec<MessageKey> = members.map(|m| m.message).collect();
+        let of = self.parts.generations.live().stories;
         let mut stories: HashMap<MessageKey, String> = HashMap::new();
         for part in keys.chunks(LOOK_UP) {
-            let found = self.parts.catalog.stories_of(STORIES, part, None).await?;
+            let found = self.parts.catalog.stories_of(of, part, None).await?;
             stories.extend(found.into_iter().map(|(key, story)| (key, story.id)));
         }
         let told = |unit: &UnitRow| {
@@ -61,7 +60,8 @@ impl Extract {
         messages: &[MessageKey],
     ) -> Result<Option<String>, StageError> {
         let catalog = &self.parts.catalog;
-        let found = catalog.stories_of(STORIES, messages, None).await?;
+        let of = self.parts.generations.live().stories;
+        let found = catalog.stories_of(of, messages, None).await?;
         if found.len() < messages.len() {
             return Ok(None); // something of it is told nowhere else
         }
@@ -69,7 +69,7 @@ impl Extract {
         let mut tell_all: Option<BTreeSet<String>> = None;
         for story in stories {
             let members = catalog
-                .story_members(STORIES, &story, None, None, MAX_TOLD)
+                .story_members(of, &story, None, None, MAX_TOLD)
                 .await?;
             let keys: Vec<MessageKey> = members.iter().map(|m| m.message).collect();
             let units = catalog.units_of(&keys).await?;
@@ -86,14 +86,11 @@ impl Extract {
         Ok(read.into_iter().min_by_key(|e| e.offset).map(|e| e.unit))
     }
 
-    /// What stands on `messages` by now.
+    /// What stands on the messages of the live stories by now.
     pub(super) async fn gate(&self) -> Result<Gate, StageError> {
-        let mut ends = Vec::new();
-        for at in &self.messages {
-            ends.push(self.parts.log.bounds(at).await?.end);
-        }
+        let of = self.parts.generations.live().stories;
         Ok(Gate {
-            ends,
+            ends: self.ends_of(of).await?,
             told: None,
             stood_at: 0,
             moved: Instant::now(),
@@ -119,20 +116,21 @@ impl Extract {
 
     async fn is_passed(&self, gate: &mut Gate) -> Result<bool, StageError> {
         let (mut stands_at, mut is_passed) = (0, true);
-        for (at, end) in self.messages.iter().zip(&gate.ends) {
-            let key = stage(stories::STAGE, at).state_key();
+        let of = gate.ends.of;
+        for (at, end) in &gate.ends.messages {
+            let key = stage(stage_name(stories::STAGE, of), at).state_key();
             let position = self.story_position(&key).await?;
             stands_at += position.0;
             is_passed &= position >= *end;
         }
         if is_passed {
-            let told = TopicPartition::new(Topic::STORIES, PartitionId(0));
+            let told = stories::topic_of(of);
             let end = match gate.told {
                 Some(end) => end,
                 None => self.parts.log.bounds(&told).await?.end,
             };
             gate.told = Some(end);
-            let key = stage(story_catalog::STAGE, &told);
+            let key = stage(stage_name(story_catalog::STAGE, of), &told);
             let state = self.parts.catalog.stage_state(&key).await?;
             let position = state.unwrap_or_default().next;
             stands_at += position.0;

@@ -4,10 +4,15 @@ mod store;
 mod stories;
 mod windows;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{Arc, Mutex, atomic::AtomicU64},
+    time::Duration,
+};
 
 use telesift_ports::{
-    Catalog, Clock, Embedder, Generations, RecordLog,
+    Catalog, Clock, Generations, RecordLog,
     generations::{Entry, Part},
     record_log::{ReadLimits, Retention, TopicConfig},
 };
@@ -42,12 +47,10 @@ pub struct LineParts {
     pub owned: Arc<dyn RecordLog>,
     /// Positions of the stages that write to stores; stories.
     pub catalog: Arc<dyn Catalog>,
-    /// The message stores.
+    /// The message stores, and what makes their vectors.
     pub stores: Arc<OpenStores>,
     /// Which generations there are.
     pub generations: Arc<Generations>,
-    /// Makes the vectors of messages.
-    pub embedder: Arc<dyn Embedder>,
     /// Makes the chains of the screens.
     pub chains: ChainFactory,
     /// Which rules hold where.
@@ -69,8 +72,8 @@ pub struct LineConfig {
     pub index_records: usize,
     /// The least time between two small batches of the index.
     pub index_interval: Duration,
-    /// How vectors are made behind the store; `None` where the index makes them.
-    pub embed: Option<EmbedConfig>,
+    /// How vectors are made behind a store whose index does not make them.
+    pub embed: EmbedConfig,
     /// How often a store is compacted, and its indexes extended.
     pub maintain_every: Duration,
     /// How far stories look back.
@@ -93,7 +96,7 @@ impl Default for LineConfig {
             watchdog: Duration::from_secs(30),
             index_records: 2_500,
             index_interval: Duration::ZERO,
-            embed: None,
+            embed: EmbedConfig::default(),
             maintain_every: Duration::from_secs(300),
             stories: StoriesConfig::default(),
             stories_records: 1_000,
@@ -110,6 +113,8 @@ pub struct Line {
     config: LineConfig,
     /// Parts whose stages run by [`Line::while_used`].
     pub(super) busy: Busy,
+    /// How many texts the models of stores refused.
+    refused: Mutex<HashMap<Generation, Arc<AtomicU64>>>,
 }
 
 /// Stages side by side. Dropped, they end where they stand.
@@ -125,6 +130,7 @@ impl Line {
             parts,
             config,
             busy: Busy::default(),
+            refused: Mutex::default(),
         }
     }
 
@@ -154,7 +160,7 @@ impl Line {
             let (base, partitions) = match part {
                 Part::Messages => (Topic::MESSAGES, n_raw),
                 Part::Stories => (Topic::STORIES, 1),
-                Part::Store | Part::Windows => continue,
+                Part::Store | Part::Windows | Part::Knowledge => continue,
             };
             let config = TopicConfig {
                 partitions,
@@ -216,6 +222,8 @@ impl Line {
                         }));
                     }
                 }
+                // A replay asks for what is read anew; no stage follows.
+                Part::Knowledge => {}
             }
         }
         all(running, entry.generation, &held.stop).await

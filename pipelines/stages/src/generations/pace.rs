@@ -34,7 +34,7 @@ impl Pace {
     }
 
     /// Does `work` once it has the turn, and rests, keeping the turn. A cancelled `stop` ends the rest.
-    pub(super) async fn take_turn<T>(
+    pub(crate) async fn take_turn<T>(
         &self,
         work: impl Future<Output = T>,
         stop: &CancellationToken,

@@ -43,6 +43,8 @@ pub(crate) fn stages_of(
             (stage_name(story_catalog::STAGE, of), Topic::STORIES.of(of)),
         ],
         Part::Windows => vec![(stage_name(windows::STAGE, of), reads)],
+        // The stages of knowledge are the same for all generations.
+        Part::Knowledge => Vec::new(),
     }
 }
 

@@ -4,31 +4,43 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use telesift_ports::{
-    Generations, MessageStore,
+    Embedder, Generations, MessageStore,
+    embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     leases::Term,
     message_store::{
-        Applied, ChatSummary, ClassCounts, ClassCountsQuery, Hit, IndexedMessage, ListPosition,
-        MessageFilter, Result, SearchRequest, StoreSets, StoreStats, VersionLabel,
+        Applied, ChatSummary, ClassCounts, ClassCountsQuery, Error, Hit, IndexedMessage,
+        ListPosition, MessageFilter, Result, SearchRequest, StoreSets, StoreStats, VersionLabel,
     },
 };
 use telesift_schemas::{ChatId, Class, Generation, Message, MessageKey};
 use tokio::sync::{Mutex, RwLock};
 
+use super::Models;
+
 /// Stores by the generation that made them; each is opened once.
 pub struct OpenStores {
     sets: Arc<dyn StoreSets>,
     generations: Arc<Generations>,
-    open: RwLock<BTreeMap<Generation, Arc<dyn MessageStore>>>,
+    models: Models,
+    open: RwLock<BTreeMap<Generation, Opened>>,
     /// Held while one is opened or removed, which takes its time: readers of the others do not wait for it.
     changing: Mutex<()>,
 }
 
+/// A store, and what makes its vectors.
+#[derive(Clone)]
+struct Opened {
+    store: Arc<dyn MessageStore>,
+    embedder: Arc<dyn Embedder>,
+}
+
 impl OpenStores {
-    /// None is open yet.
-    pub fn new(sets: Arc<dyn StoreSets>, generations: Arc<Generations>) -> Self {
+    /// None is open yet. Each holds vectors of one of `models`.
+    pub fn new(sets: Arc<dyn StoreSets>, generations: Arc<Generations>, models: Models) -> Self {
         OpenStores {
             sets,
             generations,
+            models,
             open: RwLock::default(),
             changing: Mutex::default(),
         }
@@ -37,18 +49,61 @@ impl OpenStores {
     /// The store that `generation` made.
     ///
     /// # Errors
-    /// If it cannot be opened.
+    /// If it cannot be opened; [`Error::ModelMismatch`] if it holds vectors of a model that is not at hand.
     pub async fn of(&self, generation: Generation) -> Result<Arc<dyn MessageStore>> {
-        if let Some(store) = self.open.read().await.get(&generation) {
-            return Ok(store.clone());
+        Ok(self.opened(generation).await?.store)
+    }
+
+    /// What makes the vectors of that store.
+    ///
+    /// # Errors
+    /// As [`OpenStores::of`].
+    pub async fn embedder_of(&self, generation: Generation) -> Result<Arc<dyn Embedder>> {
+        Ok(self.opened(generation).await?.embedder)
+    }
+
+    /// The models at hand.
+    pub fn models(&self) -> &Models {
+        &self.models
+    }
+
+    async fn opened(&self, generation: Generation) -> Result<Opened> {
+        if let Some(opened) = self.open.read().await.get(&generation) {
+            return Ok(opened.clone());
         }
         let _alone = self.changing.lock().await;
-        if let Some(store) = self.open.read().await.get(&generation) {
-            return Ok(store.clone());
+        if let Some(opened) = self.open.read().await.get(&generation) {
+            return Ok(opened.clone());
         }
-        let store = self.sets.open(generation).await?;
-        self.open.write().await.insert(generation, store.clone());
-        Ok(store)
+        let opened = self.open(generation).await?;
+        self.open.write().await.insert(generation, opened.clone());
+        Ok(opened)
+    }
+
+    /// With the model its generation names; else with the one its tables name, and a new one with the first model.
+    async fn open(&self, generation: Generation) -> Result<Opened> {
+        let register = self.generations.now();
+        let named = register.entry(generation).and_then(|e| e.model.as_deref());
+        let mut actual = named.map(str::to_owned);
+        for embedder in self.models.all() {
+            let model = embedder.model();
+            if named.is_some_and(|named| named != model.name()) {
+                continue;
+            }
+            match self.sets.open(generation, model).await {
+                Ok(store) => {
+                    let embedder = embedder.clone();
+                    return Ok(Opened { store, embedder });
+                }
+                Err(Error::ModelMismatch { actual: held, .. }) => actual = Some(held),
+                Err(error) => return Err(error),
+            }
+        }
+        let names: Vec<String> = self.models.names().map(|n| format!("`{n}`")).collect();
+        Err(Error::ModelMismatch {
+            actual: actual.unwrap_or_default(),
+            configured: names.join(" and "),
+        })
     }
 
     /// Closes and removes the store that `generation` made.
@@ -146,5 +201,50 @@ impl MessageStore for LiveStore {
 
     async fn stats(&self) -> Result<StoreStats> {
         self.0.live().await?.stats().await
+    }
+}
+
+/// The model of the live store, whichever that is when it is asked: for those who look for something there.
+pub struct LiveEmbedder(Arc<OpenStores>);
+
+impl LiveEmbedder {
+    /// That of the live one of `stores`.
+    pub fn new(stores: Arc<OpenStores>) -> Self {
+        LiveEmbedder(stores)
+    }
+
+    /// As far as it is known without asking: the live store is open, but for the moment after a switch elsewhere.
+    fn known(&self) -> &dyn Embedder {
+        let live = self.0.generations.live().store;
+        let opened = self.0.open.try_read().ok();
+        let name = opened.and_then(|open| Some(open.get(&live)?.embedder.model().name()));
+        let all = self.0.models.all();
+        let its = all.iter().find(|e| Some(e.model().name()) == name);
+        &**its.unwrap_or(&all[0])
+    }
+}
+
+#[async_trait]
+impl Embedder for LiveEmbedder {
+    fn model(&self) -> &EmbeddingModel {
+        self.known().model()
+    }
+
+    fn cost(&self) -> EmbeddingCost {
+        self.known().cost()
+    }
+
+    async fn embed(
+        &self,
+        texts: &[&str],
+        purpose: Purpose,
+    ) -> std::result::Result<Vec<Vec<f32>>, EmbedError> {
+        let live = self.0.generations.live().store;
+        let embedder = self.0.embedder_of(live).await;
+        let embedder = embedder.map_err(|error| EmbedError::Unavailable {
+            model: self.model().id.clone(),
+            reason: error.to_string(),
+        })?;
+        embedder.embed(texts, purpose).await
     }
 }

@@ -96,7 +96,9 @@ impl Upkeep {
 
     fn start_and_stop(&mut self, register: &Register, held: &Held) {
         let mut wanted = register.in_use(GenerationState::Ready);
-        wanted.retain(|(_, of)| self.config.runs_first || *of != Generation::FIRST);
+        wanted.retain(|(part, of)| {
+            Part::OF_MESSAGES.contains(part) && (self.config.runs_first || *of != Generation::FIRST)
+        });
         for (made, stop) in &self.running {
             if !wanted.contains(made) {
                 stop.cancel();
@@ -204,6 +206,7 @@ impl Upkeep {
                 parts.catalog.remove_stories(of).await?;
             }
             Part::Windows => parts.catalog.remove_windows(of).await?,
+            Part::Knowledge => parts.catalog.remove_readings(of).await?,
         }
         let mut keys = Vec::new();
         let mut stages: Vec<&'static str> = Vec::new();
@@ -215,7 +218,7 @@ impl Upkeep {
         match part {
             Part::Messages => stages.push(stage_name(TAKE_OVER, of)),
             Part::Stories => keys.push(stories_state_key(of)),
-            Part::Store | Part::Windows => {}
+            Part::Store | Part::Windows | Part::Knowledge => {}
         }
         for stage in stages {
             parts.catalog.remove_stage_states(stage).await?;

@@ -6,15 +6,15 @@ use std::{
 };
 
 use telesift_ports::{
-    Catalog,
+    Catalog, RecordLog,
     knowledge::{
         ApprovalRules, AtomClaim, AtomReview, AtomSource, ExtractionRow, KnowledgeChange,
-        ReviewVerdict, StoredAtom, SubjectRow,
+        ReadingRow, ReviewVerdict, StoredAtom, SubjectRow,
     },
 };
 use telesift_schemas::{
-    Atom, AtomLink, AtomStatus, ChatId, DraftAtom, Evidence, Extraction, MessageKey, Offset,
-    SubjectRef, Timestamp, UnitMember,
+    Atom, AtomLink, AtomStatus, ChatId, DraftAtom, Evidence, Extraction, Generation, MessageKey,
+    Offset, SubjectRef, Timestamp, UnitMember,
 };
 
 use super::claims::{atom_id, is_same, subject_id, subject_key};
@@ -25,6 +25,7 @@ const MAX_HOPS: usize = 16;
 
 /// What is known, as far as it is spoken of.
 pub(super) struct Book {
+    pub(super) log: Arc<dyn RecordLog>,
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) atoms: BTreeMap<String, StoredAtom>,
     pub(super) subjects: BTreeMap<String, SubjectRow>,
@@ -32,18 +33,29 @@ pub(super) struct Book {
     changed_atoms: BTreeSet<String>,
     pub(super) changed_subjects: BTreeSet<String>,
     pub(super) change: KnowledgeChange,
+    /// What counts of units, and what generations read of them, as far as it was asked for.
+    pub(super) applied: BTreeMap<String, Option<ExtractionRow>>,
+    pub(super) readings: BTreeMap<String, Vec<ReadingRow>>,
+    pub(super) in_force: Vec<Generation>,
 }
 
 impl Book {
-    pub(super) async fn open(catalog: Arc<dyn Catalog>) -> Result<Self, StageError> {
+    pub(super) async fn open(
+        log: Arc<dyn RecordLog>,
+        catalog: Arc<dyn Catalog>,
+    ) -> Result<Self, StageError> {
         Ok(Book {
             rules: catalog.approval_rules().await?,
+            in_force: catalog.readings_in_force().await?,
+            log,
             catalog,
             atoms: BTreeMap::new(),
             subjects: BTreeMap::new(),
             changed_atoms: BTreeSet::new(),
             changed_subjects: BTreeSet::new(),
             change: KnowledgeChange::default(),
+            applied: BTreeMap::new(),
+            readings: BTreeMap::new(),
         })
     }
 
@@ -121,11 +133,12 @@ impl Book {
         Ok(id)
     }
 
-    /// What an extraction says takes the place of all its unit said before.
+    /// What an extraction says takes the place of all its unit said before, at this time.
     pub(super) async fn extraction(
         &mut self,
         extraction: &Extraction,
         offset: Offset,
+        at: Timestamp,
     ) -> Result<(), StageError> {
         let unit = &extraction.unit;
         let found = self.catalog.atoms_of_units(std::slice::from_ref(unit));
@@ -142,24 +155,30 @@ impl Book {
         for (draft, id) in extraction.atoms.iter().zip(&ids) {
             let claim = self.claim(extraction, draft, id, &ids).await?;
             let stored = self.atoms.entry(id.clone());
-            let stored = stored.or_insert_with(|| blank(id, &claim, extraction.at));
+            let stored = stored.or_insert_with(|| blank(id, &claim, at));
             stored.claims.push(claim);
             touched.insert(id.clone());
         }
         for id in &touched {
-            let is_new = self.settle(id, extraction.at).await?;
+            let is_new = self.settle(id, at).await?;
             if is_new {
                 self.review_waiting(id).await?;
             }
         }
-        self.change.extractions.push(row(extraction, offset));
+        let row = row(extraction, offset);
+        self.applied.insert(unit.clone(), Some(row.clone()));
+        self.change.not_extracted.retain(|of| of != unit);
+        self.change.extractions.push(row);
         Ok(())
     }
 
     /// Takes a unit's claims, and what it adds as a source, out of every atom.
-    fn take_out(&mut self, unit: &str) -> (Vec<(String, AtomClaim)>, BTreeSet<String>) {
+    pub(super) fn take_out(&mut self, unit: &str) -> (Vec<(String, AtomClaim)>, BTreeSet<String>) {
         let (mut before, mut touched) = (Vec::new(), BTreeSet::new());
         for (id, stored) in &mut self.atoms {
+            if stored.units().all(|of| of != unit) {
+                continue;
+            }
             let n = (stored.claims.len(), stored.sources.len());
             let (out, left) = std::mem::take(&mut stored.claims)
                 .into_iter()
@@ -461,6 +480,7 @@ fn row(extraction: &Extraction, offset: Offset) -> ExtractionRow {
         members: extraction.members.clone(),
         extractor: extraction.extractor.clone(),
         same_as: extraction.same_as.clone(),
+        generation: extraction.generation,
         n_atoms: u32::try_from(extraction.atoms.len()).unwrap_or(u32::MAX),
         rejected: extraction.rejected.clone(),
         usage: extraction.usage,

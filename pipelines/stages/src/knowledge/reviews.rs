@@ -31,6 +31,7 @@ impl Book {
             DecisionKind::SubjectChanged {
                 subject, change, ..
             } => self.change_subject(subject, change, decision.at).await,
+            DecisionKind::ReadingsSwitched { readings } => self.switch(readings, decision.at).await,
             DecisionKind::ApprovalRulesSet { rules, owner } => {
                 self.rules = ApprovalRules {
                     rules: rules.clone(),

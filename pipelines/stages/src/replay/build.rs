@@ -6,6 +6,7 @@ use telesift_ports::{
     catalog,
     generations::{Entry, GenerationState, Part, Register, Stretch},
     ledger::{Counters, StageKey},
+    message_store,
     replays::{ReplayProgress, ReplayState, ReplayStatus},
 };
 use telesift_schemas::{Offset, Topic, TopicPartition};
@@ -81,6 +82,12 @@ impl<'a> Build<'a> {
             return Ok(End::Through); // the last process ended in between
         }
         self.parts.line.prepare(&entry).await?;
+        let store = self.parts.line.parts.stores.of(entry.parts.store).await;
+        if let Err(error @ message_store::Error::ModelMismatch { .. }) = store {
+            let end = End::Failed(error.to_string()); // its model was taken out of the configuration
+            self.settle(&entry, &end).await?;
+            return Ok(end);
+        }
         let (held, shutdown) = (held.child(), &held.stop);
         let stop = held.stop.clone();
         let (line, own) = (self.parts.line.clone(), entry.clone());
@@ -144,7 +151,7 @@ impl<'a> Build<'a> {
     }
 
     /// Marks the generation as complete, or gives it up.
-    async fn settle(&self, entry: &Entry, end: &End) -> Result<(), StageError> {
+    pub(super) async fn settle(&self, entry: &Entry, end: &End) -> Result<(), StageError> {
         let state = match end {
             End::Through => GenerationState::Ready,
             End::Failed(_) | End::Hung(_) => GenerationState::Retired,
@@ -170,9 +177,10 @@ impl<'a> Build<'a> {
     }
 
     /// The generation this replay fills: that of an earlier attempt, or a new one.
-    async fn entry(&self) -> Result<Option<Entry>, StageError> {
+    pub(super) async fn entry(&self) -> Result<Option<Entry>, StageError> {
         let (spec, now) = (&self.replay.spec, self.parts.clock.now());
-        let own = spec.stage.own_parts().unwrap_or_default();
+        let own = spec.stage.own_parts();
+        let model = self.model(own).await?;
         let make = |register: &mut Register| {
             if let Some(entry) = register.made_by(self.id) {
                 return Ok::<_, ()>(entry.clone());
@@ -189,6 +197,8 @@ impl<'a> Build<'a> {
                 stretches: self.stretches(base),
                 screens_from: screens_from(spec),
                 reassign: spec.reassign,
+                model: model.clone(),
+                embeds: spec.model.is_some(),
                 created_at: now,
                 idle_since: None,
                 came_from: None,
@@ -198,6 +208,20 @@ impl<'a> Build<'a> {
             Ok(entry)
         };
         Ok(self.parts.generations().change(make).await?.ok())
+    }
+
+    /// Whose vectors its own store holds: those asked for, else those of the store it is made beside.
+    async fn model(&self, own: &[Part]) -> Result<Option<String>, StageError> {
+        let spec = &self.replay.spec;
+        if !own.contains(&Part::Store) || spec.model.is_some() {
+            return Ok(spec.model.clone());
+        }
+        let register = self.parts.generations().now();
+        let Some(base) = spec.base_generation.and_then(|base| register.entry(base)) else {
+            return Ok(None);
+        };
+        let embedder = self.parts.line.parts.stores.embedder_of(base.parts.store);
+        Ok(Some(embedder.await?.model().name()))
     }
 
     fn stretches(&self, base: &Entry) -> Vec<Stretch> {
@@ -266,7 +290,7 @@ impl<'a> Build<'a> {
                 return Ok(false);
             }
         }
-        Ok(true)
+        Ok(self.parts.line.lacking(entry).await? == 0)
     }
 
     async fn wanted_of(&self, entry: &Entry, part: Part) -> Result<Vec<Wanted>, StageError> {
@@ -281,7 +305,7 @@ impl<'a> Build<'a> {
                         .map(|r| r.to)
                         .next()
                         .unwrap_or(p.bounds.end),
-                    Part::Store | Part::Stories | Part::Windows => p.bounds.end,
+                    Part::Store | Part::Stories | Part::Windows | Part::Knowledge => p.bounds.end,
                 };
                 wanted.push(Wanted {
                     stage,
@@ -327,6 +351,10 @@ impl<'a> Build<'a> {
             .map(|(r, next)| next.0.saturating_sub(r.from.0))
             .sum();
         ledger.judged = counters.emitted;
+        // Those whose vectors are made behind the store are not through before they have them.
+        let lacking = self.parts.line.lacking(entry).await?;
+        ledger.received = ledger.received.saturating_sub(lacking);
+        ledger.judged = ledger.judged.saturating_sub(lacking);
         ledger.skipped = counters.skipped;
         ledger.failed = BTreeMap::new();
         if counters.dead_lettered > 0 {

@@ -9,7 +9,7 @@ use telesift_ports::{
 };
 use telesift_schemas::{Offset, PartitionId, Topic};
 
-use super::{ReplayParts, range};
+use super::{ReplayParts, range, switch::failed};
 
 /// A replay that can be queued.
 pub(super) struct Ordered {
@@ -26,22 +26,18 @@ pub(super) async fn prepare(
     parts: &ReplayParts,
     request: ReplayRequest,
 ) -> Result<Ordered, ReplayError> {
-    let Some(own) = request.stage.own_parts() else {
-        let there: Vec<&str> = ReplayStage::replayable().map(ReplayStage::as_str).collect();
-        return Err(ReplayError::NotSupported(format!(
-            "`{}` cannot be replayed yet; {} can",
-            request.stage.as_str(),
-            there.join(", ")
-        )));
-    };
+    if request.stage == ReplayStage::Extract {
+        return extract(parts, request).await;
+    }
     match (request.dry_run, request.stage) {
         (true, ReplayStage::Screen) => dry_run(parts, request).await,
-        (true, stage) => Err(ReplayError::NotSupported(format!(
-            "`{}` has no dry run: there is nothing to compare; leave out `dry_run`",
-            stage.as_str()
-        ))),
         (false, ReplayStage::Screen) => screen(parts, request).await,
-        (false, _) => rebuild(parts, request, own).await,
+        (true, ReplayStage::Alert) => alert(parts, request).await,
+        (false, ReplayStage::Alert) => Err(refused(
+            "dry_run",
+            "a replay notifies nobody, and nothing else would come of one of `alert`: it is always a dry run",
+        )),
+        (_, stage) => rebuild(parts, request, stage.own_parts()).await,
     }
 }
 
@@ -120,6 +116,66 @@ async fn screen(parts: &ReplayParts, request: ReplayRequest) -> Result<Ordered, 
     })
 }
 
+/// Recorded units of conversation, by when they were closed.
+async fn extract(parts: &ReplayParts, request: ReplayRequest) -> Result<Ordered, ReplayError> {
+    only(
+        &request,
+        &["rules", "base", "reassign"],
+        "a replay of `extract` reads recorded conversations; rules and stories have no part in it",
+    )?;
+    for (field, bound) in [("from", &request.from), ("to", &request.to)] {
+        if matches!(bound, Bound::Cursor(_)) {
+            let reason = "conversations are named by time, not by a cursor of `telegram-raw`";
+            return Err(refused(field, reason));
+        }
+    }
+    let ranges = range::of_topic(&*parts.log, &Topic::UNITS, &request.from, &request.to).await?;
+    Ok(Ordered {
+        progress: ReplayProgress::at_start(&ranges),
+        rules: nothing_compared(),
+        spec: spec(parts, &request, Topic::UNITS, ranges),
+    })
+}
+
+/// What of the live messages alerts would be looked for in.
+async fn alert(parts: &ReplayParts, request: ReplayRequest) -> Result<Ordered, ReplayError> {
+    let reason = "a replay of `alert` looks at `messages` as they are";
+    only(&request, &["rules", "base", "reassign"], reason)?;
+    for (field, bound) in [("from", &request.from), ("to", &request.to)] {
+        if matches!(bound, Bound::Cursor(_)) {
+            let reason = "messages are named by the time they were screened, not by a cursor";
+            return Err(refused(field, reason));
+        }
+    }
+    let topic = parts.generations().live().messages_topic();
+    let ranges = range::of_topic(&*parts.log, &topic, &request.from, &request.to).await?;
+    Ok(Ordered {
+        progress: ReplayProgress::at_start(&ranges),
+        rules: nothing_compared(),
+        spec: spec(parts, &request, topic, ranges),
+    })
+}
+
+/// Refuses the fields of `forbidden` that are given.
+fn only(
+    request: &ReplayRequest,
+    forbidden: &[&'static str],
+    reason: &str,
+) -> Result<(), ReplayError> {
+    for (field, is_given) in [
+        ("rules", request.rules.is_some()),
+        ("base", request.base.is_some()),
+        ("from", request.from != Bound::Earliest),
+        ("to", request.to != Bound::Latest),
+        ("reassign", request.reassign),
+    ] {
+        if is_given && forbidden.contains(&field) {
+            return Err(refused(field, reason));
+        }
+    }
+    Ok(())
+}
+
 /// A whole store, or all stories, out of the live messages.
 async fn rebuild(
     parts: &ReplayParts,
@@ -127,21 +183,10 @@ async fn rebuild(
     own: &[Part],
 ) -> Result<Ordered, ReplayError> {
     let stage = request.stage.as_str();
-    for (field, is_given) in [
-        ("rules", request.rules.is_some()),
-        ("base", request.base.is_some()),
-        ("from", request.from != Bound::Earliest),
-        ("to", request.to != Bound::Latest),
-        (
-            "reassign",
-            request.reassign && !own.contains(&Part::Stories),
-        ),
-    ] {
-        if is_given {
-            let reason =
-                format!("a replay of `{stage}` makes all of it anew, from `messages` as they are");
-            return Err(refused(field, reason));
-        }
+    let reason = format!("a replay of `{stage}` makes all of it anew, from `messages` as they are");
+    only(&request, &["rules", "base", "from", "to"], &reason)?;
+    if !own.contains(&Part::Stories) {
+        only(&request, &["reassign"], &reason)?;
     }
     let topic = parts.generations().live().messages_topic();
     let partitions = parts.log.partitions(&topic).await?;
@@ -153,10 +198,28 @@ async fn rebuild(
             to: p.bounds.end,
         })
         .collect();
+    let mut spec = spec(parts, &request, topic, ranges);
+    if request.stage == ReplayStage::Embed {
+        spec.model = Some(other_model(parts).await?);
+    }
     Ok(Ordered {
-        progress: ReplayProgress::at_start(&ranges),
+        progress: ReplayProgress::at_start(&spec.ranges),
         rules: nothing_compared(),
-        spec: spec(parts, &request, topic, ranges),
+        spec,
+    })
+}
+
+/// The model at hand whose vectors the live store does not hold.
+async fn other_model(parts: &ReplayParts) -> Result<String, ReplayError> {
+    let stores = &parts.line.parts.stores;
+    let live = stores.embedder_of(parts.generations().live().store).await;
+    let live = live.map_err(|e| failed(e.into()))?.model().name();
+    let mut others = stores.models().names().filter(|name| *name != live);
+    others.next().ok_or_else(|| {
+        let reason = format!(
+            "search goes by vectors of `{live}`, and no other model is configured: name one in `[embed.next]`, start the server again, then replay `embed`"
+        );
+        refused("stage", reason)
     })
 }
 
@@ -178,6 +241,7 @@ fn spec(
         rules_kept: None,
         screens: Vec::new(),
         reassign: request.reassign,
+        model: None,
         base_generation: (!request.dry_run).then(|| parts.generations().now().live),
     }
 }

@@ -13,7 +13,17 @@ pub(super) async fn resolve(
     from: &Bound,
     to: &Bound,
 ) -> Result<Vec<ReplayRange>, ReplayError> {
-    let mut bounds = log.partitions(&Topic::TELEGRAM_RAW).await?;
+    of_topic(log, &Topic::TELEGRAM_RAW, from, to).await
+}
+
+/// The same of another topic, which no cursor names.
+pub(super) async fn of_topic(
+    log: &dyn RecordLog,
+    topic: &Topic,
+    from: &Bound,
+    to: &Bound,
+) -> Result<Vec<ReplayRange>, ReplayError> {
+    let mut bounds = log.partitions(topic).await?;
     for (field, bound) in [("from", from), ("to", to)] {
         if let Bound::Cursor(cursor) = bound {
             check(log, &bounds, field, cursor)?;
@@ -26,8 +36,8 @@ pub(super) async fn resolve(
     for p in &bounds {
         let range = ReplayRange {
             partition: p.partition,
-            from: offset(log, "from", from, p).await?,
-            to: offset(log, "to", to, p).await?,
+            from: offset(log, ("from", from), (topic, p)).await?,
+            to: offset(log, ("to", to), (topic, p)).await?,
         };
         if range.from > range.to {
             return Err(ReplayError::Range {
@@ -76,11 +86,10 @@ fn partitions_of(from: &Bound, to: &Bound) -> Result<Option<Vec<PartitionId>>, R
 
 async fn offset(
     log: &dyn RecordLog,
-    field: &'static str,
-    bound: &Bound,
-    p: &PartitionBounds,
+    (field, bound): (&'static str, &Bound),
+    (topic, p): (&Topic, &PartitionBounds),
 ) -> Result<Offset, ReplayError> {
-    let at = TopicPartition::new(Topic::TELEGRAM_RAW, p.partition);
+    let at = TopicPartition::new(topic.clone(), p.partition);
     match bound {
         Bound::Earliest => Ok(p.bounds.start),
         Bound::Latest => Ok(p.bounds.end),

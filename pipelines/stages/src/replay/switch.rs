@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use telesift_ports::{
     generations::{Entry, GenerationState, Part, Parts, Register},
-    record_log,
+    message_store, record_log,
     replays::{GenerationStatus, ReplayError, ReplayStatus},
 };
 use telesift_schemas::{Generation, Timestamp, Topic, TopicPartition};
@@ -35,7 +35,8 @@ pub(super) async fn to(
     change(parts, entry.generation, now, |entry, from| {
         entry.came_from = Some(from);
     })
-    .await
+    .await?;
+    await_knowledge(parts, config).await
 }
 
 /// Switches back from the generation of `replay` to the one before.
@@ -65,7 +66,8 @@ pub(super) async fn back(
         ));
     };
     wait(parts, config, target).await?;
-    change(parts, before, parts.clock.now(), |_, _| {}).await
+    change(parts, before, parts.clock.now(), |_, _| {}).await?;
+    await_knowledge(parts, config).await
 }
 
 /// The generation of a replay, if it can be switched to or from.
@@ -92,6 +94,18 @@ async fn wait(
     config: &ReplayConfig,
     target: &Entry,
 ) -> Result<(), ReplayError> {
+    let stores = &parts.line.parts.stores;
+    // One whose model is not at hand is not kept up to date, and could not be searched.
+    match stores.of(target.parts.store).await {
+        Ok(_) => {}
+        Err(error @ message_store::Error::ModelMismatch { .. }) => {
+            return Err(refused(
+                target.generation,
+                &format!("cannot be searched: {error}"),
+            ));
+        }
+        Err(error) => return Err(failed(error.into())),
+    }
     let deadline = Instant::now() + config.switch_within;
     let register = parts.generations().now();
     let live = register.live_parts();
@@ -123,7 +137,7 @@ async fn wanted(
                     .await?
                     .next
             }
-            Part::Store | Part::Stories | Part::Windows => p.bounds.end,
+            Part::Store | Part::Stories | Part::Windows | Part::Knowledge => p.bounds.end,
         };
         let input = TopicPartition::new(topic.clone(), p.partition);
         wanted.push(Wanted { stage, input, next });
@@ -188,6 +202,22 @@ async fn change(
     Ok(())
 }
 
+/// Waits until the readings of the live generation count. What is known follows the switch, in one transaction of its own: where
+/// that takes longer it is told, and comes.
+async fn await_knowledge(parts: &ReplayParts, config: &ReplayConfig) -> Result<(), ReplayError> {
+    let deadline = Instant::now() + config.switch_within;
+    let register = parts.generations().now();
+    let wanted = register.readings(register.live_parts().knowledge);
+    while parts.line.parts.catalog.readings_in_force().await? != wanted {
+        if Instant::now() >= deadline {
+            tracing::warn!("what is known follows the switch later: `extract` has more to do");
+            break;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
 /// Every generation and how far its stages are.
 pub(super) async fn list(parts: &ReplayParts) -> Result<Vec<GenerationStatus>, ReplayError> {
     let register = parts.generations().refresh().await?;
@@ -198,7 +228,18 @@ pub(super) async fn list(parts: &ReplayParts) -> Result<Vec<GenerationStatus>, R
             false => Vec::new(),
         };
         let (log, catalog) = (&*parts.log, &*parts.line.parts.catalog);
+        let model = match entry.is_kept() {
+            true => parts
+                .line
+                .parts
+                .stores
+                .embedder_of(entry.parts.store)
+                .await
+                .ok(),
+            false => None,
+        };
         all.push(GenerationStatus {
+            model: model.map(|embedder| embedder.model().name()),
             stages: positions(log, catalog, &register, &used)
                 .await
                 .map_err(failed)?,
@@ -254,7 +295,7 @@ fn refused(generation: Generation, reason: &str) -> ReplayError {
     }
 }
 
-fn failed(error: StageError) -> ReplayError {
+pub(super) fn failed(error: StageError) -> ReplayError {
     match error {
         StageError::Log(error) => error.into(),
         StageError::Catalog(error) => error.into(),

@@ -5,10 +5,11 @@ use telesift_ports::{
     record_log::{Outcome, Transaction},
 };
 
-use super::{Arrival, Stories, Verdict, append, rebuild, unreadable};
+use super::{Arrival, Stories, Verdict, append, unreadable};
 use crate::{
     consumer::StageError,
     dead_letter::{Retry, Tried},
+    state::json,
 };
 
 impl Stories {
@@ -16,7 +17,7 @@ impl Stories {
     pub(super) async fn decide_again(&mut self, retry: &Retry) -> Result<Tried, StageError> {
         self.load().await?;
         let i = self.index_of(&retry.at);
-        let Some(i) = i.filter(|i| retry.record.offset < self.states[*i].1.next) else {
+        let Some(i) = i.filter(|i| retry.record.offset < self.states[*i].current().next) else {
             return Ok(Tried::Later);
         };
         // The window of the log as it stands, in which this record has its place now; read again afterwards, so that it is
@@ -25,15 +26,7 @@ impl Stories {
         let (mut assigned, mut refusal) = (Vec::new(), None);
         let fate = match Arrival::read(&retry.at, &retry.record) {
             Ok(arrival) => {
-                let positions: Vec<_> = self.states.iter().map(|(_, s)| s.next).collect();
-                let mut window = rebuild::window(
-                    &*self.log,
-                    self.generation,
-                    &self.inputs,
-                    &positions,
-                    self.config,
-                )
-                .await?;
+                let mut window = self.read_window().await?;
                 match window.take(arrival) {
                     Verdict::Alone(reason) => Fate::Skipped(reason.to_owned()),
                     Verdict::Joins { first, joined } => {
@@ -48,8 +41,9 @@ impl Stories {
             }
         };
         let (letter, over) = retry.end(refusal.as_ref(), self.clock.now());
-        let (key, (stored, mut state)) = (self.state_key(i), self.states[i].clone());
-        let (guards, name) = (vec![(key.clone(), stored), retry.guard()], retry.name());
+        let (key, mut state) = (self.states[i].key(), self.states[i].current().clone());
+        let guards = vec![self.states[i].guard(), retry.guard()];
+        let name = retry.name();
         let joined = assigned.len().checked_sub(1);
         let appends = assigned
             .iter()
@@ -64,8 +58,7 @@ impl Stories {
                     _ => fate,
                 };
                 state.count_retry(name, &fate);
-                let value = serde_json::to_vec(&state).expect("counters are numbers and strings");
-                vec![(key, Some(value.into())), over]
+                vec![(key, Some(json(&state))), over]
             }),
         };
         self.log.commit(transaction).await?;

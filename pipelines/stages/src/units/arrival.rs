@@ -10,7 +10,7 @@ use telesift_schemas::{
 
 /// A message version as it arrives.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Arrival {
+pub struct Arrival {
     pub(super) chat: Chat,
     pub(super) member: UnitMember,
     pub(super) thread: Option<i64>,

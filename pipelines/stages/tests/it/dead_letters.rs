@@ -20,7 +20,7 @@ use telesift_stages::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::flow::{Flow, at, conserved, message, scripted};
+use crate::flow::{Flow, at, conserved, message, scripted, with_hanging_threads};
 
 const NEVER: Duration = Duration::from_secs(600);
 
@@ -51,7 +51,8 @@ impl Flow {
     pub(crate) async fn letters(&self) -> Vec<LetterRow> {
         let input = at(Topic::DEAD_LETTERS);
         let end = self.log.bounds(&input).await.unwrap().end;
-        let projection = LetterProjection::new(self.catalog.clone(), input.clone());
+        let (log, catalog) = (self.log.clone(), self.catalog.clone());
+        let projection = LetterProjection::new(log, catalog, self.clock.clone(), input.clone());
         let key = telesift_ports::ledger::StageKey {
             stage: dead_letter::STAGE.into(),
             input,
@@ -343,12 +344,7 @@ async fn a_record_that_is_gone_says_so() {
 /// The process is replaced to get rid of the hanging thread; the next one does not try it again.
 #[test]
 fn a_retry_that_hangs_ends_with_the_process_and_not_again() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    with_hanging_threads(async {
         let flow = with_a_letter().await;
         flow.ask_again().await;
         let hanging = by_value(|value| match value.starts_with(b"later:") {
@@ -373,7 +369,6 @@ fn a_retry_that_hangs_ends_with_the_process_and_not_again() {
             (1, DeadLetterCode::GuestTimeout, 2, LetterState::Open)
         );
     });
-    runtime.shutdown_background();
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use telesift_ports::{
     AnswerCache, ChatSettings, Clock, CostLedger, Extractor,
-    extractor::{ExtractError, Extracted, Unit, UnitMessage},
+    extractor::{Answers, ExtractError, Extracted, Plan, Unit, UnitMessage},
     memory::{ManualClock, MemoryCatalog, MemoryProviders, ScriptedProvider},
     providers::{
         AskError, Budget, ChatSetting, Consent, CostBy, CostFilter, Enrich, Limits, day_of,
@@ -47,6 +47,13 @@ impl Extractor for Rules {
             input: "r".to_owned(),
             claims: Vec::new(),
             usage: Usage::default(),
+        })
+    }
+
+    async fn plan(&self, unit: &Unit) -> Result<Plan, ExtractError> {
+        Ok(Plan {
+            by: self.extract(unit).await?.by,
+            from: Answers::Rules,
         })
     }
 }

@@ -43,13 +43,7 @@ impl Flow {
 
     async fn on(log: MemoryLog, clock: Arc<ManualClock>) -> Self {
         let log = Arc::new(log);
-        for (topic, _) in Topic::ALL {
-            let config = TopicConfig {
-                partitions: 1,
-                retention: Retention::default(),
-            };
-            log.create_topic(&topic, config).await.unwrap();
-        }
+        create_topics(&log, |_| 1).await;
         Flow {
             log,
             catalog: Arc::new(MemoryCatalog::new()),
@@ -200,6 +194,42 @@ impl Flow {
             .map(|d| (d.origin.offset.0, d.code, d.attempts))
             .collect()
     }
+}
+
+/// Every topic, in so many partitions: by how many it always has, if that is fixed.
+pub(crate) async fn create_topics(log: &MemoryLog, partitions: impl Fn(Option<u32>) -> u32) {
+    for (topic, fixed) in Topic::ALL {
+        let config = TopicConfig {
+            partitions: partitions(fixed),
+            retention: Retention::default(),
+        };
+        log.create_topic(&topic, config).await.unwrap();
+    }
+}
+
+/// Asks until there is an answer.
+pub(crate) async fn until<T>(ask: impl AsyncFn() -> Option<T>) -> T {
+    let wait = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), wait).await;
+    waited.expect("it gets there")
+}
+
+/// Runs a test that leaves threads hanging, on a runtime of its own: each process of it is one of its own in real life.
+pub(crate) fn with_hanging_threads(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(test);
+    runtime.shutdown_background();
 }
 
 /// Texts of one dimension.

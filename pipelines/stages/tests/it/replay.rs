@@ -13,6 +13,7 @@ use telesift_ports::{
 use telesift_schemas::{Class, Cursor, Generation, Offset, PartitionId, Topic};
 use telesift_stages::{StageError, replay::ReplayConfig, workers::Held};
 
+use crate::flow::with_hanging_threads;
 use desk::{Desk, N_PARTITIONS, inline, labels, quick, record};
 
 /// Scores 0.00 to 0.99 over all partitions.
@@ -294,12 +295,7 @@ async fn nothing_is_written_to_the_log() {
 /// The hanging thread stays, so this has a runtime of its own.
 #[test]
 fn a_module_that_never_returns_fails_the_replay_and_asks_for_another_process() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    with_hanging_threads(async {
         let desk = hundred().await;
         desk.append(0, &["hang".to_owned()]).await;
         let config = ReplayConfig {
@@ -316,5 +312,4 @@ fn a_module_that_never_returns_fails_the_replay_and_asks_for_another_process() {
         assert_eq!(failed.state, ReplayState::Failed);
         assert!(failed.error.unwrap().contains("did not return"));
     });
-    runtime.shutdown_background();
 }

@@ -6,7 +6,7 @@ use telesift_ports::chain::ChainError;
 use telesift_schemas::{DeadLetterCode, Topic};
 use telesift_stages::{StageError, screen::ChainFactory};
 
-use crate::flow::{Flow, conserved, message, scripted};
+use crate::flow::{Flow, conserved, message, scripted, with_hanging_threads};
 
 const SOON: Duration = Duration::from_millis(150);
 const NEVER: Duration = Duration::from_secs(600);
@@ -94,12 +94,7 @@ async fn resumes_from_the_committed_position() {
 /// Each attempt is a process of its own in real life: here a runtime of its own, because the hanging thread stays.
 #[test]
 fn a_record_that_never_returns_is_found_by_running_its_range_one_by_one() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    with_hanging_threads(async {
         let flow = Flow::new().await;
         let mut values: Vec<String> = (0..6).map(|i| message(i, 0, "x")).collect();
         values[3] = "hang".to_owned();
@@ -128,7 +123,6 @@ fn a_record_that_never_returns_is_found_by_running_its_range_one_by_one() {
         flow.screen(6, NEVER).await.unwrap();
         assert_eq!(flow.screened().await, [0, 1, 2, 4, 5, 6]);
     });
-    runtime.shutdown_background();
 }
 
 #[tokio::test]

@@ -7,12 +7,13 @@ use telesift_ports::{
     Catalog, RecordLog, WindowCatalog as _, catalog,
     ledger::{StageKey, StageState},
     memory::{Fault, ManualClock, MemoryCatalog, MemoryLog},
-    record_log::{NewRecord, ReadLimits, Retention, TopicConfig, Transaction},
+    record_log::{NewRecord, ReadLimits, Transaction},
     windows::{SumsFilter, ToldFilter},
 };
 use telesift_schemas::{Generation, Offset, PartitionId, StoryAssigned, Topic, TopicPartition};
 use telesift_stages::{
     consumer::{Input, Process},
+    projection::Projector,
     windows::{self, Windows},
 };
 use telesift_windows::{
@@ -20,6 +21,8 @@ use telesift_windows::{
     golden::{self, Arrival, Question},
     screen::stats,
 };
+
+use crate::flow::create_topics;
 
 struct Flow {
     log: Arc<MemoryLog>,
@@ -35,13 +38,7 @@ impl Flow {
     async fn new() -> Self {
         let clock = Arc::new(ManualClock::default());
         let log = Arc::new(MemoryLog::with_clock(clock.clone()));
-        for (topic, _) in Topic::ALL {
-            let config = TopicConfig {
-                partitions: 1,
-                retention: Retention::default(),
-            };
-            log.create_topic(&topic, config).await.unwrap();
-        }
+        create_topics(&log, |_| 1).await;
         Flow {
             log,
             catalog: Arc::new(MemoryCatalog::new()),
@@ -60,7 +57,7 @@ impl Flow {
         self.log.commit(appends).await.unwrap();
     }
 
-    fn stage(&self) -> Windows {
+    fn stage(&self) -> Projector<Windows> {
         let catalog: Arc<dyn Catalog> = self.catalog.clone();
         Windows::new(self.log.clone(), catalog, self.clock.clone(), messages())
     }

@@ -1,51 +1,40 @@
 //! A whole deployment on in-memory ports, with processes that come and go: screen, index, stories, generations, replays.
 
 mod dying_log;
+mod parts;
+mod process;
+mod slow;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use serde_json::{Value, json};
 use telesift_ports::{
-    Embedder, Generations, MessageStore, RecordLog, Replays, RuleReader, RuleSets,
-    SmartModuleChain,
-    chain::{ChainError, ChainInput, ChainOutcome},
-    embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
-    generations::{Entry, GenerationState, Part},
+    Embedder, Generations, RecordLog, RuleReader,
     ledger::{StageKey, StageState},
     memory::{ManualClock, MemoryCatalog, MemoryLog, MemoryRules, MemoryStores},
-    message_store::{ListPosition, MessageFilter},
-    record_log::{NewRecord, ReadLimits, Retention, StoredRecord, TopicConfig, Transaction},
-    replays::{
-        Bound, NoLabels, ReplayCatalog, ReplayRequest, ReplayStage, ReplayState, ReplayStatus,
-        RuleText, RulesChoice,
-    },
-    rules::{ActivateRules, StartFrom},
+    record_log::{NewRecord, ReadLimits, StoredRecord, Transaction},
 };
 use telesift_schemas::{
-    ChatId, Generation, Message, MessageKind, PartitionId, Topic, TopicPartition,
-    partition_for_chat,
+    ChatId, Generation, Message, PartitionId, Topic, TopicPartition, partition_for_chat,
 };
 use telesift_stages::{
     after_index::{IndexLag, IndexLagConfig},
-    decisions::rules::{RulesBook, RulesKeeper},
-    generations::{Line, LineConfig, LineParts, LiveStore, OpenStores, Upkeep, UpkeepConfig},
+    decisions::rules::RulesBook,
+    embed::EmbedConfig,
+    generations::{Line, LineConfig, LineParts, Models, OpenStores, UpkeepConfig},
     origins::OriginLog,
-    replay::{KeptRules, ReplayConfig, ReplayParts, ReplayRunner},
-    screen::ChainFactory,
-    workers::Held,
 };
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
+pub(crate) use crate::flow::until;
 pub(crate) use dying_log::DyingLog;
+pub(crate) use process::{Process, is_ready, planner, replay_parts};
+pub(crate) use slow::Slow;
 
-use crate::flow::model;
+use crate::{
+    flow::{create_topics, model},
+    index::Ones,
+};
+use parts::{cutting, raw};
 
 pub(crate) const N_PARTITIONS: u32 = 2;
 
@@ -55,19 +44,9 @@ pub(crate) struct Works {
     pub(crate) catalog: Arc<MemoryCatalog>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) sets: Arc<MemoryStores>,
+    /// The other model that is configured.
+    pub(crate) slow: Arc<Slow>,
     config: UpkeepConfig,
-}
-
-/// A running process.
-pub(crate) struct Process {
-    pub(crate) runner: Arc<ReplayRunner>,
-    pub(crate) generations: Arc<Generations>,
-    pub(crate) store: LiveStore,
-    pub(crate) rules: RulesKeeper,
-    stop: CancellationToken,
-    tasks: JoinSet<()>,
-    /// The catalog, and by how many it was held before this process began.
-    catalog: (Weak<MemoryCatalog>, usize),
 }
 
 /// A line on these parts, of which nothing runs.
@@ -80,7 +59,8 @@ pub(crate) async fn line(
         log: log.clone(),
         catalog: catalog.clone(),
         clock: clock.clone(),
-        sets: Arc::new(MemoryStores::new(Some(model()))),
+        sets: Arc::new(MemoryStores::default()),
+        slow: Arc::new(Slow::new()),
         config: UpkeepConfig::default(),
     };
     works.line(log.clone()).await
@@ -101,18 +81,13 @@ impl Works {
 
     async fn on(log: MemoryLog, clock: Arc<ManualClock>) -> Self {
         let log = Arc::new(log);
-        for (topic, partitions) in Topic::ALL {
-            let config = TopicConfig {
-                partitions: partitions.unwrap_or(N_PARTITIONS),
-                retention: Retention::default(),
-            };
-            log.create_topic(&topic, config).await.unwrap();
-        }
+        create_topics(&log, |fixed| fixed.unwrap_or(N_PARTITIONS)).await;
         Works {
             log,
             clock,
             catalog: Arc::new(MemoryCatalog::new()),
-            sets: Arc::new(MemoryStores::new(Some(model()))),
+            sets: Arc::new(MemoryStores::default()),
+            slow: Arc::new(Slow::new()),
             config: UpkeepConfig {
                 keep_for: None,
                 look_every: Duration::from_millis(5),
@@ -140,10 +115,16 @@ impl Works {
         );
         let parts = LineParts {
             index_lag: Arc::new(lag),
-            stores: Arc::new(OpenStores::new(self.sets.clone(), generations.clone())),
+            stores: Arc::new(OpenStores::new(
+                self.sets.clone(),
+                generations.clone(),
+                Models::new(
+                    Arc::new(Ones(model())),
+                    [self.slow.clone() as Arc<dyn Embedder>],
+                ),
+            )),
             generations,
             catalog: self.catalog.clone(),
-            embedder: Arc::new(Ones(model())),
             chains: cutting(),
             book: Arc::new(book),
             clock: self.clock.clone(),
@@ -155,90 +136,15 @@ impl Works {
             screen_records: 3,
             index_records: 5,
             stories_records: 4,
+            embed: EmbedConfig {
+                batch: 4,
+                pause: Duration::from_millis(1),
+                max_pause: Duration::from_millis(5),
+                ..EmbedConfig::default()
+            },
             ..LineConfig::default()
         };
         Arc::new(Line::new(parts, config))
-    }
-
-    /// A process that starts now.
-    pub(crate) async fn process(&self) -> Process {
-        self.process_on(self.log.clone()).await
-    }
-
-    /// The same on another view of the log.
-    pub(crate) async fn process_on(&self, log: Arc<dyn RecordLog>) -> Process {
-        let catalog = (
-            Arc::downgrade(&self.catalog),
-            Arc::strong_count(&self.catalog),
-        );
-        let line = self.line(log).await;
-        let parts = line.parts().clone();
-        let log = parts.log.clone();
-        let reader: Arc<dyn RuleReader> = Arc::new(MemoryRules::default());
-        let rules = RulesKeeper::new(
-            parts.book.clone(),
-            log.clone(),
-            self.catalog.clone(),
-            reader.clone(),
-            parts.chains.clone(),
-            self.clock.clone(),
-        );
-        let kept = KeptRules::new(
-            Arc::new(rules.clone()),
-            parts.book.clone(),
-            reader,
-            parts.generations.clone(),
-        );
-        let chains = parts.chains.clone();
-        let replays = ReplayParts {
-            log: log.clone(),
-            catalog: self.catalog.clone(),
-            rules: Arc::new(kept),
-            labels: Arc::new(NoLabels),
-            chains: Arc::new(move |json| {
-                let read =
-                    MemoryRules::default().read(telesift_ports::rules::RuleSource::Json(json));
-                chains(&read.unwrap())
-            }),
-            clock: self.clock.clone(),
-            line: line.clone(),
-        };
-        let config = ReplayConfig {
-            batch_records: 4,
-            checkpoint_every: Duration::ZERO,
-            cpu_share: 1.0,
-            ..ReplayConfig::default()
-        };
-        let runner = Arc::new(ReplayRunner::new(replays, config));
-        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
-        // As the binary does it: the stages of the first generation stand in the flow itself.
-        for part in Part::ALL {
-            let (line, held) = (line.clone(), Held::alone(stop.clone()));
-            tasks.spawn(async move {
-                let first = Entry::first();
-                let run = |held| line.run(&first, std::slice::from_ref(&part), None, held);
-                let made = (part, Generation::FIRST);
-                line.while_used(made, held, run).await.unwrap();
-            });
-        }
-        let upkeep = Upkeep::new(line, self.config);
-        let token = stop.clone();
-        tasks.spawn(async move {
-            upkeep.run(Held::alone(token)).await.unwrap();
-        });
-        let (running, token) = (runner.clone(), stop.clone());
-        tasks.spawn(async move {
-            running.run(Held::alone(token)).await.unwrap();
-        });
-        Process {
-            runner,
-            generations: parts.generations,
-            store: LiveStore::new(parts.stores),
-            rules,
-            stop,
-            tasks,
-            catalog,
-        }
     }
 
     /// Appends raw records of these messages: chat, id, and the score they want.
@@ -317,200 +223,6 @@ impl Works {
             stages.push(key);
         }
         stages
-    }
-}
-
-impl Process {
-    /// Ends in order.
-    pub(crate) async fn end(mut self) {
-        self.stop.cancel();
-        while let Some(ended) = self.tasks.join_next().await {
-            ended.unwrap();
-        }
-    }
-
-    /// Dies where it stands; nothing of it is left when this returns: a task of a task may still be writing when its owner
-    /// is gone, as no dead process is.
-    pub(crate) async fn kill(mut self) {
-        self.tasks.shutdown().await;
-        let (catalog, n_before) = self.catalog.clone();
-        drop(self);
-        until(async || (catalog.strong_count() <= n_before).then_some(())).await;
-    }
-
-    /// A replay of everything that fills a generation, by `rules` if given.
-    pub(crate) fn request(rules: Option<&str>) -> ReplayRequest {
-        ReplayRequest {
-            stage: ReplayStage::Screen,
-            dry_run: false,
-            from: Bound::Earliest,
-            to: Bound::Latest,
-            rules: rules.map(|toml| RulesChoice::Inline(RuleText::Toml(toml.to_owned()))),
-            base: None,
-            reassign: false,
-            by: "k".to_owned(),
-        }
-    }
-
-    /// Starts a replay and follows it to its end.
-    pub(crate) async fn replay(&self, works: &Works, request: ReplayRequest) -> ReplayStatus {
-        let id = self.runner.start(request).await.unwrap().id;
-        self.until_over(works, &id).await
-    }
-
-    pub(crate) async fn until_over(&self, works: &Works, id: &str) -> ReplayStatus {
-        until(async || {
-            let replay = works.catalog.replay(id).await.unwrap().unwrap();
-            replay.state.is_over().then_some(replay)
-        })
-        .await
-    }
-
-    /// Adds and activates rules from the first record that nothing has screened.
-    pub(crate) async fn activate(&self, toml: &str) {
-        let new = telesift_ports::rules::NewRules {
-            text: toml.to_owned(),
-            is_json: false,
-            by: "k".to_owned(),
-            note: None,
-        };
-        let added = self.rules.add(new).await.unwrap();
-        let asked = ActivateRules {
-            asked: added.rules.version,
-            from: StartFrom::Unscreened,
-            by: "k".to_owned(),
-            note: None,
-        };
-        self.rules.activate(asked).await.unwrap();
-    }
-
-    /// Until every stage of every kept generation has taken everything.
-    pub(crate) async fn until_idle(&self) {
-        until(async || {
-            let all = self.runner.generations().await.unwrap();
-            let is_idle = all.iter().all(|g| g.stages.iter().all(|s| s.lag() == 0));
-            is_idle.then_some(())
-        })
-        .await;
-    }
-
-    /// The current versions that readers see, noise too.
-    pub(crate) async fn shown(&self) -> Vec<Message> {
-        let filter = MessageFilter {
-            include_noise: true,
-            ..MessageFilter::default()
-        };
-        let none: Option<&ListPosition> = None;
-        self.store.list(&filter, none, 10_000).await.unwrap()
-    }
-}
-
-pub(crate) async fn until<T>(ask: impl AsyncFn() -> Option<T>) -> T {
-    let wait = async {
-        loop {
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    let waited = tokio::time::timeout(Duration::from_secs(60), wait).await;
-    waited.expect("it gets there")
-}
-
-/// Whether a replay is done and its generation complete.
-pub(crate) fn is_ready(process: &Process, replay: &ReplayStatus) -> bool {
-    let register = process.generations.now();
-    replay.state == ReplayState::Done
-        && register.made_by(&replay.id).map(|e| e.state) == Some(GenerationState::Ready)
-}
-
-/// A raw record that is the message it shall become, but for what screening says. Every third text is told by others too.
-fn raw(chat: i64, id: i64, score: f64) -> String {
-    match id % 11 {
-        5 => r#"{"skip":"no_message"}"#.to_owned(),
-        10 => "fail".to_owned(),
-        _ => message(chat, id, score).to_string(),
-    }
-}
-
-fn message(chat: i64, id: i64, score: f64) -> Value {
-    let text = match id % 3 {
-        0 => format!(
-            "the bridge over the river was closed at dawn, witnesses number {} say",
-            id % 5
-        ),
-        _ => format!("message number {id} about nothing in particular and nobody at all"),
-    };
-    let signature = telesift_text::signature::signature(&text).map(|s| s.to_string());
-    json!({
-        "v": 1, "id": format!("{chat}:{id}"), "chat": {"id": chat.to_string(), "title": "Ops", "kind": "private"},
-        "message_id": id, "edit": 0, "event_time": "2026-01-05T10:00:00Z", "author": null, "kind": MessageKind::Text,
-        "text": text, "lang": "en", "reply_to": null, "thread": null, "forward": null, "links": [], "media": null,
-        "reactions": {}, "signature": signature, "deleted_at": null, "wants": score,
-    })
-}
-
-/// A chain that cuts classes from the score a record wants: a signal from `signal` on, else noise.
-fn cutting() -> ChainFactory {
-    Arc::new(|set| {
-        let data: Value = serde_json::from_str(&set.data).unwrap();
-        Ok(Box::new(Cutting {
-            signal: data["signal"].as_f64().unwrap_or(0.5),
-            version: set.version.clone(),
-        }) as Box<dyn SmartModuleChain>)
-    })
-}
-
-struct Cutting {
-    signal: f64,
-    version: String,
-}
-
-impl SmartModuleChain for Cutting {
-    fn process(&mut self, inputs: &[ChainInput]) -> Result<Vec<ChainOutcome>, ChainError> {
-        Ok(inputs.iter().map(|i| self.outcome(&i.value)).collect())
-    }
-}
-
-impl Cutting {
-    fn outcome(&self, value: &Bytes) -> ChainOutcome {
-        let Ok(mut message) = serde_json::from_slice::<Value>(value) else {
-            return ChainOutcome::Failed {
-                module: "cutting".into(),
-                code: telesift_schemas::DeadLetterCode::GuestError,
-                message: "as told".into(),
-            };
-        };
-        if let Some(score) = message["wants"].as_f64() {
-            let class = if score >= self.signal {
-                "signal"
-            } else {
-                "noise"
-            };
-            message["screen"] = json!({
-                "class": class, "score": score, "factors": {"cut": self.signal}, "flags": [], "rules": self.version,
-            });
-        }
-        ChainOutcome::Value(message.to_string().into())
-    }
-}
-
-/// A vector of ones for every text.
-struct Ones(EmbeddingModel);
-
-#[async_trait]
-impl Embedder for Ones {
-    fn model(&self) -> &EmbeddingModel {
-        &self.0
-    }
-
-    fn cost(&self) -> EmbeddingCost {
-        EmbeddingCost::Negligible
-    }
-
-    async fn embed(&self, texts: &[&str], _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
-        Ok(vec![vec![1.0; self.0.dimensions]; texts.len()])
     }
 }
 

@@ -15,7 +15,8 @@ pub(crate) struct ReplayArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StartArgs {
     /// The stage to run again: screen (messages and all that is made of them; where `--rules` is given, that is meant), index
-    /// (the store), stories or windows (statistics, trends, bursts).
+    /// (the store), embed (a store with the vectors of the other model in the configuration), stories, windows (statistics,
+    /// trends, bursts), extract (conversations, where somebody else would read them now) or alert (a dry run only).
     #[arg(long, value_name = "STAGE")]
     pub(crate) stage: Option<String>,
     /// First raw records: earliest, latest, a cursor of telegram-raw, or a time of append (RFC 3339). What lies before is
@@ -31,7 +32,7 @@ pub(crate) struct StartArgs {
     /// What a dry run compares with: a file, or the name of a version; by default the rules that screened each record.
     #[arg(long, value_name = "FILE|NAME")]
     pub(crate) base: Option<String>,
-    /// Write nothing, only compare two rule sets. Without it, a generation is filled beside the live one.
+    /// Write nothing: compare two rule sets; of other stages count what they would work on, of extract what that costs too.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Decide on stories anew, rather than take over those that are recorded.

@@ -58,7 +58,7 @@ fn default_data_dir(kind: EmbedKind) -> Result<PathBuf> {
     let dir = crate::config::data_dir(None)?;
     let mut name = dir.file_name().unwrap_or_default().to_owned();
     name.push(match kind {
-        EmbedKind::Hash => "-demo",
+        EmbedKind::None | EmbedKind::Hash => "-demo",
         EmbedKind::Local => "-demo-local",
         EmbedKind::OpenAi | EmbedKind::Ollama => "-demo-remote",
     });
@@ -100,7 +100,7 @@ async fn show(client: &Client, server: &Server) -> Result<()> {
 /// Where the vectors of search come from.
 fn vectors(kind: EmbedKind) -> &'static str {
     match kind {
-        EmbedKind::Hash => {
+        EmbedKind::None | EmbedKind::Hash => {
             "Vectors: the built-in model `hash`, which knows words and their forms but no meanings; `telesift models pull` brings a real one (docs/models.md).\n"
         }
         EmbedKind::Local => {

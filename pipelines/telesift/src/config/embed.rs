@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use telesift_models::{CallPolicy, Prefixes, RemoteKind};
 use telesift_ports::Secret;
@@ -23,12 +23,27 @@ pub(crate) struct Embed {
     max_concurrent: usize,
     requests_per_minute: u32,
     tokens_per_minute: u32,
+    next: Next,
+}
+
+/// Another model beside the one above; how hard it may work is said there.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Next {
+    kind: EmbedKind,
+    model: String,
+    url: String,
+    key: Secret,
+    dimensions: usize,
+    query_prefix: String,
+    passage_prefix: String,
 }
 
 /// Where vectors come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum EmbedKind {
+    None,
     Hash,
     Local,
     OpenAi,
@@ -41,13 +56,39 @@ impl EmbedKind {
         match self {
             EmbedKind::OpenAi => Some(RemoteKind::OpenAi),
             EmbedKind::Ollama => Some(RemoteKind::Ollama),
-            EmbedKind::Hash | EmbedKind::Local => None,
+            EmbedKind::None | EmbedKind::Hash | EmbedKind::Local => None,
         }
     }
 }
 
 impl Embed {
+    /// The other model, as if it were the one.
+    pub(crate) fn next(&self) -> Option<Embed> {
+        let next = self.next.clone();
+        (next.kind != EmbedKind::None).then(|| Embed {
+            kind: next.kind,
+            model: next.model,
+            url: next.url,
+            key: next.key,
+            dimensions: next.dimensions,
+            query_prefix: next.query_prefix,
+            passage_prefix: next.passage_prefix,
+            ..self.clone()
+        })
+    }
+
     pub(super) fn check(&self) -> Result<()> {
+        ensure!(
+            self.kind != EmbedKind::None,
+            "embed.kind must say what makes the vectors; \"hash\" is built in"
+        );
+        self.check_model()?;
+        self.next().map_or(Ok(()), |next| {
+            next.check_model().context("of the model in embed.next")
+        })
+    }
+
+    fn check_model(&self) -> Result<()> {
         ensure!(self.batch >= 1, "embed.batch must be at least 1");
         ensure!(
             self.kind == EmbedKind::Hash || !self.model.is_empty(),

@@ -12,16 +12,25 @@ use telesift_models::{
 };
 use telesift_ports::Embedder;
 use telesift_schemas::Class;
-use telesift_stages::embed::EmbedConfig;
+use telesift_stages::{embed::EmbedConfig, generations::Models};
 
 use crate::config::{Config, Embed, EmbedKind};
 
 /// Models are looked for here by name, below the data directory.
 pub(crate) const MODELS_DIR: &str = "models";
 
-/// The configured model, ready to use.
-pub(super) async fn open(config: &Config, data_dir: &Path) -> Result<Arc<dyn Embedder>> {
-    let embed = &config.embed;
+/// The configured models, ready to use: the one, and the other where there is one.
+pub(super) async fn open(config: &Config, data_dir: &Path) -> Result<Models> {
+    let first = one(&config.embed, data_dir).await?;
+    let other = match config.embed.next() {
+        Some(next) => Some(one(&next, data_dir).await.context("in [embed.next]")?),
+        None => None,
+    };
+    let other = other.filter(|other| other.model() != first.model());
+    Ok(Models::new(first, other))
+}
+
+async fn one(embed: &Embed, data_dir: &Path) -> Result<Arc<dyn Embedder>> {
     match (embed.kind, embed.kind.remote()) {
         (EmbedKind::Hash, _) => Ok(Arc::new(HashEmbedder::default())),
         (_, Some(kind)) => remote(embed, kind),

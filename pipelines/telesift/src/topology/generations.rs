@@ -3,10 +3,10 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use telesift_ports::{Embedder, Generations, RecordLog, embedder::EmbeddingCost, leases as lease};
+use telesift_ports::{Generations, RecordLog, leases as lease, message_store};
 use telesift_stages::{
     Crew,
-    generations::{Line, LineConfig, OpenStores, Upkeep, UpkeepConfig},
+    generations::{Line, LineConfig, Models, OpenStores, Upkeep, UpkeepConfig},
     replay::ReplayRunner,
     workers::{Held, Work, together},
 };
@@ -42,24 +42,27 @@ pub(super) async fn load(log: Arc<dyn RecordLog>, tasks: &mut Tasks) -> Result<A
 pub(super) async fn stores(
     config: &Config,
     data_dir: &Path,
-    embedder: &dyn Embedder,
+    models: Models,
     generations: &Arc<Generations>,
 ) -> Result<Arc<OpenStores>> {
-    let sets = open::stores(config, data_dir, embedder);
-    let stores = Arc::new(OpenStores::new(Arc::new(sets), generations.clone()));
+    let sets = open::stores(config, data_dir);
+    let stores = Arc::new(OpenStores::new(Arc::new(sets), generations.clone(), models));
     let live = stores.of(generations.live().store).await;
+    if let Err(error @ message_store::Error::ModelMismatch { .. }) = live {
+        return Err(error).context("cannot search by another model at once");
+    }
     live.context("cannot open the message store; it is filled again from the log: stop every server, move its folder away, start again")?;
     Ok(stores)
 }
 
 /// How the stages run, in every generation.
-pub(super) fn line_config(config: &Config, embedder: &dyn Embedder) -> LineConfig {
+pub(super) fn line_config(config: &Config) -> LineConfig {
     LineConfig {
         screen_records: config.screen.batch_records,
         watchdog: Duration::from_secs(config.screen.watchdog_s),
         index_records: config.index.batch_records,
         index_interval: Duration::from_millis(config.index.min_interval_ms),
-        embed: (embedder.cost() != EmbeddingCost::Negligible).then(|| embed::stage(config)),
+        embed: embed::stage(config),
         maintain_every: Duration::from_secs(config.index.maintain_every_s.max(1)),
         stories: (&config.stories).into(),
         stories_records: config.stories.batch_records,

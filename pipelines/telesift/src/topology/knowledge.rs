@@ -9,9 +9,10 @@ use telesift_stages::{
     Crew,
     atom_index::{self, AtomProjection},
     chat_settings::{self, ChatProjection},
-    extract::{self, Extract, ExtractParts},
+    extract::{self, Extract, ExtractParts, UnitPlanner},
     knowledge::{self, Knowledge},
     labelled_units::{self, LabelledUnits},
+    switched_units::SwitchedUnits,
     unit_catalog::{self, UnitProjection},
     units::{self, Units},
     workers::{DutyError, Held, together},
@@ -30,6 +31,7 @@ pub(super) async fn add(
     parts: &Parts,
     extractor: Arc<dyn Extractor>,
     index: Arc<AtomIndex>,
+    news: Arc<Notify>,
 ) -> Result<()> {
     let messages = parts.partitions(Topic::MESSAGES).await?;
     for input in &messages {
@@ -45,12 +47,38 @@ pub(super) async fn add(
         });
     }
     let of_units = parts.partitions(Topic::UNITS).await?;
-    let owner = (parts.clone(), messages, of_units, extractor, index);
+    let owner = (parts.clone(), messages, of_units, extractor, index, news);
     crew.add("extract", extract::STAGE, lease::KNOWLEDGE, move |held| {
-        let (parts, messages, of_units, extractor, index) = owner.clone();
-        async move { know(parts, messages, of_units, extractor, index, held).await }
+        let (parts, messages, of_units, extractor, index, news) = owner.clone();
+        let asked = (extractor, index, news);
+        async move { know(parts, messages, of_units, asked, held).await }
     });
     Ok(())
+}
+
+/// What looks at units before a replay asks for them anew; `news` wakes the stage.
+pub(super) fn planner(
+    parts: &Parts,
+    extractor: Arc<dyn Extractor>,
+    index: &AtomIndex,
+    news: Arc<Notify>,
+) -> Arc<UnitPlanner> {
+    let asked_with = asked_with(parts, extractor, index);
+    let config = parts.config.extract.beside(&index.embedder().model().id);
+    Arc::new(UnitPlanner::new(asked_with, news, config))
+}
+
+fn asked_with(parts: &Parts, extractor: Arc<dyn Extractor>, index: &AtomIndex) -> ExtractParts {
+    ExtractParts {
+        log: parts.log.clone(),
+        store: parts.store.clone(),
+        catalog: parts.catalog.clone(),
+        extractor,
+        generations: parts.generations.clone(),
+        embedder: index.embedder().clone(),
+        index_lag: parts.index_lag.clone(),
+        clock: parts.clock.clone(),
+    }
 }
 
 /// Everything that writes what is known, under one lease.
@@ -58,13 +86,11 @@ async fn know(
     parts: Parts,
     messages: Vec<TopicPartition>,
     of_units: Vec<TopicPartition>,
-    extractor: Arc<dyn Extractor>,
-    index: Arc<AtomIndex>,
+    (extractor, index, news): (Arc<dyn Extractor>, Arc<AtomIndex>, Arc<Notify>),
     held: Held,
 ) -> Result<(), DutyError> {
     index.begin_term(held.term.clone()).await?;
     let (log, catalog, clock) = (&parts.log, &parts.catalog, &parts.clock);
-    let news = Arc::new(Notify::new());
     let waiting = UnitProjection::new(
         log.clone(),
         catalog.clone(),
@@ -87,32 +113,33 @@ async fn know(
         clock.clone(),
         decisions.clone(),
     );
+    let switched = SwitchedUnits::new(
+        log.clone(),
+        catalog.clone(),
+        parts.store.clone(),
+        clock.clone(),
+        parts.generations.clone(),
+    );
+    let switched = switched.under(held.fence());
     let (tell, applied) = watch::channel(Offset::ZERO);
-    let known = Knowledge::new(log.clone(), catalog.clone(), clock.clone(), tell);
+    let known = Knowledge::new(log.clone(), catalog.clone(), clock.clone(), tell)
+        .following(parts.generations.clone());
     let indexed = AtomProjection::new(
         log.clone(),
         catalog.clone(),
         index.clone(),
-        parts.embedder.clone(),
+        index.embedder().clone(),
         clock.clone(),
     );
     let asking = Extract::new(
-        ExtractParts {
-            log: log.clone(),
-            store: parts.store.clone(),
-            catalog: catalog.clone(),
-            extractor,
-            embedder: parts.embedder.clone(),
-            index_lag: parts.index_lag.clone(),
-            clock: clock.clone(),
-        },
+        asked_with(&parts, extractor, &index),
         messages,
         news,
         applied,
-        parts.config.extract.beside(&parts.embedder.model().id),
+        parts.config.extract.beside(&index.embedder().model().id),
     );
     let asking = asking.under(held.fence());
-    let stop = held.stop.clone();
+    let (stop, walking) = (held.stop.clone(), held.stop.clone());
     let every = Duration::from_secs(parts.config.index.maintain_every_s.max(1));
     together(vec![
         run(
@@ -140,6 +167,7 @@ async fn know(
             labelled.under(held.fence()),
             stop.clone(),
         ),
+        Box::pin(async move { Ok(switched.run(walking).await?) }),
         Box::pin(async move { Ok(asking.run(stop).await?) }),
         Box::pin(maintain(index, every, held.stop.clone())),
         Box::pin(forget(parts.clone(), held.stop)),

@@ -5,9 +5,13 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context, Result};
 use telesift_catalog::{CatalogConfig, KeySource, Location, SecretKey, SqlCatalog};
 use telesift_engine::{ChainSpec, EngineChain, ModuleSpec};
-use telesift_ports::{AtomIndex, Embedder, SmartModuleChain, catalog};
-use telesift_stages::screen::ChainFactory;
-use telesift_store_lance::{LanceStore, LanceStoreConfig, LanceStores, S3Config};
+use telesift_ports::{
+    AtomIndex, SmartModuleChain, catalog,
+    message_store::{self, StoreSets},
+};
+use telesift_schemas::Generation;
+use telesift_stages::{generations::Models, screen::ChainFactory};
+use telesift_store_lance::{LanceStoreConfig, LanceStores, S3Config};
 
 use crate::{config::Config, exit};
 
@@ -56,32 +60,48 @@ fn secret_key(data_dir: &Path) -> Result<KeySource> {
 }
 
 /// The message stores of all generations; none is open yet.
-pub(super) fn stores(config: &Config, data_dir: &Path, embedder: &dyn Embedder) -> LanceStores {
-    LanceStores::new(store_config(config, data_dir, embedder))
+pub(super) fn stores(config: &Config, data_dir: &Path) -> LanceStores {
+    LanceStores::new(store_config(config, data_dir))
 }
 
-/// The index of atoms, which lies beside them.
+/// The index of atoms, which lies beside them. Where it holds vectors of a model that is configured no more, it is made anew:
+/// it is filled from `atoms` again.
 pub(super) async fn atom_index(
     config: &Config,
     data_dir: &Path,
-    embedder: &dyn Embedder,
+    models: &Models,
 ) -> Result<AtomIndex> {
-    let mut store = store_config(config, data_dir, embedder);
+    let mut store = store_config(config, data_dir);
     store.table = "atoms";
     store.index_cache_bytes = 32 << 20;
     store.metadata_cache_bytes = 16 << 20;
-    let store = LanceStore::open(store).await;
-    let store = store.context("cannot open the index of atoms")?;
-    Ok(AtomIndex::new(Arc::new(store)))
+    let sets = LanceStores::new(store);
+    let cannot = "cannot open the index of atoms";
+    for embedder in models.all() {
+        match sets.open(Generation::FIRST, embedder.model()).await {
+            Ok(store) => return Ok(AtomIndex::new(store, embedder.clone())),
+            Err(message_store::Error::ModelMismatch { .. }) => {}
+            Err(error) => return Err(error).context(cannot),
+        }
+    }
+    let embedder = models.all()[0].clone();
+    tracing::warn!(
+        model = embedder.model().id,
+        "the index of atoms holds vectors of a model that is not configured: it is made anew"
+    );
+    sets.remove(Generation::FIRST).await.context(cannot)?;
+    let store = sets.open(Generation::FIRST, embedder.model()).await;
+    Ok(AtomIndex::new(store.context(cannot)?, embedder))
 }
 
-fn store_config(config: &Config, data_dir: &Path, embedder: &dyn Embedder) -> LanceStoreConfig {
+/// Without a model: each store is opened with its own.
+fn store_config(config: &Config, data_dir: &Path) -> LanceStoreConfig {
     let uri = match config.store.uri.as_str() {
         "" => data_dir.join("lance").display().to_string(),
         uri => uri.to_owned(),
     };
     let said = |value: &str| (!value.is_empty()).then(|| value.to_owned());
-    let mut store = LanceStoreConfig::new(uri, Some(embedder.model().clone()));
+    let mut store = LanceStoreConfig::new(uri, None);
     store.storage_options = S3Config {
         endpoint: said(&config.store.endpoint),
         region: said(&config.store.region),

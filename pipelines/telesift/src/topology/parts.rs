@@ -3,7 +3,9 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Result;
-use telesift_ports::{Catalog, Clock, Embedder, MessageStore, RecordLog, record_log::ReadLimits};
+use telesift_ports::{
+    Catalog, Clock, Generations, MessageStore, RecordLog, record_log::ReadLimits,
+};
 use telesift_schemas::{Topic, TopicPartition};
 use telesift_stages::{
     Consumer,
@@ -24,8 +26,9 @@ pub(super) struct Parts {
     pub(super) catalog: Arc<dyn Catalog>,
     /// That of the live generation.
     pub(super) store: Arc<dyn MessageStore>,
-    pub(super) embedder: Arc<dyn Embedder>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Which one is live.
+    pub(super) generations: Arc<Generations>,
     /// Whom stages that analyse let go first.
     pub(super) index_lag: Arc<IndexLag>,
 }

@@ -9,6 +9,7 @@ use telesift_ports::{
     replays::{ReplayCatalog, RulesSource},
 };
 use telesift_stages::{
+    extract::UnitPlanner,
     generations::Line,
     replay::{KeptLabels, ReplayConfig, ReplayParts, ReplayRunner, RuleChains},
 };
@@ -19,6 +20,7 @@ use crate::config::Config;
 pub(super) fn runner(
     config: &Config,
     line: Arc<Line>,
+    units: Arc<UnitPlanner>,
     rows: Arc<dyn ReplayCatalog>,
     rules: Arc<dyn RulesSource>,
 ) -> Arc<ReplayRunner> {
@@ -30,6 +32,7 @@ pub(super) fn runner(
         labels: Arc::new(KeptLabels::new(on.catalog.clone())),
         chains: chains(config),
         clock: on.clock.clone(),
+        units,
         line,
     };
     let config = ReplayConfig {

@@ -87,23 +87,11 @@ fn exports(n_kills: u32) -> Vec<Vec<u8>> {
             .take(3)
             .map(|file| shared::posts_as_export(file)),
     );
-    for i in 0..i64::from(n_kills / 2) {
-        let (chat, n) = (1_900_000_000 + i % 3, 400);
+    for i in 0..i64::from(n_kills) {
+        let (chat, n) = (1_900_000_000 + i % 3, 250);
         exports.push(export(chat, 1 + i * n, &texts(i as u64, n as usize)));
     }
     exports
-}
-
-async fn submit(server: &Server, export: Vec<u8>) -> String {
-    // A machine that is busy may say 503, and when to come again: nothing was taken in then.
-    let queued = server
-        .until(|| async {
-            let (status, answer) = server.upload("export", export.clone()).await;
-            assert!(status == 202 || status == 503, "{status} {answer}");
-            (status == 202).then_some(answer)
-        })
-        .await;
-    queued["id"].as_str().unwrap().to_owned()
 }
 
 /// How far everything is: inputs taken by stage, ends by topic, each per partition.
@@ -145,7 +133,7 @@ async fn storm(
         // One more export per kill, two at first; the rest with the last.
         let n = if kill == 0 { 2 } else { 1 };
         for export in load.drain(..n.min(load.len())) {
-            imports.push(submit(&server, export).await);
+            imports.push(server.submit(export).await);
         }
         // Not before somebody, who is another each time, has done something since the last kill: else nothing would be
         // in the middle of anything on a machine that is busy.
@@ -170,7 +158,7 @@ async fn storm(
         before = now;
     }
     for export in load {
-        imports.push(submit(&server, export).await);
+        imports.push(server.submit(export).await);
     }
     (server, imports)
 }
@@ -227,7 +215,7 @@ async fn kill_9_at_random_moments_changes_nothing() {
     let server = calm.serve();
     let mut ids = Vec::new();
     for export in exports(n_kills) {
-        ids.push(submit(&server, export).await);
+        ids.push(server.submit(export).await);
     }
     let expected = outcome(&server, &ids).await;
     drop(server);

@@ -1,6 +1,7 @@
 //! Conversations read by a language model behind HTTP that answers well, badly, late and not at all: what is stored, what is
 //! counted, what is tried again, and what waits.
 
+mod replays;
 mod stub;
 
 use std::{sync::atomic::Ordering, time::Duration};

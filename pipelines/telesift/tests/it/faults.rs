@@ -13,7 +13,7 @@ use std::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::server::{Home, Server, export, sample, telesift, texts};
+use crate::server::{Home, Server, export, json_lines, sample, telesift, texts};
 use disk::SmallDisk;
 
 const CHAT: i64 = 1_900_000_001;
@@ -93,14 +93,8 @@ async fn a_directory_that_cannot_be_written_is_named_and_used_once_it_can() {
     assert!(server.terminate().0.success());
 
     disk.remount("ro");
-    let output = home
-        .command(&["serve", "--listen", "127.0.0.1:0"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    let last = said.lines().last().unwrap();
-    assert!(last.starts_with("telesift: "), "{said}");
+    let last = refuses_to_serve(&home);
+    assert!(last.starts_with("telesift: "), "{last}");
     assert!(
         last.contains(disk.path().to_str().unwrap()) && last.contains("ead-only"),
         "{last}"
@@ -109,6 +103,15 @@ async fn a_directory_that_cannot_be_written_is_named_and_used_once_it_can() {
     disk.remount("rw");
     let server = home.serve();
     assert_eq!(server.messages().await.len(), 20);
+}
+
+/// Starts a server that ends again at once; the last thing it says.
+fn refuses_to_serve(home: &Home) -> String {
+    let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    said.lines().last().unwrap().to_owned()
 }
 
 /// Every table file of the log, by size.
@@ -250,15 +253,7 @@ fn frames(home: &Home, topic: &str, partition: u64) -> Vec<Value> {
         args.push("--include-noise");
     }
     let output = home.command(&args).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    json_lines(&output)
 }
 
 #[tokio::test]
@@ -299,13 +294,7 @@ async fn a_message_store_that_is_damaged_says_what_to_do() {
             fs::write(&file, b"no manifest").unwrap();
         }
     }
-    let output = home
-        .command(&["serve", "--listen", "127.0.0.1:0"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    let last = said.lines().last().unwrap();
+    let last = refuses_to_serve(&home);
     assert!(
         last.contains("message store") && last.contains("move its folder away"),
         "{last}"

@@ -197,7 +197,11 @@ async fn the_same_rules_give_the_same_bytes_and_others_what_was_predicted() {
     );
     let refused = run(&home, &["replay", "--stage", "embed"]);
     assert!(!refused.status.success());
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("`embed` cannot be replayed yet"));
+    let reason = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        reason.contains("no other model is configured") && reason.contains("embed.next"),
+        "{reason}"
+    );
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ mod replays;
 mod rules;
 mod server;
 mod shared;
+mod stage_replays;
 mod stories;
 mod tail;
 mod tail_kills;

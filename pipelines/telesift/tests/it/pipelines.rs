@@ -8,7 +8,7 @@ use std::process::Output;
 use serde_json::Value;
 use stub::ArroyoStub;
 
-use crate::server::Home;
+use crate::server::{Home, json_lines};
 
 fn run(arroyo: &str, args: &[&str]) -> Output {
     let home = Home::new();
@@ -19,24 +19,12 @@ fn run(arroyo: &str, args: &[&str]) -> Output {
     command.arg("--json").output().unwrap()
 }
 
-fn lines(output: &Output) -> Vec<Value> {
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
-
 fn actions(output: &Output) -> Vec<(String, bool)> {
     let action = |line: &Value| {
         let action = line["action"].as_str().unwrap().to_owned();
         (action, line["done"].as_bool().unwrap())
     };
-    lines(output).iter().map(action).collect()
+    json_lines(output).iter().map(action).collect()
 }
 
 #[track_caller]
@@ -72,7 +60,7 @@ async fn what_is_missing_is_planned_made_once_and_taken_away() {
     let again = run(&arroyo.url, &yes);
     assert_eq!(actions(&again), vec![("keep".to_owned(), false); 9]);
     assert_eq!(arroyo.inner().calls, calls);
-    let status = lines(&run(&arroyo.url, &["pipelines", "status"]));
+    let status = json_lines(&run(&arroyo.url, &["pipelines", "status"]));
     assert!(status.len() == 6 && status.iter().all(|s| s["state"] == "Running"));
 
     // Another place to begin at: every pipeline is stopped, and started anew.
@@ -95,7 +83,7 @@ async fn what_is_missing_is_planned_made_once_and_taken_away() {
     assert_eq!(arroyo.inner().pipelines.len(), 6);
     run(&arroyo.url, &["pipelines", "remove", "--yes"]);
     assert!(arroyo.inner().pipelines.is_empty() && arroyo.inner().udfs.is_empty());
-    let nothing = lines(&run(&arroyo.url, &["pipelines", "remove", "--yes"]));
+    let nothing = json_lines(&run(&arroyo.url, &["pipelines", "remove", "--yes"]));
     assert!(nothing.is_empty());
 }
 
@@ -110,7 +98,7 @@ async fn errors_are_in_arroyos_words_and_leave_what_runs() {
     );
     assert!(arroyo.inner().pipelines.is_empty());
     arroyo.inner().compile_error = None;
-    lines(&run(&arroyo.url, &yes));
+    json_lines(&run(&arroyo.url, &yes));
 
     arroyo.inner().plan_error = Some("Schema error: No field named scren. Did you mean 'screen'?");
     let moved = [&yes[..], &["--from", "earliest"]].concat();
@@ -135,7 +123,7 @@ async fn errors_are_in_arroyos_words_and_leave_what_runs() {
 
 #[test]
 fn questions_are_listed_and_rendered() {
-    let listed = lines(&run("", &["pipelines", "list"]));
+    let listed = json_lines(&run("", &["pipelines", "list"]));
     assert_eq!(listed.len(), 6);
     assert_eq!(listed[1]["udfs"][0], "text_terms");
     let args = [
@@ -147,7 +135,7 @@ fn questions_are_listed_and_rendered() {
         "--topic",
         "bursts=b2",
     ];
-    let sql = lines(&run("", &args))[0]["sql"]
+    let sql = json_lines(&run("", &args))[0]["sql"]
         .as_str()
         .unwrap()
         .to_owned();

@@ -134,12 +134,8 @@ async fn what_comes_through_the_api_must_be_public_and_what_leaves_needs_consent
     let (url, seen) = provider().await;
     let home = Home::new();
     let _server = serve(&home, &url);
-    for private in [
-        url.as_str(),
-        "https://127.0.0.1/v1",
-        "https://169.254.169.254/v1",
-    ] {
-        let args = [
+    let add = |base_url| {
+        [
             "providers",
             "add",
             "x",
@@ -148,26 +144,22 @@ async fn what_comes_through_the_api_must_be_public_and_what_leaves_needs_consent
             "--model",
             "m",
             "--base-url",
-            private,
-        ];
-        let (code, _, err) = run(&home, &args, Some("topsecret")).await;
+            base_url,
+        ]
+    };
+    for private in [
+        url.as_str(),
+        "https://127.0.0.1/v1",
+        "https://169.254.169.254/v1",
+    ] {
+        let (code, _, err) = run(&home, &add(private), Some("topsecret")).await;
         assert_eq!(code, 2, "{err}");
         assert!(
             err.contains("configuration file") && !err.contains("topsecret"),
             "{err}"
         );
     }
-    let args = [
-        "providers",
-        "add",
-        "x",
-        "--kind",
-        "openai",
-        "--model",
-        "m",
-        "--base-url",
-        "https://8.8.8.8/v1",
-    ];
+    let args = add("https://8.8.8.8/v1");
     let (code, _, err) = run(&home, &args, None).await;
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("TELESIFT_PROVIDER_KEY"), "{err}");

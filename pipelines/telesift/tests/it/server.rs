@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Lines},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -132,6 +132,11 @@ impl Server {
         self.child.id()
     }
 
+    /// How the process ended, if it did.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// Waits until the process has ended; how it did.
     pub(crate) async fn until_ended(&mut self) -> ExitStatus {
         let started = Instant::now();
@@ -243,15 +248,28 @@ impl Server {
         .await
     }
 
-    pub(crate) async fn n_records(&self, topic: &str) -> u64 {
+    /// Hands an export in; its import's id. A machine that is busy may say 503, and when to come again: nothing was taken
+    /// in then.
+    pub(crate) async fn submit(&self, export: Vec<u8>) -> String {
+        let queued = self
+            .until(|| async {
+                let (status, answer) = self.upload("export", export.clone()).await;
+                assert!(status == 202 || status == 503, "{status} {answer}");
+                (status == 202).then_some(answer)
+            })
+            .await;
+        queued["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A topic and its partitions.
+    async fn topic(&self, topic: &str) -> Value {
         let topics = self.get("/v1/topics").await;
-        let topic = topics["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|t| t["topic"] == topic)
-            .unwrap()
-            .clone();
+        let mut all = topics["items"].as_array().unwrap().iter();
+        all.find(|t| t["topic"] == topic).unwrap().clone()
+    }
+
+    pub(crate) async fn n_records(&self, topic: &str) -> u64 {
+        let topic = self.topic(topic).await;
         topic["partitions"]
             .as_array()
             .unwrap()
@@ -262,14 +280,7 @@ impl Server {
 
     /// Every record of a topic as `(partition, offset, data)`, in order.
     pub(crate) async fn records(&self, topic: &str) -> Vec<(u64, u64, Value)> {
-        let topics = self.get("/v1/topics").await;
-        let found = topics["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|t| t["topic"] == topic)
-            .unwrap()
-            .clone();
+        let found = self.topic(topic).await;
         let mut records = Vec::new();
         for partition in found["partitions"].as_array().unwrap() {
             let p = partition["partition"].as_u64().unwrap();
@@ -330,6 +341,16 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What a command printed with `--json`: one value a line. It must have succeeded.
+pub(crate) fn json_lines(output: &Output) -> Vec<Value> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// The bundled sample.

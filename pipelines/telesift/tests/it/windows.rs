@@ -116,18 +116,6 @@ async fn taken(server: &Server) -> (u64, u64) {
     })
 }
 
-async fn submit(server: &Server, export: Vec<u8>) -> String {
-    // A machine that is busy may say 503: nothing was taken in then.
-    let queued = server
-        .until(|| async {
-            let (status, answer) = server.upload("export", export.clone()).await;
-            assert!(status == 202 || status == 503, "{status} {answer}");
-            (status == 202).then_some(answer)
-        })
-        .await;
-    queued["id"].as_str().unwrap().to_owned()
-}
-
 /// Imports everything, and is killed with `kill -9` as often as there are exports: once the stage has begun with what is
 /// new. Returns how often that was before it had taken everything in that it had been given.
 async fn storm(home: &Home) -> (Server, usize) {
@@ -144,7 +132,7 @@ async fn storm(home: &Home) -> (Server, usize) {
         let before = taken(&server).await.0;
         let read: Value = serde_json::from_slice(&export).unwrap();
         given += read["messages"].as_array().unwrap().len() as u64;
-        imports.push(submit(&server, export).await);
+        imports.push(server.submit(export).await);
         let amid = server
             .until(|| async {
                 let now = taken(&server).await.0;

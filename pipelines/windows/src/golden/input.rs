@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use telesift_schemas::{
-    Chat, ChatId, ChatKind, Class, Message, MessageKey, MessageKind, Offset, Origin, PartitionId,
-    Screen, StoryAssigned, StoryLink, Timestamp, Topic,
+    Chat, ChatId, ChatKind, Class, Message, MessageKind, Offset, Origin, PartitionId, Screen,
+    StoryAssigned, StoryLink, Timestamp, Topic,
 };
 
 use super::{
@@ -316,37 +316,18 @@ fn record(
     links: Vec<String>,
     screen: Screen,
 ) -> Message {
+    let at = Timestamp::from_microsecond(sent_us).unwrap_or(Timestamp::UNIX_EPOCH);
+    let chat = Chat {
+        id: chat,
+        title: Some(format!("Golden {}", -chat.0 % 100)),
+        kind: ChatKind::Channel,
+        username: None,
+    };
     Message {
-        v: Message::VERSION,
-        id: MessageKey { chat, message_id },
-        chat: Chat {
-            id: chat,
-            title: Some(format!("Golden {}", -chat.0 % 100)),
-            kind: ChatKind::Channel,
-            username: None,
-        },
-        message_id,
-        edit: 0,
-        event_time: Timestamp::from_microsecond(sent_us).unwrap_or(Timestamp::UNIX_EPOCH),
-        author: None,
-        kind: MessageKind::Text,
         text,
-        lang: "und".to_owned(),
-        reply_to: None,
-        thread: None,
-        forward: None,
         links,
-        media: None,
-        reactions: BTreeMap::new(),
-        quote: None,
-        media_group: None,
-        signature: None,
-        migrated_to: None,
-        migrated_from: None,
-        deleted_at: None,
-        flags: Vec::new(),
         screen: Some(screen),
-        origin: None,
+        ..Message::blank(chat, message_id, at)
     }
 }
 

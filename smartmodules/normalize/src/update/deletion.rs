@@ -1,10 +1,8 @@
 //! A deletion to a tombstone of one of its messages.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use telesift_schemas::{Message, MessageKey, MessageKind, Normalized, Timestamp};
+use telesift_schemas::{Message, MessageKind, Normalized, Timestamp};
 
 use super::parties::Party;
 use crate::{NormalizeError, Place, json::Int};
@@ -39,33 +37,9 @@ pub(super) fn normalize(
     let edit = received.ok_or(NormalizeError::Missing("received"))?;
     let at = Timestamp::from_second(edit).map_err(|_| NormalizeError::Missing("received"))?;
     Ok(Normalized::Message(Box::new(Message {
-        v: Message::VERSION,
-        id: MessageKey {
-            chat: chat.id,
-            message_id,
-        },
-        message_id,
         edit,
-        event_time: at,
-        author: None,
         kind: MessageKind::Deleted,
-        text: String::new(),
-        lang: "und".to_owned(),
-        reply_to: None,
-        thread: None,
-        forward: None,
-        links: Vec::new(),
-        media: None,
-        reactions: BTreeMap::new(),
-        quote: None,
-        media_group: None,
-        signature: None,
-        migrated_to: None,
-        migrated_from: None,
         deleted_at: Some(at),
-        flags: Vec::new(),
-        screen: None,
-        origin: None,
-        chat,
+        ..Message::blank(chat, message_id, at)
     })))
 }

@@ -1,6 +1,6 @@
 //! The form of a text: one pass over its characters, one over its lines.
 
-use super::Analysis;
+use super::{Analysis, bare_code::is_bare_code};
 
 impl Analysis {
     pub(super) fn read_form(&mut self, text: &str) {
@@ -75,7 +75,10 @@ impl Analysis {
             }
             before = byte;
         }
-        self.n_code += n_ticks / 2 + traces.iter().filter(|is_there| **is_there).count() as u32;
+        let n_traces = traces.iter().filter(|is_there| **is_there).count() as u32;
+        self.n_code += n_ticks / 2 + n_traces;
+        // A trace tells of an error by itself.
+        self.is_bare_code = self.n_code > 0 && n_traces == 0 && is_bare_code(text);
     }
 }
 

@@ -84,6 +84,23 @@ fn chatter_is_noise() {
 }
 
 #[test]
+fn code_alone_is_no_signal_and_a_word_about_it_counts() {
+    for text in [
+        "const total = items.reduce((sum, item) => sum + item.price, 0);",
+        "def area(r):\n    return 3.14 * r ** 2\n\nprint(area(2))",
+        "type Item struct {\n\tID   int\n\tName string\n}",
+        "```\nimpl Display for Shape {\n    fn fmt(&self, f: &mut Formatter) -> Result { write!(f, \"{}\", self.name()) }\n}\n```",
+        "useEffect(() => {\n  load(id).then(setItem);\n}, [id]);",
+    ] {
+        let screen = score(&message(text), &Rules::default());
+        assert_eq!(screen.class, Class::WeakSignal, "{text}: {screen:?}");
+    }
+    let told = "const total = items.reduce((sum, item) => sum + item.price, 0);\n\
+                This crashes in production with a TypeError when items is undefined, since yesterday's release";
+    assert_eq!(class(told), Class::Signal);
+}
+
+#[test]
 fn words_match_within_their_bounds_only() {
     for text in [
         "N+1 запит",

@@ -27,6 +27,7 @@ where
     an_edit_takes_back_what_it_replaces(&fresh().await).await;
     rows_are_listed_by_time(&fresh().await).await;
     minutes_are_summed_up(&fresh().await).await;
+    the_newest_of_a_chat_is_known(&fresh().await).await;
     many_rows_are_stored_at_once(&fresh().await).await;
     generations_do_not_see_each_other(&fresh().await).await;
 }
@@ -233,6 +234,24 @@ async fn minutes_are_summed_up(catalog: &impl Catalog) {
         ..SumsFilter::default()
     };
     assert_eq!(sums(catalog, of_nobody).await, []);
+}
+
+async fn the_newest_of_a_chat_is_known(catalog: &impl Catalog) {
+    let newest = async |of, chats: &[ChatId]| {
+        let mut found = catalog.newest_told(of, chats).await.must();
+        found.sort();
+        let found = found.iter().map(|key| (key.chat, key.message_id));
+        found.collect::<Vec<_>>()
+    };
+    let many: Vec<ChatId> = (0..300).map(ChatId).chain([NEWS, CITY]).collect();
+    assert_eq!(newest(FIRST, &many).await, []);
+    let rows = [(NEWS, 7), (CITY, -3), (NEWS, 900), (CITY, -9)];
+    let rows = rows.map(|(chat, id)| told(chat, id, 0, 0, Class::Noise));
+    take(catalog, rows.to_vec(), 1).await;
+    assert_eq!(newest(FIRST, &many).await, [(CITY, -3), (NEWS, 900)]);
+    assert_eq!(newest(FIRST, &[NEWS]).await, [(NEWS, 900)]);
+    assert_eq!(newest(FIRST, &[]).await, []);
+    assert_eq!(newest(SECOND, &many).await, []);
 }
 
 async fn many_rows_are_stored_at_once(catalog: &impl Catalog) {

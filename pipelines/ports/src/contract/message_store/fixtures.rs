@@ -44,39 +44,20 @@ pub fn time(seconds: i64) -> Timestamp {
 /// An undeleted signal by author 7, in English, sent `message_id` seconds after [`START`], whose origin offset is its
 /// message id.
 pub fn message(chat_number: i64, message_id: i64, text: &str) -> Message {
+    let chat = Chat {
+        id: chat(chat_number),
+        title: Some(format!("Chat {chat_number}")),
+        kind: ChatKind::Supergroup,
+        username: None,
+    };
     Message {
-        v: Message::VERSION,
-        id: key(chat_number, message_id),
-        chat: Chat {
-            id: chat(chat_number),
-            title: Some(format!("Chat {chat_number}")),
-            kind: ChatKind::Supergroup,
-            username: None,
-        },
-        message_id,
-        edit: 0,
-        event_time: time(message_id),
         author: Some(Author {
             id: ChatId(7),
             name: Some("Olena".to_owned()),
             kind: AuthorKind::User,
         }),
-        kind: MessageKind::Text,
         text: text.to_owned(),
         lang: "en".to_owned(),
-        reply_to: None,
-        thread: None,
-        forward: None,
-        links: Vec::new(),
-        media: None,
-        reactions: BTreeMap::new(),
-        quote: None,
-        media_group: None,
-        signature: None,
-        migrated_to: None,
-        migrated_from: None,
-        deleted_at: None,
-        flags: Vec::new(),
         screen: Some(Screen {
             class: Class::Signal,
             score: 0.9,
@@ -90,6 +71,7 @@ pub fn message(chat_number: i64, message_id: i64, text: &str) -> Message {
             partition: PartitionId(0),
             offset: Offset(message_id.unsigned_abs()),
         }),
+        ..Message::blank(chat, message_id, time(message_id))
     }
 }
 

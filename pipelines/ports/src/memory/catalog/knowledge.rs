@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use telesift_schemas::{Atom, AtomStatus, ChatId, MessageKey, Offset, SubjectRef, Timestamp};
+use telesift_schemas::{
+    Atom, AtomStatus, ChatId, Generation, MessageKey, Offset, SubjectRef, Timestamp,
+};
 
 use super::{MemoryCatalog, Tables};
 use crate::{
     catalog::{Error, Result},
     knowledge::{
         ApprovalRules, AtomFilter, AtomPosition, ExtractionRow, KnowledgeCatalog, KnowledgeChange,
-        Moved, StoredAtom, SubjectPosition, SubjectRow, SubjectSummary, UnitCatalog, UnitCounts,
-        UnitRow, UnitState, WaitingReview,
+        Moved, ReadingChange, ReadingRow, StoredAtom, SubjectPosition, SubjectRow, SubjectSummary,
+        UnitCatalog, UnitCounts, UnitRow, UnitState, WaitingReview,
     },
     leases::Fence,
 };
@@ -24,6 +26,8 @@ pub(super) struct KnowledgeTables {
     atoms: BTreeMap<String, StoredAtom>,
     versions: BTreeMap<String, BTreeMap<u32, Atom>>,
     subjects: BTreeMap<String, SubjectRow>,
+    readings: BTreeMap<(String, Generation), Option<Offset>>,
+    in_force: Vec<Generation>,
     waiting: BTreeMap<Offset, WaitingReview>,
     rules: ApprovalRules,
     outbox: BTreeMap<u64, Atom>,
@@ -140,7 +144,43 @@ impl UnitCatalog for MemoryCatalog {
         row.attempts = unit.attempts;
         row.not_before = unit.not_before;
         row.note.clone_from(&unit.note);
+        if row.state != UnitState::Due {
+            row.again = None;
+        }
         Ok(true)
+    }
+
+    async fn read_again(&self, ids: &[String], generation: Generation) -> Result<()> {
+        let mut tables = self.tables();
+        for id in ids {
+            let row = tables.knowledge.units.get_mut(id);
+            let Some(row) = row.filter(|row| row.again != Some(generation)) else {
+                continue;
+            };
+            row.state = UnitState::Due;
+            row.revision += 1;
+            row.attempts = 0;
+            (row.not_before, row.note) = (None, None);
+            row.again = Some(generation);
+        }
+        Ok(())
+    }
+
+    async fn n_read_again(&self, generation: Generation) -> Result<u64> {
+        let tables = self.tables();
+        let units = tables.knowledge.units.values();
+        let again = units.filter(|u| u.again == Some(generation));
+        Ok(again.count() as u64)
+    }
+
+    async fn end_reading(&self, generation: Generation) -> Result<()> {
+        let mut tables = self.tables();
+        for row in tables.knowledge.units.values_mut() {
+            if row.again == Some(generation) {
+                row.again = None;
+            }
+        }
+        Ok(())
     }
 
     async fn unit_at(&self, partition: u32, offset: Offset) -> Result<Option<UnitRow>> {
@@ -190,6 +230,23 @@ impl KnowledgeCatalog for MemoryCatalog {
                         .extractions
                         .insert(extraction.unit.clone(), extraction.clone());
                 }
+                for unit in &change.not_extracted {
+                    tables.extractions.remove(unit);
+                }
+                for reading in &change.readings {
+                    match reading {
+                        ReadingChange::Put(row) => {
+                            let key = (row.unit.clone(), row.generation);
+                            tables.readings.insert(key, row.offset);
+                        }
+                        ReadingChange::Dropped(unit) => {
+                            tables.readings.retain(|(of, _), _| of != unit);
+                        }
+                    }
+                }
+                if let Some(in_force) = &change.in_force {
+                    tables.in_force.clone_from(in_force);
+                }
                 if let Some(rules) = &change.rules {
                     tables.rules = rules.clone();
                 }
@@ -209,6 +266,40 @@ impl KnowledgeCatalog for MemoryCatalog {
         let ids: BTreeSet<&String> = units.iter().collect();
         let rows = &tables.knowledge.extractions;
         Ok(ids.iter().filter_map(|id| rows.get(*id).cloned()).collect())
+    }
+
+    async fn readings_of(&self, units: &[String]) -> Result<Vec<ReadingRow>> {
+        let tables = self.tables();
+        let readings = tables.knowledge.readings.iter();
+        let of = readings.filter(|((unit, _), _)| units.contains(unit));
+        let row =
+            |((unit, generation), offset): (&(String, Generation), &Option<Offset>)| ReadingRow {
+                generation: *generation,
+                unit: unit.clone(),
+                offset: *offset,
+            };
+        Ok(of.map(row).collect())
+    }
+
+    async fn units_read_by(&self, generations: &[Generation]) -> Result<Vec<String>> {
+        let tables = self.tables();
+        let readings = tables.knowledge.readings.keys();
+        let by = readings.filter(|(_, generation)| generations.contains(generation));
+        let units: BTreeSet<String> = by.map(|(unit, _)| unit.clone()).collect();
+        Ok(units.into_iter().collect())
+    }
+
+    async fn readings_in_force(&self) -> Result<Vec<Generation>> {
+        Ok(self.tables().knowledge.in_force.clone())
+    }
+
+    async fn remove_readings(&self, generation: Generation) -> Result<()> {
+        let mut tables = self.tables();
+        tables
+            .knowledge
+            .readings
+            .retain(|(_, of), _| *of != generation);
+        Ok(())
     }
 
     async fn stored_atoms(&self, ids: &[String]) -> Result<Vec<StoredAtom>> {

@@ -68,6 +68,20 @@ impl WindowCatalog for MemoryCatalog {
         Ok(found.cloned().collect())
     }
 
+    async fn newest_told(&self, of: Generation, chats: &[ChatId]) -> Result<Vec<MessageKey>> {
+        let tables = self.tables();
+        let told = &tables.windows.of(of).told;
+        let newest = |chat: &ChatId| {
+            let all = |message_id| MessageKey {
+                chat: *chat,
+                message_id,
+            };
+            let of_chat = told.range(all(i64::MIN)..=all(i64::MAX));
+            of_chat.map(|(key, _)| *key).next_back()
+        };
+        Ok(chats.iter().filter_map(newest).collect())
+    }
+
     async fn put_windows(&self, commit: WindowCommit<'_>) -> Result<()> {
         let write = || {
             let mut tables = self.tables();

@@ -11,25 +11,16 @@ use telesift_schemas::Generation;
 use super::MemoryStore;
 use crate::{
     embedder::EmbeddingModel,
-    message_store::{MessageStore, Result, StoreSets},
+    message_store::{Error, MessageStore, Result, StoreSets},
 };
 
 /// [`StoreSets`] in memory.
 #[derive(Default)]
 pub struct MemoryStores {
-    model: Option<EmbeddingModel>,
     sets: Mutex<BTreeMap<Generation, Arc<MemoryStore>>>,
 }
 
 impl MemoryStores {
-    /// No set yet; each will have vectors of `model`.
-    pub fn new(model: Option<EmbeddingModel>) -> Self {
-        MemoryStores {
-            model,
-            sets: Mutex::default(),
-        }
-    }
-
     /// The generations that have a set.
     pub fn there_are(&self) -> Vec<Generation> {
         let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -39,11 +30,20 @@ impl MemoryStores {
 
 #[async_trait]
 impl StoreSets for MemoryStores {
-    async fn open(&self, of: Generation) -> Result<Arc<dyn MessageStore>> {
+    async fn open(&self, of: Generation, model: &EmbeddingModel) -> Result<Arc<dyn MessageStore>> {
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         let set = sets
             .entry(of)
-            .or_insert_with(|| Arc::new(MemoryStore::new(self.model.clone())));
+            .or_insert_with(|| Arc::new(MemoryStore::new(Some(model.clone()))));
+        if set.model.as_ref() != Some(model) {
+            return Err(Error::ModelMismatch {
+                actual: set
+                    .model
+                    .as_ref()
+                    .map_or_else(String::new, EmbeddingModel::name),
+                configured: format!("`{}`", model.name()),
+            });
+        }
         Ok(set.clone())
     }
 

@@ -5,33 +5,25 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use telesift_ports::{
     Catalog, Clock, RecordLog, RulesCatalog, catalog,
-    leases::Fence,
-    ledger::Fate,
-    record_log::{StoredRecord, Transaction},
+    record_log::StoredRecord,
     rules::{ActivationRow, RulesRow, name_of},
 };
-use telesift_schemas::{Decision, DecisionKind, Offset};
+use telesift_schemas::{Decision, DecisionKind, Offset, TopicPartition};
 
 use super::{decisions, timeline};
 use crate::{
-    consumer::{Input, Process, StageError},
-    dead_letter::{self, Refusal, Retry, Tried},
-    screen::gap_counters,
-    state::CatalogState,
+    consumer::StageError,
+    dead_letter::Refusal,
+    decisions::OTHER,
+    projection::{Applied, CatalogCheckpoint, Projection, Projector, Read},
 };
 
 /// The stage's name in ledger, logs and metrics.
 pub const STAGE: &str = "rules";
 
-/// Why a decision of another kind is skipped.
-const OTHER_DECISION: &str = "other_decision";
-
 /// Projects rules decisions; a row written again changes nothing.
 pub struct RulesProjection {
-    log: Arc<dyn RecordLog>,
     rules: Arc<dyn RulesCatalog>,
-    clock: Arc<dyn Clock>,
-    state: CatalogState,
 }
 
 impl RulesProjection {
@@ -41,77 +33,33 @@ impl RulesProjection {
         catalog: Arc<dyn Catalog>,
         rules: Arc<dyn RulesCatalog>,
         clock: Arc<dyn Clock>,
-    ) -> Self {
-        RulesProjection {
-            state: CatalogState::new(catalog, STAGE, decisions()),
-            log,
-            rules,
-            clock,
-        }
-    }
-
-    /// Commits under this lease.
-    pub fn under(mut self, fence: Fence) -> Self {
-        self.state.set_fence(fence);
-        self
-    }
-
-    /// Writes what a record decides.
-    async fn take(&self, record: &StoredRecord) -> Result<Result<Fate, Refusal>, StageError> {
-        match timeline::read(&record.value) {
-            Ok(Some(decision)) => {
-                write(&*self.rules, record.offset, &decision).await?;
-                Ok(Ok(Fate::Emitted))
-            }
-            Ok(None) => Ok(Ok(Fate::Skipped(OTHER_DECISION.to_owned()))),
-            Err(error) => Ok(Err(Refusal::unreadable("decision record", &error))),
-        }
+    ) -> Projector<Self> {
+        let rules = RulesProjection { rules };
+        Projector::in_catalog(rules, STAGE, log, catalog, clock, vec![decisions()])
     }
 }
 
 #[async_trait]
-impl Process for RulesProjection {
-    async fn positions(&mut self) -> Result<Vec<Offset>, StageError> {
-        Ok(vec![self.state.load().await?])
+impl Projection for RulesProjection {
+    type Said = (Offset, Decision);
+    type Change = ();
+    type Kept = CatalogCheckpoint;
+
+    fn read(
+        &self,
+        _: &TopicPartition,
+        record: &StoredRecord,
+    ) -> Result<Read<(Offset, Decision)>, Refusal> {
+        let decision = crate::decisions::read(record, &timeline::KINDS)?;
+        let placed = decision.map(|decision| (record.offset, decision));
+        Ok(Read::or_skipped(placed, OTHER))
     }
 
-    async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
-        let [input] = inputs else { return Ok(()) };
-        let mut state = self.state.fresh().await?;
-        if state.next >= input.batch.next {
-            return Ok(()); // committed by an earlier try of this batch
+    async fn apply(&mut self, decided: Vec<(Offset, Decision)>) -> Result<Applied<()>, StageError> {
+        for (offset, decision) in &decided {
+            write(&*self.rules, *offset, decision).await?;
         }
-        let mut letters = Vec::new();
-        for record in &input.batch.records {
-            state.counters.received += 1;
-            match self.take(record).await? {
-                Ok(Fate::Skipped(reason)) => state.counters.skip(&reason),
-                Ok(_) => state.counters.emitted += 1,
-                Err(refusal) => {
-                    state.counters.dead_lettered += 1;
-                    let now = self.clock.now();
-                    letters.push(dead_letter::append(STAGE, &input.at, record, refusal, now));
-                }
-            }
-        }
-        if !letters.is_empty() {
-            self.log.commit(Transaction::appends(letters)).await?;
-        }
-        state.counters += &gap_counters(input);
-        state.next = input.batch.next;
-        self.state.commit(state).await
-    }
-
-    async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
-        if retry.record.offset >= self.state.fresh().await?.next {
-            return Ok(Tried::Later);
-        }
-        let (fate, refusal) = match self.take(&retry.record).await? {
-            Ok(fate) => (fate, None),
-            Err(refusal) => (Fate::Refused, Some(refusal)),
-        };
-        self.state.count_retry(retry.name(), &fate).await?;
-        Ok(Tried::Stored(refusal))
+        Ok(Applied::all(()))
     }
 }
 

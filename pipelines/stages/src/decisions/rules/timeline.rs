@@ -1,13 +1,12 @@
 //! Which rules hold where: a pure function of the decisions, so that a restart and a rebuild agree with the first run.
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
 use telesift_ports::{
     RuleReader,
     rules::{Activation, InvalidRules, Made, RuleSet, RuleSource, RulesError, RulesInfo},
 };
 use telesift_schemas::{Decision, DecisionKind, Offset, PartitionId};
+
+use crate::decisions::of_kinds;
 
 /// Sets and activations, in the order they were decided.
 pub(super) struct Timeline {
@@ -25,15 +24,12 @@ pub struct Section {
     pub until: Option<Offset>,
 }
 
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(borrow)]
-    decision: Cow<'a, str>,
-}
+/// The kinds of decisions that are about rules.
+pub(super) const KINDS: [&str; 2] = ["rules_added", "rules_activated"];
 
 /// Whether a record is a decision at all, of whatever kind.
 pub(super) fn is_decision(value: &[u8]) -> bool {
-    serde_json::from_slice::<Head<'_>>(value).is_ok()
+    of_kinds(value, &[]).is_ok()
 }
 
 /// The rules decision in a record of `decisions`; `None` for decisions of other kinds, known here or not.
@@ -41,11 +37,7 @@ pub(super) fn is_decision(value: &[u8]) -> bool {
 /// # Errors
 /// When it is one, and cannot be read.
 pub(super) fn read(value: &[u8]) -> serde_json::Result<Option<Decision>> {
-    let head: Head<'_> = serde_json::from_slice(value)?;
-    match &*head.decision {
-        "rules_added" | "rules_activated" => serde_json::from_slice(value).map(Some),
-        _ => Ok(None),
-    }
+    of_kinds(value, &KINDS)
 }
 
 impl Timeline {

@@ -1,16 +1,27 @@
 //! Everything that writes to the message store of one generation, under one lease: the index, the vectors behind it, the
 //! labels, the upkeep.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use telesift_ports::{MessageStore, generations::Entry, message_store};
-use telesift_schemas::{Generation, Topic};
+use telesift_ports::{
+    Embedder, MessageStore,
+    embedder::EmbeddingCost,
+    generations::{Entry, Register},
+    message_store,
+};
+use telesift_schemas::{Class, Generation, Topic};
 use tokio_util::sync::CancellationToken;
 
 use super::{Line, Running, Turn, all, run};
 use crate::{
     StageError,
-    embed::{Embed, EmbedConfig},
+    embed::Embed,
     generations::stage_name,
     index::{self, Index},
     labels::{self, LabelProjection},
@@ -21,7 +32,8 @@ use crate::{
 const DECISIONS: usize = 1_000;
 
 impl Line {
-    /// messages ─► index ─► store ◄─ labels ◄─ decisions. Vectors that are made behind the store are those of the live one.
+    /// messages ─► index ─► store ◄─ labels ◄─ decisions. Vectors that are made behind the store are those of the live one, and
+    /// of one that was made for their sake.
     ///
     /// # Errors
     /// What no retry mends, of any of them; the others have stopped by then.
@@ -32,7 +44,9 @@ impl Line {
         held: Held,
     ) -> Result<(), StageError> {
         let (parts, generation, held) = (&self.parts, entry.generation, held.child());
-        let store = parts.stores.of(generation).await?;
+        let Some((store, embedder)) = self.opened(generation, &held).await? else {
+            return Ok(());
+        };
         store.begin_term(held.term.clone()).await?;
         let messages = self.partitions(&entry.parts.messages_topic()).await?;
         let mut running = Running::new();
@@ -41,7 +55,7 @@ impl Line {
             parts.log.clone(),
             store.clone(),
             parts.catalog.clone(),
-            parts.embedder.clone(),
+            embedder.clone(),
             parts.clock.clone(),
             messages.clone(),
         )
@@ -67,27 +81,89 @@ impl Line {
             running.spawn(run(consumer, labels, pace.clone(), held.stop.clone()));
         }
 
-        if let Some(config) = self.config.embed.clone() {
+        if embedder.cost() != EmbeddingCost::Negligible {
             let (line, store, held) = (self.clone(), store.clone(), held.clone());
             running.spawn(async move {
                 let embed = |held: Held| {
+                    let parts = &line.parts;
                     let stage = Embed::new(
-                        line.parts.log.clone(),
+                        parts.log.clone(),
                         store.clone(),
-                        line.parts.embedder.clone(),
-                        line.parts.clock.clone(),
+                        embedder.clone(),
+                        parts.clock.clone(),
                         messages.clone(),
-                        EmbedConfig::clone(&config),
+                        line.config.embed.clone(),
                     );
-                    stage.run(held.stop)
+                    stage
+                        .of(generation)
+                        .at_pace(pace.clone())
+                        .counting(line.refused_in(generation))
+                        .run(held.stop)
                 };
-                line.while_holds(|r| r.live_parts().store == generation, held, embed)
-                    .await
+                let wants = |register: &Register| {
+                    register.live_parts().store == generation
+                        || register.entry(generation).is_some_and(|e| e.embeds)
+                };
+                line.while_holds(wants, held, embed).await
             });
         }
         let every = self.config.maintain_every;
         running.spawn(maintain(store, generation, every, held.stop.clone()));
         all(running, generation, &held.stop).await
+    }
+}
+
+impl Line {
+    /// The store of a generation, and what makes its vectors. `None` for one that is not live and whose model is not at hand any
+    /// more: it stays as it is until `held` ends.
+    async fn opened(
+        &self,
+        generation: Generation,
+        held: &Held,
+    ) -> Result<Option<(Arc<dyn MessageStore>, Arc<dyn Embedder>)>, StageError> {
+        let stores = &self.parts.stores;
+        let store = match stores.of(generation).await {
+            Ok(store) => store,
+            Err(error @ message_store::Error::ModelMismatch { .. })
+                if self.parts.generations.live().store != generation =>
+            {
+                tracing::warn!(%error, generation = generation.0, "the store is not kept up to date");
+                held.stop.cancelled().await;
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some((store, stores.embedder_of(generation).await?)))
+    }
+
+    /// The classes whose messages get vectors.
+    pub(crate) fn embedded_classes(&self) -> &[Class] {
+        &self.config.embed.classes
+    }
+
+    fn refused_in(&self, generation: Generation) -> Arc<AtomicU64> {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.entry(generation).or_default().clone()
+    }
+
+    /// How many messages of a store that was made for its vectors still lack theirs, but for those the model refuses.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn lacking(&self, entry: &Entry) -> Result<u64, StageError> {
+        let (stores, generation) = (&self.parts.stores, entry.generation);
+        let is_made_behind = entry.embeds
+            && stores.embedder_of(generation).await?.cost() != EmbeddingCost::Negligible;
+        if !is_made_behind {
+            return Ok(0);
+        }
+        // Asked first: what is refused from then on only makes it come later.
+        let refused = self.refused_in(generation).load(Ordering::SeqCst);
+        let store = stores.of(generation).await?;
+        let lacking = store
+            .count_without_vector(&self.config.embed.classes)
+            .await?;
+        Ok(lacking.saturating_sub(refused))
     }
 }
 

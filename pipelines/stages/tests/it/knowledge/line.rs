@@ -1,13 +1,16 @@
 //! From messages to atoms on in-memory parts: what is said, run until something is so, and what is known then.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use serde_json::json;
 use telesift_ports::{
-    Embedder, Extractor, KnowledgeCatalog, MessageStore, RecordLog, UnitCatalog,
+    Embedder, Extractor, Generations, KnowledgeCatalog, MessageStore, RecordLog, UnitCatalog,
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
-    extractor::{ExtractError, Extracted, Unit},
+    extractor::{ExtractError, Extracted, Plan, Unit},
     knowledge::{AtomFilter, StoredAtom, UnitCounts},
     memory::{MemoryCatalog, ScriptedExtractor},
     message_store::IndexedMessage,
@@ -23,6 +26,7 @@ use telesift_stages::{
     extract::{Extract, ExtractConfig, ExtractParts},
     knowledge::{self, Knowledge},
     labelled_units::{self, LabelledUnits},
+    switched_units::SwitchedUnits,
     unit_catalog::{self, UnitProjection},
     units::{self, Units, UnitsConfig},
 };
@@ -79,6 +83,10 @@ impl Extractor for Gated {
         self.inner.extract(unit).await
     }
 
+    async fn plan(&self, unit: &Unit) -> Result<Plan, ExtractError> {
+        self.inner.plan(unit).await
+    }
+
     async fn waits_for(&self, chat: ChatId) -> Result<Option<String>, ExtractError> {
         Ok((chat.0 == SLOW).then(|| "slow".to_owned()))
     }
@@ -87,6 +95,8 @@ impl Extractor for Gated {
 pub(super) struct Line {
     pub(super) flow: Flow,
     pub(super) extractor: Arc<ScriptedExtractor>,
+    /// That of the live generation.
+    pub(super) store: Mutex<Arc<dyn MessageStore>>,
     /// One permit for each answer of the slow one.
     pub(super) gate: Arc<Semaphore>,
     next_offset: std::sync::atomic::AtomicU64,
@@ -94,12 +104,32 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) async fn new() -> Self {
+        Self::on(Flow::new().await)
+    }
+
+    /// The same on a log that has no transactions.
+    pub(super) async fn without_transactions() -> Self {
+        Self::on(Flow::without_transactions().await)
+    }
+
+    fn on(flow: Flow) -> Self {
         Line {
-            flow: Flow::new().await,
+            store: Mutex::new(flow.store.clone()),
+            flow,
             extractor: Arc::default(),
             gate: Arc::new(Semaphore::new(0)),
             next_offset: std::sync::atomic::AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn store(&self) -> Arc<dyn MessageStore> {
+        self.store.lock().unwrap().clone()
+    }
+
+    /// Which generations there are, as of now.
+    pub(super) async fn generations(&self) -> Arc<Generations> {
+        let loaded = Generations::load(self.flow.log.clone()).await;
+        Arc::new(loaded.unwrap())
     }
 
     /// A catalog without anything in it takes the place of the one there was.
@@ -245,13 +275,31 @@ impl Line {
         let labelled = LabelledUnits::new(
             log.clone(),
             catalog.clone(),
-            self.flow.store.clone(),
+            self.store(),
             clock.clone(),
             decisions.clone(),
         );
         tasks.spawn(consumer(labelled_units::STAGE, vec![decisions]).run(labelled, stop.clone()));
         let (tell, applied) = watch::channel(telesift_schemas::Offset::ZERO);
-        let known = Knowledge::new(log.clone(), catalog.clone(), clock.clone(), tell);
+        let generations = self.generations().await;
+        let (kept_up, ending) = (generations.clone(), stop.clone());
+        tasks.spawn(async move {
+            while !ending.is_cancelled() {
+                kept_up.refresh().await?;
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            Ok(())
+        });
+        let known = Knowledge::new(log.clone(), catalog.clone(), clock.clone(), tell)
+            .following(generations.clone());
+        let switched = SwitchedUnits::new(
+            log.clone(),
+            catalog.clone(),
+            self.store(),
+            clock.clone(),
+            generations.clone(),
+        );
+        tasks.spawn(switched.run(stop.clone()));
         tasks.spawn(
             consumer(knowledge::STAGE, Knowledge::inputs().to_vec()).run(known, stop.clone()),
         );
@@ -271,8 +319,9 @@ impl Line {
         let parts = ExtractParts {
             index_lag: Arc::new(lag),
             log,
-            store: self.flow.store.clone(),
+            store: self.store(),
             catalog,
+            generations,
             extractor: Arc::new(Gated {
                 inner: self.extractor.clone(),
                 gate: self.gate.clone(),
@@ -332,7 +381,13 @@ impl Line {
         let has_open = open
             .iter()
             .any(|(_, value)| !String::from_utf8_lossy(value).contains(r#""open":[]"#));
+        let register = self.generations().await.now();
+        let live = register.live_parts();
+        let in_force = self.flow.catalog.readings_in_force().await.unwrap();
+        let log: &dyn RecordLog = &**log;
         read == end(Topic::MESSAGES).await
+            && in_force == register.readings(live.knowledge)
+            && SwitchedUnits::is_through(log, live.messages).await.unwrap()
             && labels == end(Topic::DECISIONS).await
             && stood(chat_settings::STAGE, &Topic::DECISIONS) == end(Topic::DECISIONS).await
             && !has_open

@@ -34,7 +34,7 @@ use telesift_stages::{
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::works;
+use crate::{flow::until, works};
 use chain::{Cutter, OnBatch};
 
 pub(crate) const N_PARTITIONS: u32 = 4;
@@ -216,6 +216,7 @@ impl Desk {
                 n_batches: 0,
             }) as Box<dyn SmartModuleChain>)
         });
+        let line = works::line(&self.log, &self.catalog, &self.clock).await;
         let parts = ReplayParts {
             log: self.log.clone(),
             catalog: self.catalog.clone(),
@@ -225,7 +226,8 @@ impl Desk {
             labels: self.labels.clone(),
             chains,
             clock: self.clock.clone(),
-            line: works::line(&self.log, &self.catalog, &self.clock).await,
+            units: works::planner(&line, &self.catalog, Arc::default()),
+            line,
         };
         ReplayRunner::new(parts, config)
     }
@@ -368,17 +370,4 @@ impl Gated {
         self.stop.cancel();
         run.await.unwrap().unwrap();
     }
-}
-
-async fn until<T>(ask: impl AsyncFn() -> Option<T>) -> T {
-    let wait = async {
-        loop {
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    let waited = tokio::time::timeout(Duration::from_secs(60), wait).await;
-    waited.expect("the replay gets there")
 }

@@ -1,6 +1,7 @@
 //! What an acknowledgement of the configured log is worth, and whether its cluster is as it should be.
 
 use anyhow::Result;
+use telesift_schemas::TopicPartition;
 
 use super::Check;
 use crate::{
@@ -53,6 +54,7 @@ async fn cluster(config: &Log) -> Result<Vec<Check>> {
             ),
         ),
     };
+    let leaders = leaders(endpoint, &log.without_leader().await?);
     let modules = smartmodules::compare(&log.smartmodules().await?);
     let n_off = modules
         .iter()
@@ -67,5 +69,29 @@ async fn cluster(config: &Log) -> Result<Vec<Check>> {
             ),
         ),
     };
-    Ok(vec![durability, modules])
+    Ok(vec![durability, leaders, modules])
+}
+
+/// Whether every partition has somebody to lead it.
+fn leaders(endpoint: &str, without: &[TopicPartition]) -> Check {
+    const NAMED: usize = 3;
+    let name = "partitions";
+    if without.is_empty() {
+        return Check::ok(name, "each has a leader");
+    }
+    let mut names: Vec<String> = without
+        .iter()
+        .take(NAMED)
+        .map(|at| format!("`{at}`"))
+        .collect();
+    if without.len() > NAMED {
+        names.push(format!("{} more", without.len() - NAMED));
+    }
+    Check::failed(
+        name,
+        format!(
+            "Fluvio at `{endpoint}`: its controller knows no leader of {}. What they hold is with the SPUs; workers that ran before go on, others wait. Delete nothing: docs/fluvio.md says how to mend the controller's metadata",
+            names.join(", ")
+        ),
+    )
 }

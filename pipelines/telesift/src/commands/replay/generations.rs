@@ -29,12 +29,14 @@ fn line(generation: &Value) -> String {
     let stages = generation["stages"].as_array().into_iter().flatten();
     let lag: u64 = stages.filter_map(|s| s["lag"].as_u64()).sum();
     let mut line = format!(
-        "g{:<4} {state:<9} messages g{}, store g{}, stories g{}, windows g{}",
+        "g{:<4} {state:<9} messages g{}, store g{}{}, stories g{}, windows g{}, knowledge g{}",
         generation["number"].as_u64().unwrap_or_default(),
         parts["messages"],
         parts["store"],
+        model(&generation["model"]),
         parts["stories"],
         parts["windows"],
+        parts["knowledge"],
     );
     if state != "retired" {
         line.push_str(&format!("  {lag} records behind"));
@@ -43,6 +45,12 @@ fn line(generation: &Value) -> String {
         line.push_str(&format!("  replay {}", print::printable(replay)));
     }
     line
+}
+
+/// The model of its vectors, in brackets.
+fn model(model: &Value) -> String {
+    let name = model.as_str().map(print::printable);
+    name.map_or_else(String::new, |name| format!(" ({name})"))
 }
 
 pub(super) async fn retire(connection: &Connection, client: &Client, number: u32) -> Result<()> {
@@ -61,10 +69,10 @@ mod tests {
     #[test]
     fn a_generation_is_one_line() {
         let generation = json!({
-            "number": 2, "state": "ready", "live": false, "parts": {"messages": 2, "store": 2, "stories": 1, "windows": 2},
-            "replay": "r1", "stages": [{"lag": 3}, {"lag": 4}],
+            "number": 2, "state": "ready", "live": false, "parts": {"messages": 2, "store": 2, "stories": 1, "windows": 2, "knowledge": 1},
+            "model": "hash@1/256", "replay": "r1", "stages": [{"lag": 3}, {"lag": 4}],
         });
-        let expected = "g2    ready     messages g2, store g2, stories g1, windows g2  7 records behind  replay r1";
+        let expected = "g2    ready     messages g2, store g2 (hash@1/256), stories g1, windows g2, knowledge g1  7 records behind  replay r1";
         assert_eq!(line(&generation), expected);
     }
 }

@@ -12,6 +12,32 @@ const TEXT_CHARS: usize = 160;
 
 /// One line for a list.
 pub(super) fn in_list(replay: &Value) -> String {
+    if replay["stage"] == "extract" {
+        return format!(
+            "{}  {:<9}  {}/{} records  extract{}  {} conversations, {} calls",
+            text(&replay["id"]),
+            text(&replay["state"]),
+            replay["processed"],
+            replay["total"],
+            match replay["dry_run"] == Value::Bool(true) {
+                true => " (dry run)",
+                false => "",
+            },
+            count(&replay["estimate"]["units"]),
+            count(&replay["estimate"]["calls"]),
+        );
+    }
+    if replay["dry_run"] != Value::Bool(false) && replay["stage"] != "screen" {
+        return format!(
+            "{}  {:<9}  {}/{} records  {} (dry run)  {} messages",
+            text(&replay["id"]),
+            text(&replay["state"]),
+            replay["processed"],
+            replay["total"],
+            text(&replay["stage"]),
+            count(&replay["cost"]["new"]["messages"]),
+        );
+    }
     if replay["dry_run"] == Value::Bool(false) {
         return format!(
             "{}  {:<9}  {}/{} records  {} -> {}",
@@ -38,14 +64,87 @@ pub(super) fn in_list(replay: &Value) -> String {
 
 /// Everything, with at most `n_samples` of each change.
 pub(super) fn report(replay: &Value, n_samples: usize) -> String {
+    if replay["stage"] == "extract" {
+        return read(replay);
+    }
     if replay["dry_run"] == Value::Bool(false) {
         return filled(replay);
+    }
+    if replay["stage"] != "screen" {
+        return counted(replay);
     }
     let mut page = String::new();
     head(&mut page, replay);
     changes(&mut page, replay, n_samples);
     cost(&mut page, &replay["cost"]);
     labels(&mut page, &replay["labels"]);
+    page.truncate(page.trim_end().len());
+    page
+}
+
+/// A dry run that compares nothing.
+fn counted(replay: &Value) -> String {
+    let (new, ledger) = (&replay["cost"]["new"], &replay["ledger"]);
+    let mut page = format!(
+        "{} of {} records of {}, {}\n{} would work on {} messages: {} characters, about {} tokens\npassed by: {}",
+        count(&replay["processed"]),
+        count(&replay["total"]),
+        text(&replay["input"]),
+        text(&replay["state"]),
+        text(&replay["stage"]),
+        count(&new["messages"]),
+        count(&new["characters"]),
+        count(&new["estimated_tokens"]),
+        lost(&ledger["skipped"]),
+    );
+    let failed = lost(&ledger["failed"]);
+    if failed != "none" {
+        let _ = write!(page, "\nfailed: {failed}");
+    }
+    page
+}
+
+/// A replay of `extract`, or what one would cost.
+fn read(replay: &Value) -> String {
+    let is_dry = replay["dry_run"] == Value::Bool(true);
+    let (estimate, ledger) = (&replay["estimate"], &replay["ledger"]);
+    let mut page = format!(
+        "conversations closed {} .. {}: {} of {} records, {}\n",
+        text(&replay["from"]),
+        text(&replay["to"]),
+        count(&replay["processed"]),
+        count(&replay["total"]),
+        text(&replay["state"]),
+    );
+    let _ = writeln!(
+        page,
+        "{} {}; left as they are: {}",
+        count(&estimate["units"]),
+        match is_dry {
+            true => "would be read anew",
+            false => "read anew",
+        },
+        lost(&ledger["skipped"])
+    );
+    let failed = lost(&ledger["failed"]);
+    if failed != "none" {
+        let _ = writeln!(page, "nobody can tell: {failed}");
+    }
+    let _ = writeln!(
+        page,
+        "calls: {}, at most {} tokens sent, {} received, {} USD; {} answered before",
+        count(&estimate["calls"]),
+        count(&estimate["tokens_in"]),
+        count(&estimate["tokens_out"]),
+        number(&estimate["usd"], 4),
+        count(&estimate["kept"]),
+    );
+    if is_dry && estimate["units"].as_u64().is_some_and(|n| n > 0) {
+        page.push_str("`telesift replay --stage extract` does it");
+    }
+    if !is_dry {
+        let _ = writeln!(page, "fills {}", generation(&replay["generation"]));
+    }
     page.truncate(page.trim_end().len());
     page
 }
@@ -300,7 +399,7 @@ mod tests {
 
     fn replay() -> Value {
         json!({
-            "id": "r1", "state": "done", "from": "earliest", "to": "latest", "base": "default@1+ab", "rules": "mine@2+cd",
+            "id": "r1", "stage": "screen", "state": "done", "from": "earliest", "to": "latest", "base": "default@1+ab", "rules": "mine@2+cd",
             "processed": 1200, "total": 1200, "identical": 1100,
             "ledger": {"received": 1200, "judged": 1190, "skipped": {"no_message": 10}, "failed": {}},
             "diff": {"ham->spam": 2, "noise->signal": 12},
@@ -319,6 +418,33 @@ mod tests {
                 "new": {"labelled": 40, "not_noise": {"precision": null, "recall": 0.75}, "classes": {}, "spam": null},
             },
         })
+    }
+
+    #[test]
+    fn a_dry_run_that_compares_nothing_counts() {
+        let mut replay = replay();
+        replay["stage"] = "embed".into();
+        replay["dry_run"] = true.into();
+        replay["input"] = "messages".into();
+        assert_eq!(
+            report(&replay, 20),
+            "1,200 of 1,200 records of messages, done\nembed would work on 300 messages: 25,600 characters, about 11,000 tokens\npassed by: 10 no_message"
+        );
+        let expected = "r1  done       1200/1200 records  embed (dry run)  300 messages";
+        assert_eq!(in_list(&replay), expected);
+    }
+
+    #[test]
+    fn an_estimate_tells_calls_and_what_they_cost() {
+        let mut replay = replay();
+        replay["stage"] = "extract".into();
+        replay["dry_run"] = true.into();
+        replay["ledger"] = json!({"skipped": {"known": 3}, "failed": {}});
+        replay["estimate"] = json!({"units": 9, "calls": 7, "kept": 2, "tokens_in": 4100, "tokens_out": 900, "usd": 0.0125});
+        assert_eq!(
+            report(&replay, 20),
+            "conversations closed earliest .. latest: 1,200 of 1,200 records, done\n9 would be read anew; left as they are: 3 known\ncalls: 7, at most 4,100 tokens sent, 900 received, 0.0125 USD; 2 answered before\n`telesift replay --stage extract` does it"
+        );
     }
 
     #[test]

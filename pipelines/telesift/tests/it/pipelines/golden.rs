@@ -15,7 +15,8 @@ use telesift_schemas::{
 };
 use telesift_windows::golden::{self, Question};
 
-use super::{lines, run};
+use super::run;
+use crate::server::json_lines;
 
 /// Messages sent at once, and how long apart: Arroyo's watermark is the least of a batch, which 50 ms cut, so a batch must
 /// not span much of the three days. A late message pulls it back until the next batch, which must not hold one too: they are
@@ -124,10 +125,10 @@ async fn a_real_arroyo_gives_the_golden_answers() {
     ];
     apply.extend(["--fluvio", &fluvio, "--prefix", &mark]);
     apply.extend(renamed.iter().flat_map(|name| ["--topic", name.as_str()]));
-    lines(&run(&arroyo, &apply));
+    json_lines(&run(&arroyo, &apply));
     let started = std::time::Instant::now();
     loop {
-        let status = lines(&run(&arroyo, &["pipelines", "status", "--prefix", &mark]));
+        let status = json_lines(&run(&arroyo, &["pipelines", "status", "--prefix", &mark]));
         if status.iter().all(|s| s["state"] == "Running") {
             break;
         }
@@ -164,7 +165,7 @@ async fn a_real_arroyo_gives_the_golden_answers() {
             expected.len()
         );
     }
-    lines(&run(
+    json_lines(&run(
         &arroyo,
         &["pipelines", "remove", "--yes", "--prefix", &mark],
     ));
