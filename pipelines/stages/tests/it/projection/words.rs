@@ -1,35 +1,30 @@
 //! A stage whose records are words, its effects in a store or on the log, and what breaks at each of its steps.
 
+mod stages;
+
 use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use async_trait::async_trait;
 use telesift_ports::{
-    Catalog as _, RecordLog, catalog,
+    Catalog as _, RecordLog as _, catalog,
     leases::Fence,
     ledger::{StageKey, StageState},
     memory::Fault,
-    record_log::{self, NewRecord, ReadLimits, StoredRecord},
+    record_log::{self, ReadLimits},
 };
-use telesift_schemas::{DeadLetterCode, Offset, Topic, TopicPartition};
+use telesift_schemas::{Offset, Topic, TopicPartition};
 use telesift_stages::{
     Consumer, StageError,
     consumer::{Input, Process},
-    dead_letter::Refusal,
-    projection::{
-        Applied, CatalogCheckpoint, Due, LogChange, LogCheckpoint, Projection, Projector, Read,
-    },
+    projection::Projector,
 };
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::flow::{Flow, at};
+use stages::{Shelf, Shelved, Told};
 
 pub(super) const STAGE: &str = "words";
 /// Where the stage reads.
@@ -73,33 +68,6 @@ pub(super) struct Words {
     /// Whether this build can read what another makes a letter of.
     pub(super) reads_poison: bool,
     shelf: Arc<Shelf>,
-}
-
-/// Effects, by the offset of their record; a record put there again changes nothing.
-#[derive(Default)]
-struct Shelf {
-    effects: Mutex<BTreeMap<(bool, u64), String>>,
-    faults: Mutex<VecDeque<(bool, StageError)>>,
-    n_broken: AtomicUsize,
-}
-
-impl Shelf {
-    fn put(&self, said: &[(u64, String)]) -> Result<(), StageError> {
-        let fault = self.faults.lock().unwrap().pop_front();
-        if fault.is_some() {
-            self.n_broken.fetch_add(1, Ordering::SeqCst);
-        }
-        match fault {
-            Some((false, error)) => Err(error),
-            fault => {
-                let mut effects = self.effects.lock().unwrap();
-                for (offset, word) in said {
-                    effects.insert((word == "poison", *offset), word.clone());
-                }
-                fault.map_or(Ok(()), |(_, error)| Err(error))
-            }
-        }
-    }
 }
 
 impl Words {
@@ -360,142 +328,5 @@ fn apply_error(is_retryable: bool) -> StageError {
             key: STAGE.to_owned(),
             reason,
         },
-    }
-}
-
-/// Reads a word; one that is `idle` is read, and has no effect.
-fn read(record: &StoredRecord, reads_poison: bool) -> Result<Read<(u64, String)>, Refusal> {
-    let word = String::from_utf8(record.value.to_vec()).unwrap();
-    match word.as_str() {
-        "other" => Ok(Read::Skipped("other_word")),
-        "poison" if !reads_poison => Err(Refusal {
-            code: DeadLetterCode::Unreadable,
-            message: "poison".to_owned(),
-            attempts: 1,
-        }),
-        _ => Ok(Read::Said((record.offset.0, word))),
-    }
-}
-
-/// Takes out what is `idle`.
-fn without_idle(said: &mut Vec<(u64, String)>) -> Vec<&'static str> {
-    let n = said.len();
-    said.retain(|(_, word)| word != "idle");
-    vec!["no_news"; n - said.len()]
-}
-
-/// Puts words into a store, its position in the catalog.
-pub(super) struct Shelved {
-    reads_poison: bool,
-    shelf: Arc<Shelf>,
-}
-
-#[async_trait]
-impl Projection for Shelved {
-    type Said = (u64, String);
-    type Change = ();
-    type Kept = CatalogCheckpoint;
-
-    fn read(
-        &self,
-        _: &TopicPartition,
-        record: &StoredRecord,
-    ) -> Result<Read<(u64, String)>, Refusal> {
-        read(record, self.reads_poison)
-    }
-
-    async fn apply(&mut self, mut said: Vec<(u64, String)>) -> Result<Applied<()>, StageError> {
-        let skipped = without_idle(&mut said);
-        self.shelf.put(&said)?;
-        Ok(Applied {
-            change: (),
-            skipped,
-        })
-    }
-
-    async fn is_lost(&self) -> Result<bool, StageError> {
-        Ok(self.shelf.effects.lock().unwrap().is_empty())
-    }
-}
-
-/// The state of [`Told`].
-const TOLD: &str = "words/told";
-
-/// Numbers words on the log, and sums them up when nothing comes; what it told is kept in the same transaction.
-pub(super) struct Told {
-    reads_poison: bool,
-    shelf: Arc<Shelf>,
-    log: Arc<dyn RecordLog>,
-    n_told: usize,
-    n_summed: usize,
-}
-
-impl Told {
-    fn change(&self, lines: Vec<String>) -> LogChange {
-        let append = |line: String| {
-            let record = NewRecord {
-                key: "7".into(),
-                value: line.into(),
-                unique: Vec::new(),
-            };
-            (at(OUTPUT), record)
-        };
-        let kept = format!("{} {}", self.n_told, self.n_summed);
-        LogChange {
-            appends: lines.into_iter().map(append).collect(),
-            writes: vec![(TOLD.to_owned(), Some(kept.into()))],
-        }
-    }
-}
-
-#[async_trait]
-impl Projection for Told {
-    type Said = (u64, String);
-    type Change = LogChange;
-    type Kept = LogCheckpoint;
-
-    fn read(
-        &self,
-        _: &TopicPartition,
-        record: &StoredRecord,
-    ) -> Result<Read<(u64, String)>, Refusal> {
-        read(record, self.reads_poison)
-    }
-
-    async fn apply(
-        &mut self,
-        mut said: Vec<(u64, String)>,
-    ) -> Result<Applied<LogChange>, StageError> {
-        let skipped = without_idle(&mut said);
-        self.shelf.put(&[])?;
-        let mut lines = Vec::new();
-        for (_, word) in said {
-            self.n_told += 1;
-            lines.push(format!("{} {word}", self.n_told));
-        }
-        let change = self.change(lines);
-        Ok(Applied { change, skipped })
-    }
-
-    async fn load(&mut self) -> Result<(), StageError> {
-        let stored = self.log.state(TOLD).await?;
-        let kept = stored.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
-        let kept = kept.unwrap_or_else(|| "0 0".to_owned());
-        let (n_told, n_summed) = kept.split_once(' ').unwrap();
-        self.n_told = n_told.parse().unwrap();
-        self.n_summed = n_summed.parse().unwrap();
-        Ok(())
-    }
-
-    async fn due(&mut self) -> Result<Due<LogChange>, StageError> {
-        if self.n_summed == self.n_told {
-            return Ok(Due::default());
-        }
-        self.n_summed = self.n_told;
-        let change = self.change(vec![format!("sum {}", self.n_told)]);
-        Ok(Due {
-            change: Some(change),
-            again: None,
-        })
     }
 }
