@@ -199,7 +199,8 @@ async fn rebuild(
         })
         .collect();
     let mut spec = spec(parts, &request, topic, ranges);
-    if request.stage == ReplayStage::Embed {
+    // What would be embedded does not depend on by which model.
+    if request.stage == ReplayStage::Embed && !request.dry_run {
         spec.model = Some(other_model(parts).await?);
     }
     Ok(Ordered {
