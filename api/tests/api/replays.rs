@@ -109,8 +109,9 @@ async fn a_replay_that_fills_a_generation_needs_no_rules() {
             .await;
         assert_eq!(switched.ok()["id"], id);
         // Room for the next: few may be unfinished.
-        let cancelled = desk.post(&format!("/v1/replays/{id}/cancel"), json!({}));
-        cancelled.await.ok();
+        desk.post(&format!("/v1/replays/{id}/cancel"), json!({}))
+            .await
+            .ok();
     }
 }
 

@@ -124,7 +124,6 @@ struct FoundChat {
 /// Every chat's header in file order, every byte of the file checked.
 fn headers(file: &Path) -> Result<Vec<FoundChat>, ImportError> {
     let mut input = open(file)?;
-    refuse_mistaken(file, &mut input)?;
     let mut chats: Vec<FoundChat> = Vec::new();
     stream::parse(&mut input, &mut |event, _| {
         match event {
@@ -153,8 +152,12 @@ fn headers(file: &Path) -> Result<Vec<FoundChat>, ImportError> {
     Ok(chats)
 }
 
+/// Opens what is an export by its first bytes.
 fn open(file: &Path) -> Result<File, ImportError> {
-    File::open(file).map_err(|e| ImportError::Storage(format!("cannot open the spooled file: {e}")))
+    let mut input = File::open(file)
+        .map_err(|e| ImportError::Storage(format!("cannot open the spooled file: {e}")))?;
+    refuse_mistaken(file, &mut input)?;
+    Ok(input)
 }
 
 /// A zone of the machine's database or, where it has none, of the one compiled in.

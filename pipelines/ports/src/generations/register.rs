@@ -247,7 +247,8 @@ mod tests {
                 (Part::Messages, Generation::FIRST),
                 (Part::Store, second),
                 (Part::Stories, Generation::FIRST),
-                (Part::Windows, Generation::FIRST)
+                (Part::Windows, Generation::FIRST),
+                (Part::Knowledge, Generation::FIRST)
             ]
         );
     }
