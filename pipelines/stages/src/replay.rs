@@ -113,6 +113,17 @@ pub struct ReplayParts {
 }
 
 impl ReplayParts {
+    /// A replay that was begun, as it was last stored.
+    async fn replay(&self, id: &str) -> Result<ReplayStatus, StageError> {
+        let missing = || StageError::State {
+            key: format!("replay/{id}"),
+            reason: "it is gone".to_owned(),
+        };
+        self.catalog.replay(id).await?.ok_or_else(missing)
+    }
+}
+
+impl ReplayParts {
     fn generations(&self) -> &Generations {
         &self.line.parts.generations
     }

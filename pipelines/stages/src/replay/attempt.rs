@@ -70,11 +70,7 @@ impl<'a> Attempt<'a> {
         id: &'a str,
         interrupted: CancellationToken,
     ) -> Result<Self, StageError> {
-        let missing = || StageError::State {
-            key: format!("replay/{id}"),
-            reason: "it is gone".to_owned(),
-        };
-        let replay = parts.catalog.replay(id).await?.ok_or_else(missing)?;
+        let replay = parts.replay(id).await?;
         let progress = replay.progress.clone();
         Ok(Attempt {
             parts,

@@ -51,11 +51,7 @@ impl<'a> Build<'a> {
         id: &'a str,
         interrupted: CancellationToken,
     ) -> Result<Self, StageError> {
-        let missing = || StageError::State {
-            key: format!("replay/{id}"),
-            reason: "it is gone".to_owned(),
-        };
-        let replay = parts.catalog.replay(id).await?.ok_or_else(missing)?;
+        let replay = parts.replay(id).await?;
         Ok(Build {
             parts,
             config,
