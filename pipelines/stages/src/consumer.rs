@@ -47,6 +47,15 @@ pub trait Process: Send {
         input.batch.next
     }
 
+    /// Whether [`Process::look_ahead`] is of use: then the batches to come are read while more of them wait.
+    fn looks_ahead(&self) -> bool {
+        false
+    }
+
+    /// Told of the batches that follow, right before [`Process::process`] of those before them: what does not depend on
+    /// those can be begun beside. They are processed next, unless the stage is shut down or leaves a rest of those before.
+    fn look_ahead(&mut self, _inputs: &Arc<[Input]>) {}
+
     /// Called when every input is read to its end: what is due by the clock is done. Returns when to be called again though
     /// nothing comes; `None`: not before something does. Called again after a retryable error.
     async fn idle(&mut self) -> Result<Option<Duration>, StageError> {
@@ -226,12 +235,17 @@ impl Consumer {
             return Ok(());
         };
         let mut retries = Retries::default();
+        let mut ahead: Option<Arc<[Input]>> = None;
         while !shutdown.is_cancelled() {
             self.run_retries(&mut stage, &mut retries, &shutdown)
                 .await?;
             let started = Instant::now();
-            let Some(inputs) = self.read(&mut next, &shutdown).await? else {
-                return Ok(());
+            let inputs = match ahead.take().filter(|ahead| self.is_next(&next, ahead)) {
+                Some(ahead) => ahead,
+                None => match self.read(&next, &shutdown).await? {
+                    Some(inputs) => inputs.into(),
+                    None => return Ok(()),
+                },
             };
             if inputs.is_empty() {
                 // Everything is read: what waited for the stage to come by is due.
@@ -242,6 +256,10 @@ impl Consumer {
                 self.wait(&next, &retries, wake, &shutdown).await?;
                 retries.look_again();
                 continue;
+            }
+            if stage.looks_ahead() && self.is_full(&inputs) {
+                ahead = self.read_beyond(&next, &inputs).await;
+                ahead.iter().for_each(|ahead| stage.look_ahead(ahead));
             }
             if self
                 .retry(&shutdown, &mut stage, Some(&inputs))
@@ -321,26 +339,18 @@ impl Consumer {
         pause(delay, shutdown).await;
     }
 
-    /// Reads what there is of every partition; partitions without anything new are left out.
+    /// Reads what there is of every partition; partitions without anything new are left out. `None` = shut down first.
     async fn read(
         &self,
-        next: &mut [Offset],
+        next: &[Offset],
         shutdown: &CancellationToken,
     ) -> Result<Option<Vec<Input>>, StageError> {
         let mut inputs = Vec::new();
         let mut delays = delays();
-        let limits = ReadLimits {
-            max_bytes: self
-                .limits
-                .max_bytes
-                .min(MAX_READ_BYTES / self.inputs.len().max(1)),
-            ..self.limits
-        };
-        for (at, from) in self.inputs.iter().zip(next.iter()) {
-            let batch = loop {
-                match self.log.read(at, *from, limits).await {
-                    Ok(batch) => break batch,
-                    Err(record_log::Error::Evicted { first, .. }) => break evicted(*from, first),
+        for (at, &from) in self.inputs.iter().zip(next) {
+            let input = loop {
+                match self.read_one(at, from).await {
+                    Ok(input) => break input,
                     Err(e) if e.is_retryable() => {
                         self.back_off(&e.into(), &mut delays, shutdown).await
                     }
@@ -350,16 +360,55 @@ impl Consumer {
                     return Ok(None);
                 }
             };
-            telemetry::lag(self.stage, at, batch.end.0.saturating_sub(batch.next.0));
-            if batch.next > *from {
-                inputs.push(Input {
-                    at: at.clone(),
-                    from: *from,
-                    batch,
-                });
-            }
+            inputs.extend(input);
         }
         Ok(Some(inputs))
+    }
+
+    /// What follows `inputs`, which were read from `next`. `None` if there is nothing or it cannot be read: it is read in
+    /// its turn then.
+    async fn read_beyond(&self, next: &[Offset], inputs: &[Input]) -> Option<Arc<[Input]>> {
+        let mut beyond = Vec::new();
+        for (at, &from) in self.inputs.iter().zip(next) {
+            let input = inputs.iter().find(|input| input.at == *at);
+            let from = input.map_or(from, |input| input.batch.next);
+            beyond.extend(self.read_one(at, from).await.ok()?);
+        }
+        (!beyond.is_empty()).then(|| beyond.into())
+    }
+
+    /// What there is of a partition, if anything new.
+    async fn read_one(
+        &self,
+        at: &TopicPartition,
+        from: Offset,
+    ) -> record_log::Result<Option<Input>> {
+        let limits = ReadLimits {
+            max_bytes: self
+                .limits
+                .max_bytes
+                .min(MAX_READ_BYTES / self.inputs.len().max(1)),
+            ..self.limits
+        };
+        let batch = match self.log.read(at, from, limits).await {
+            Err(record_log::Error::Evicted { first, .. }) => evicted(from, first),
+            other => other?,
+        };
+        telemetry::lag(self.stage, at, batch.end.0.saturating_sub(batch.next.0));
+        Ok((batch.next > from).then(|| Input {
+            at: at.clone(),
+            from,
+            batch,
+        }))
+    }
+
+    /// Whether `inputs` begin where the stage goes on.
+    fn is_next(&self, next: &[Offset], inputs: &[Input]) -> bool {
+        let begins_there = |(at, from): (&TopicPartition, &Offset)| {
+            let input = inputs.iter().find(|input| input.at == *at);
+            input.is_none_or(|input| input.from == *from)
+        };
+        self.inputs.iter().zip(next).all(begins_there)
     }
 
     /// Waits until one of the partitions, or the topic of dead letters, has something new, or the stage wants to wake.

@@ -1,19 +1,18 @@
 //! `messages` in, the message store out: micro-batches over all partitions, one writer, effect first, then the positions.
 
+mod prepare;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use telesift_ports::{
     Catalog, Clock, Embedder, MessageStore, RecordLog,
-    embedder::{EmbeddingCost, Purpose},
     leases::Fence,
     ledger::{Counters, Fate, StageState},
-    message_store::{self, IndexedMessage},
-    record_log::{StoredRecord, Transaction},
+    message_store,
+    record_log::Transaction,
 };
-use telesift_schemas::{
-    ChatId, DeadLetterCode, Generation, Message, MessageKey, Offset, TopicPartition,
-};
+use telesift_schemas::{ChatId, DeadLetterCode, Generation, Message, Offset, TopicPartition};
 
 use crate::{
     consumer::{Input, Process, StageError},
@@ -23,6 +22,7 @@ use crate::{
     screen::gap_counters,
     state::CatalogState,
 };
+use prepare::{Ahead, Candidates, Prepared, Refused, prepare, prepare_these};
 
 /// The stage's name in ledger, logs and metrics.
 pub const STAGE: &str = "index";
@@ -39,6 +39,7 @@ pub struct Index {
     clock: Arc<dyn Clock>,
     stage: &'static str,
     states: Vec<CatalogState>,
+    ahead: Ahead,
 }
 
 impl Index {
@@ -61,6 +62,7 @@ impl Index {
             clock,
             stage: STAGE,
             states,
+            ahead: Ahead::default(),
         }
     }
 
@@ -101,43 +103,12 @@ impl Index {
         Ok(())
     }
 
-    /// Parses, and embeds where that is cheap, what can be indexed; the rest is to be refused.
-    async fn prepare<'a>(
-        &self,
-        records: &[Record<'a>],
-    ) -> Result<(Candidates<'a>, Vec<Refused<'a>>), StageError> {
-        let (mut candidates, mut refused) = (Candidates::default(), Vec::new());
-        for &record in records {
-            match serde_json::from_slice::<Message>(&record.stored.value) {
-                Ok(message) => candidates.push(record, message),
-                Err(e) => {
-                    let refusal = Refusal::unreadable("message record", &e);
-                    refused.push(Refused { record, refusal });
-                }
-            }
-        }
-        self.embed(&mut candidates.rows).await?;
-        Ok((candidates, refused))
-    }
-
-    /// Vectors that cost next to nothing are made here; others follow behind, so that text search never waits for them.
-    async fn embed(&self, rows: &mut [IndexedMessage]) -> Result<(), StageError> {
-        if self.embedder.cost() != EmbeddingCost::Negligible {
-            return Ok(());
-        }
-        let texts: Vec<&str> = rows.iter().map(|row| row.message.text.as_str()).collect();
-        let vectors = self.embedder.embed(&texts, Purpose::Passage).await?;
-        for (row, vector) in rows.iter_mut().zip(vectors) {
-            row.vector = (!row.message.text.is_empty()).then_some(vector);
-        }
-        Ok(())
-    }
-
     /// Merges into the store; a message it refuses for good is taken out and the rest goes on.
-    async fn apply<'a>(
+    async fn apply(
         &self,
-        mut candidates: Candidates<'a>,
-        refused: &mut Vec<Refused<'a>>,
+        inputs: &[Input],
+        mut candidates: Candidates,
+        refused: &mut Vec<Refused>,
     ) -> Result<(), StageError> {
         loop {
             let (key, reason) = match self.store.apply(candidates.rows).await {
@@ -145,23 +116,23 @@ impl Index {
                 Err(message_store::Error::Rejected { key, reason }) => (key, reason),
                 Err(e) => return Err(e.into()),
             };
-            let named = candidates.records.into_iter().zip(candidates.keys);
+            let named = candidates.places.into_iter().zip(candidates.keys);
             let (bad, good): (Vec<_>, Vec<_>) = named.partition(|(_, k)| *k == key);
             if bad.is_empty() {
                 return Err(message_store::Error::Rejected { key, reason }.into());
             }
-            refused.extend(bad.into_iter().map(|(record, _)| Refused {
-                record,
+            refused.extend(bad.into_iter().map(|(place, _)| Refused {
+                place,
                 refusal: Refusal::new(DeadLetterCode::StoreRejected, reason.clone()),
             }));
             // The store has what it was given: the others are read anew, which is rare.
-            let good: Vec<_> = good.into_iter().map(|(record, _)| record).collect();
-            (candidates, _) = self.prepare(&good).await?;
+            let good = good.into_iter().map(|(place, _)| place);
+            (candidates, _) = prepare_these(&*self.embedder, inputs, good).await?;
         }
     }
 
     /// Dead letters are written before the position, and refused by the log if they are there already.
-    async fn bury(&self, refused: &[Refused<'_>]) -> Result<(), StageError> {
+    async fn bury(&self, inputs: &[Input], refused: &[Refused]) -> Result<(), StageError> {
         if refused.is_empty() {
             return Ok(());
         }
@@ -169,7 +140,7 @@ impl Index {
         let appends = refused
             .iter()
             .map(|r| {
-                let (at, record) = (r.record.at, r.record.stored);
+                let (at, record) = r.place.of(inputs);
                 dead_letter::append(self.stage, at, record, r.refusal.clone(), now)
             })
             .collect();
@@ -177,7 +148,7 @@ impl Index {
         Ok(())
     }
 
-    async fn commit(&mut self, input: &Input, refused: &[Refused<'_>]) -> Result<(), StageError> {
+    async fn commit(&mut self, input: &Input, n_refused: u64) -> Result<(), StageError> {
         let Some(stored) = self.state_of(&input.at) else {
             return Ok(());
         };
@@ -185,7 +156,6 @@ impl Index {
         if state.next >= input.batch.next {
             return Ok(()); // committed by an earlier try of this batch
         }
-        let n_refused = refused.iter().filter(|r| *r.record.at == input.at).count() as u64;
         let n = input.batch.records.len() as u64;
         state.counters += &gap_counters(input);
         state.counters += &Counters {
@@ -199,14 +169,16 @@ impl Index {
     }
 
     /// Stores what can be, and says what cannot.
-    async fn store<'a>(&self, inputs: &'a [Input]) -> Result<Vec<Refused<'a>>, StageError> {
-        let records: Vec<Record<'a>> = inputs.iter().flat_map(Record::all).collect();
-        let (candidates, mut refused) = self.prepare(&records).await?;
+    async fn store(
+        &self,
+        inputs: &[Input],
+        (candidates, mut refused): Prepared,
+    ) -> Result<Vec<Refused>, StageError> {
         let keys = candidates.keys.clone();
         for (from, to) in candidates.rows.iter().filter_map(|r| migration(&r.message)) {
             self.catalog.link_chats(from, to).await?;
         }
-        self.apply(candidates, &mut refused).await?;
+        self.apply(inputs, candidates, &mut refused).await?;
         // After the messages are stored: whoever labels one now finds it there. See `labels`.
         labels::set_in_force(&*self.catalog, &*self.store, &keys).await?;
         Ok(refused)
@@ -224,12 +196,25 @@ impl Process for Index {
     }
 
     async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
-        let refused = self.store(inputs).await?;
-        self.bury(&refused).await?;
+        let prepared = match self.ahead.take(inputs).await {
+            Some(prepared) => prepared,
+            None => prepare(&*self.embedder, inputs).await?,
+        };
+        let refused = self.store(inputs, prepared).await?;
+        self.bury(inputs, &refused).await?;
         for input in inputs {
-            self.commit(input, &refused).await?;
+            let here = refused.iter().filter(|r| *r.place.of(inputs).0 == input.at);
+            self.commit(input, here.count() as u64).await?;
         }
         Ok(())
+    }
+
+    fn looks_ahead(&self) -> bool {
+        true
+    }
+
+    fn look_ahead(&mut self, inputs: &Arc<[Input]>) {
+        self.ahead.begin(self.embedder.clone(), inputs.clone());
     }
 
     async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
@@ -240,7 +225,8 @@ impl Process for Index {
         if retry.record.offset >= state.fresh().await?.next {
             return Ok(Tried::Later);
         }
-        let refused = self.store(&inputs).await?;
+        let prepared = prepare(&*self.embedder, &inputs).await?;
+        let refused = self.store(&inputs, prepared).await?;
         let refusal = refused.into_iter().next().map(|r| r.refusal);
         let fate = match refusal {
             Some(_) => Fate::Refused,
@@ -262,44 +248,4 @@ fn migration(message: &Message) -> Option<(ChatId, ChatId)> {
     };
     let is_group = from.0 < 0 && from.channel_id().is_none();
     (is_group && to.channel_id().is_some()).then_some((from, to))
-}
-
-/// A record, and where it stands.
-#[derive(Clone, Copy)]
-struct Record<'a> {
-    at: &'a TopicPartition,
-    stored: &'a StoredRecord,
-}
-
-impl<'a> Record<'a> {
-    fn all(input: &'a Input) -> impl Iterator<Item = Self> {
-        let at = &input.at;
-        let records = input.batch.records.iter();
-        records.map(move |stored| Record { at, stored })
-    }
-}
-
-/// Messages to be indexed, with the records they stand in: three lists of one length.
-#[derive(Default)]
-struct Candidates<'a> {
-    records: Vec<Record<'a>>,
-    keys: Vec<MessageKey>,
-    rows: Vec<IndexedMessage>,
-}
-
-impl<'a> Candidates<'a> {
-    fn push(&mut self, record: Record<'a>, message: Message) {
-        self.records.push(record);
-        self.keys.push(message.id);
-        self.rows.push(IndexedMessage {
-            message,
-            vector: None,
-        });
-    }
-}
-
-/// A record that cannot be indexed.
-struct Refused<'a> {
-    record: Record<'a>,
-    refusal: Refusal,
 }

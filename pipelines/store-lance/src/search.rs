@@ -30,9 +30,9 @@ const SCORE: &str = "_score";
 const DISTANCE: &str = "_distance";
 
 /// Parts of the vector index to look into, nearest first; all of them where too few rows pass the filter. A part has about 8,000
-/// vectors, so below 300,000 that is all of them anyway. Lance would look into nearly all by itself, and checking the filter
+/// vectors, so below 250,000 that is all of them anyway. Lance would look into nearly all by itself, and checking the filter
 /// for each vector is what takes longest.
-const PROBES: usize = 40;
+const PROBES: usize = 32;
 /// The index compares compressed vectors; this many times the candidates are compared again in full.
 const REFINE: u32 = 2;
 /// How much further to look when the query's requirements threw candidates out.

@@ -1,5 +1,6 @@
 //! A running server: its tasks, its socket, its health, and how it ends.
 
+mod apart;
 mod restart;
 mod signals;
 mod tasks;
@@ -23,6 +24,7 @@ use crate::{
     exit::Usage,
     topology::{Flow, Roles},
 };
+use apart::Apart;
 pub(crate) use restart::restart;
 use signals::Signals;
 pub(crate) use tasks::{Ended, Tasks};
@@ -40,6 +42,8 @@ pub(crate) struct Server {
     tasks: Tasks,
     signals: Signals,
     flow: Flow,
+    /// Dropped last: connections of the catalog may have been opened on it.
+    _answers: Apart,
 }
 
 impl Server {
@@ -86,7 +90,10 @@ impl Server {
             true => telesift_api::router(state),
             false => telesift_api::operations_router(state),
         };
-        tasks.spawn("api", move |stop| async move {
+        let answers = Apart::new("api")?;
+        let listener = listener.into_std().context("the socket")?;
+        tasks.spawn_on(answers.handle(), "api", move |stop| async move {
+            let listener = TcpListener::from_std(listener).context("the socket")?;
             telesift_api::serve(listener, app, max_connections, stop).await;
             Ok(())
         });
@@ -106,6 +113,7 @@ impl Server {
             tasks,
             signals,
             flow,
+            _answers: answers,
         })
     }
 

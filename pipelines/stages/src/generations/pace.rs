@@ -71,6 +71,14 @@ impl<P: Process> Process for Paced<P> {
         self.stage.taken(input)
     }
 
+    fn looks_ahead(&self) -> bool {
+        self.pace.is_none() && self.stage.looks_ahead()
+    }
+
+    fn look_ahead(&mut self, inputs: &Arc<[Input]>) {
+        self.stage.look_ahead(inputs);
+    }
+
     async fn retry(&mut self, retry: &Retry) -> Result<Tried, StageError> {
         self.stage.retry(retry).await
     }

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use telesift_api::{Health, HealthCheck};
 use telesift_stages::StageError;
-use tokio::task::JoinSet;
+use tokio::{runtime::Handle, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// Why a server's run ended.
@@ -46,6 +46,20 @@ impl Tasks {
     {
         let future = task(self.stop.clone());
         self.set.spawn(async move { (name, future.await) });
+    }
+
+    /// The same on another runtime than the caller's.
+    pub(crate) fn spawn_on<F>(
+        &mut self,
+        runtime: &Handle,
+        name: &'static str,
+        task: impl FnOnce(CancellationToken) -> F,
+    ) where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let future = task(self.stop.clone());
+        let named = async move { (name, future.await) };
+        self.set.spawn_on(named, runtime);
     }
 
     pub(crate) fn stop_token(&self) -> CancellationToken {
