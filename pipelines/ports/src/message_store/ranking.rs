@@ -36,10 +36,11 @@ pub struct Ranked<Id = MessageKey> {
     pub vector_score: Option<f64>,
 }
 
-/// How many candidates each leg of a hybrid search contributes, at least. One number for all page sizes, so that a
-/// larger limit only ever adds hits behind those of a smaller one; beyond it, twice the limit.
+/// How many candidates each leg of a hybrid search contributes, at least. One number for all small pages, so that a
+/// larger limit only ever adds hits behind those of a smaller one; beyond it, twice the limit. Each candidate costs a
+/// look into the table.
 pub fn leg_depth(limit: usize) -> usize {
-    limit.saturating_mul(2).clamp(200, 10_000)
+    limit.saturating_mul(2).clamp(100, 10_000)
 }
 
 /// Ranks the candidates of both legs, best first. With [`SearchMode::Hybrid`] the score is the sum of reciprocal ranks,

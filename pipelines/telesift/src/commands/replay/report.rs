@@ -10,75 +10,79 @@ use crate::commands::print;
 /// Characters shown of a sample's text.
 const TEXT_CHARS: usize = 160;
 
+/// What a replay does.
+enum Kind {
+    /// Has conversations read, or says what that would cost.
+    Reads { is_dry: bool },
+    /// Fills a generation.
+    Fills,
+    /// Counts what a stage would work on.
+    Counts,
+    /// Compares rules.
+    Compares,
+}
+
+impl Kind {
+    fn of(replay: &Value) -> Self {
+        match (text(&replay["stage"]), replay["dry_run"] != Value::Bool(false)) {
+            ("extract", is_dry) => Kind::Reads { is_dry },
+            (_, false) => Kind::Fills,
+            ("screen", true) => Kind::Compares,
+            (_, true) => Kind::Counts,
+        }
+    }
+}
+
 /// One line for a list.
 pub(super) fn in_list(replay: &Value) -> String {
-    if replay["stage"] == "extract" {
-        return format!(
-            "{}  {:<9}  {}/{} records  extract{}  {} conversations, {} calls",
-            text(&replay["id"]),
-            text(&replay["state"]),
-            replay["processed"],
-            replay["total"],
-            match replay["dry_run"] == Value::Bool(true) {
-                true => " (dry run)",
-                false => "",
-            },
+    let stage = text(&replay["stage"]);
+    let what = match Kind::of(replay) {
+        Kind::Reads { is_dry } => format!(
+            "extract{}  {} conversations, {} calls",
+            if is_dry { " (dry run)" } else { "" },
             count(&replay["estimate"]["units"]),
             count(&replay["estimate"]["calls"]),
-        );
-    }
-    if replay["dry_run"] != Value::Bool(false) && replay["stage"] != "screen" {
-        return format!(
-            "{}  {:<9}  {}/{} records  {} (dry run)  {} messages",
-            text(&replay["id"]),
-            text(&replay["state"]),
-            replay["processed"],
-            replay["total"],
-            text(&replay["stage"]),
-            count(&replay["cost"]["new"]["messages"]),
-        );
-    }
-    if replay["dry_run"] == Value::Bool(false) {
-        return format!(
-            "{}  {:<9}  {}/{} records  {} -> {}",
-            text(&replay["id"]),
-            text(&replay["state"]),
-            replay["processed"],
-            replay["total"],
-            text(&replay["stage"]),
-            generation(&replay["generation"]),
-        );
-    }
-    let changes: u64 = counts(&replay["diff"]).map(|(_, n)| n).sum();
+        ),
+        Kind::Fills => format!("{stage} -> {}", generation(&replay["generation"])),
+        Kind::Counts => format!(
+            "{stage} (dry run)  {} messages",
+            count(&replay["cost"]["new"]["messages"])
+        ),
+        Kind::Compares => format!(
+            "{} changes  {} -> {}",
+            counts(&replay["diff"]).map(|(_, n)| n).sum::<u64>(),
+            text(&replay["base"]),
+            text(&replay["rules"]),
+        ),
+    };
     format!(
-        "{}  {:<9}  {}/{} records  {} changes  {} -> {}",
+        "{}  {:<9}  {}/{} records  {what}",
         text(&replay["id"]),
         text(&replay["state"]),
         replay["processed"],
         replay["total"],
-        changes,
-        text(&replay["base"]),
-        text(&replay["rules"]),
     )
 }
 
 /// Everything, with at most `n_samples` of each change.
 pub(super) fn report(replay: &Value, n_samples: usize) -> String {
-    if replay["stage"] == "extract" {
-        return read(replay);
-    }
-    if replay["dry_run"] == Value::Bool(false) {
-        return filled(replay);
-    }
-    if replay["stage"] != "screen" {
-        return counted(replay);
-    }
+    let mut page = match Kind::of(replay) {
+        Kind::Reads { is_dry } => read(replay, is_dry),
+        Kind::Fills => filled(replay),
+        Kind::Counts => counted(replay),
+        Kind::Compares => compared(replay, n_samples),
+    };
+    page.truncate(page.trim_end().len());
+    page
+}
+
+/// A dry run of other rules.
+fn compared(replay: &Value, n_samples: usize) -> String {
     let mut page = String::new();
     head(&mut page, replay);
     changes(&mut page, replay, n_samples);
     cost(&mut page, &replay["cost"]);
     labels(&mut page, &replay["labels"]);
-    page.truncate(page.trim_end().len());
     page
 }
 
@@ -105,8 +109,7 @@ fn counted(replay: &Value) -> String {
 }
 
 /// A replay of `extract`, or what one would cost.
-fn read(replay: &Value) -> String {
-    let is_dry = replay["dry_run"] == Value::Bool(true);
+fn read(replay: &Value, is_dry: bool) -> String {
     let (estimate, ledger) = (&replay["estimate"], &replay["ledger"]);
     let mut page = format!(
         "conversations closed {} .. {}: {} of {} records, {}\n",
@@ -145,7 +148,6 @@ fn read(replay: &Value) -> String {
     if !is_dry {
         let _ = writeln!(page, "fills {}", generation(&replay["generation"]));
     }
-    page.truncate(page.trim_end().len());
     page
 }
 
@@ -190,7 +192,6 @@ fn filled(replay: &Value) -> String {
         }
         _ => {}
     }
-    page.truncate(page.trim_end().len());
     page
 }
 
