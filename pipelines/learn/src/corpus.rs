@@ -44,7 +44,7 @@ pub enum CorpusError {
 }
 
 /// The project's own labelled files, by name.
-pub const OWN: [&str; 22] = [
+pub const OWN: [&str; 26] = [
     "uk",
     "ru",
     "en",
@@ -67,6 +67,10 @@ pub const OWN: [&str; 22] = [
     "registers-en",
     "code",
     "groups-id-more",
+    "groups-en",
+    "groups-uk",
+    "groups-ru",
+    "channels-more",
 ];
 
 /// The sources in `training`, one per file.
@@ -89,7 +93,7 @@ pub fn own(training: &Path) -> Result<Vec<Source>, CorpusError> {
             // Honest posts hold much that spam holds; there are few of them here and many in the world.
             spam_weight: match name {
                 "channels-ru" | "channels-uk-en" => 8.0,
-                "posts" | "adverts" => 4.0,
+                "posts" | "adverts" | "channels-more" => 4.0,
                 _ => 1.0,
             },
         })

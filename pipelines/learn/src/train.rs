@@ -51,7 +51,7 @@ pub struct Trained {
 
 /// How importance is fitted. The penalties were chosen by cross-validation over the training data.
 pub const IMPORTANCE: Options = Options {
-    gram_penalty: 0.05,
+    gram_penalty: 0.1,
     dense_penalty: 1.0,
     second_cut: 1.0,
     apart: true,

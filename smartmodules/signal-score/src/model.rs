@@ -2,7 +2,7 @@
 //! makes it signal, and what makes it spam.
 //!
 //! A word gives itself, the pair it makes with the word before or with the beginning or end of the text, and its parts of three
-//! to five characters with its ends marked; signs between words (`<?>`, `<item>`, `<code>`) are read as words without parts; all share one table by hash ("the hashing trick": Weinberger et al., "Feature Hashing for Large Scale Multitask
+//! or four characters with its ends marked; signs between words (`<?>`, `<item>`, `<code>`) are read as words without parts; all share one table by hash ("the hashing trick": Weinberger et al., "Feature Hashing for Large Scale Multitask
 //! Learning", ICML 2009; n-grams of parts of words: Joulin et al., "Bag of Tricks for Efficient Text Classification",
 //! EACL 2017). Weights are whole numbers, so their sum is the same in any order and on any machine.
 
@@ -29,7 +29,7 @@ const FILE: &[u8] = include_bytes!("../model/ngrams.bin");
 pub(crate) const SHIPPED: Model = Model::read(FILE);
 
 /// First bytes of a model file; the digit is the version of features and format.
-pub const MAGIC: &[u8; 8] = b"tsgrams3";
+pub const MAGIC: &[u8; 8] = b"tsgrams4";
 
 /// A table of weights.
 ///
