@@ -13,7 +13,7 @@ use telesift_schemas::{ChatId, Class, Generation, Message, MessageKey, MessageKi
 use crate::{catalog, embedder::EmbeddingModel, leases::Term};
 
 pub use labels::VersionLabel;
-pub use ranking::{Candidate, RRF_K, Ranked, leg_depth, rank};
+pub use ranking::{Candidate, LegDepths, RRF_K, Ranked, rank};
 pub use versions::{Versions, searched_text, sort_versions};
 
 /// A projection of `messages`. It can be thrown away and rebuilt by replay.

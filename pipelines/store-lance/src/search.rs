@@ -13,7 +13,7 @@ use lancedb::{
     query::{ExecutableQuery, QueryBase, Select},
 };
 use telesift_ports::message_store::{
-    Candidate, Error, Hit, Ranked, Result, SearchMode, SearchRequest, leg_depth, rank,
+    Candidate, Error, Hit, LegDepths, Ranked, Result, SearchMode, SearchRequest, rank,
     searched_text,
 };
 use telesift_schemas::Message;
@@ -59,8 +59,7 @@ impl LanceStore {
         if predicate == Predicate::Nothing || request.limit == 0 {
             return Ok(Vec::new());
         }
-        // One leg alone goes as deep as two: Lance cuts equal scores where it likes, we by time and key.
-        let depth = leg_depth(request.limit);
+        let depths = LegDepths::of(request.mode, request.limit);
         let snapshot = self.snapshot().await?;
         let has_text = request.mode != SearchMode::Vector && !request.query.ranked.is_empty();
         let text = has_text.then_some(Leg::Text(&request.query));
@@ -69,8 +68,9 @@ impl LanceStore {
         let vector = pointing.filter(|_| request.mode != SearchMode::Text);
         let vector = vector.map(Leg::Vector);
         // Side by side: neither needs what the other finds.
-        let leg = |leg| accepted(&snapshot, request, leg, &predicate, depth);
-        let ((text, mut seen), (vector, also_seen)) = try_join!(leg(text), leg(vector))?;
+        let leg = |leg, depth| accepted(&snapshot, request, leg, &predicate, depth);
+        let ((text, mut seen), (vector, also_seen)) =
+            try_join!(leg(text, depths.text), leg(vector, depths.vector))?;
         seen.0.extend(also_seen.0);
         let mut ranked = rank(request.mode, text, vector);
         // Those that only their keys tell from the last one, too.

@@ -36,11 +36,26 @@ pub struct Ranked<Id = MessageKey> {
     pub vector_score: Option<f64>,
 }
 
-/// How many candidates each leg of a hybrid search contributes, at least. One number for all small pages, so that a
-/// larger limit only ever adds hits behind those of a smaller one; beyond it, twice the limit. Each candidate costs a
-/// look into the table.
-pub fn leg_depth(limit: usize) -> usize {
-    limit.saturating_mul(2).clamp(100, 10_000)
+/// How many candidates each leg of a search contributes. One number for all pages of up to 100, so that a larger limit only
+/// ever adds hits behind those of a smaller one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LegDepths {
+    /// By words: twice the limit, since a store may cut equal scores where it likes, and 200 at least.
+    pub text: usize,
+    /// By vectors. Alone as deep; fused half as deep: what is further away weighs less than the last that words find.
+    pub vector: usize,
+}
+
+impl LegDepths {
+    /// The depths for `limit` hits.
+    pub fn of(mode: SearchMode, limit: usize) -> Self {
+        let text = limit.saturating_mul(2).clamp(200, 10_000);
+        let vector = match mode {
+            SearchMode::Hybrid => limit.clamp(100, 10_000),
+            SearchMode::Text | SearchMode::Vector => text,
+        };
+        LegDepths { text, vector }
+    }
 }
 
 /// Ranks the candidates of both legs, best first. With [`SearchMode::Hybrid`] the score is the sum of reciprocal ranks,
@@ -123,6 +138,18 @@ mod tests {
 
     fn ids(ranked: &[Ranked]) -> Vec<i64> {
         ranked.iter().map(|r| r.key.message_id).collect()
+    }
+
+    #[test]
+    fn a_vector_too_far_for_its_leg_would_come_behind_all_that_words_find() {
+        for limit in [1, 20, 100, 500] {
+            let depths = LegDepths::of(SearchMode::Hybrid, limit);
+            let last_by_words = 1.0 / (RRF_K + depths.text as f64);
+            let first_left_out =
+                leg_weight(SearchMode::Vector) / (RRF_K + depths.vector as f64 + 1.0);
+            assert!(first_left_out < last_by_words, "of {limit}");
+            assert!(depths.vector >= limit);
+        }
     }
 
     #[test]

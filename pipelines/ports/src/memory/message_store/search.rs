@@ -7,7 +7,7 @@ use telesift_schemas::{Message, MessageKey};
 use crate::{
     embedder::EmbeddingModel,
     message_store::{
-        Candidate, Error, Hit, IndexedMessage, Result, SearchMode, SearchRequest, leg_depth, rank,
+        Candidate, Error, Hit, IndexedMessage, LegDepths, Result, SearchMode, SearchRequest, rank,
         searched_text,
     },
 };
@@ -36,17 +36,14 @@ pub(super) fn search(
     request: &SearchRequest,
     passes: impl Fn(&Message) -> bool,
 ) -> Vec<Hit> {
-    let depth = match request.mode {
-        SearchMode::Hybrid => leg_depth(request.limit),
-        SearchMode::Text | SearchMode::Vector => request.limit,
-    };
+    let depths = LegDepths::of(request.mode, request.limit);
     let accepted: HashMap<MessageKey, &IndexedMessage> = all
         .iter()
         .filter(|i| passes(&i.message))
         .filter(|i| request.query.accepts(&searched_text(&i.message)))
         .map(|i| (i.message.id, *i))
         .collect();
-    let leg = |candidates: Vec<Candidate>| {
+    let leg = |candidates: Vec<Candidate>, depth: usize| {
         let passed = candidates
             .into_iter()
             .filter(|c| accepted.contains_key(&c.key))
@@ -59,8 +56,8 @@ pub(super) fn search(
         });
         best.collect::<Vec<_>>()
     };
-    let text = leg(by_words(&all, &request.query.ranked));
-    let vector = leg(by_vector(&all, request.vector.as_deref()));
+    let text = leg(by_words(&all, &request.query.ranked), depths.text);
+    let vector = leg(by_vector(&all, request.vector.as_deref()), depths.vector);
     let ranked = rank(request.mode, text, vector);
     let hits = ranked.into_iter().take(request.limit);
     hits.filter_map(|r| {

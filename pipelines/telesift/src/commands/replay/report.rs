@@ -24,7 +24,10 @@ enum Kind {
 
 impl Kind {
     fn of(replay: &Value) -> Self {
-        match (text(&replay["stage"]), replay["dry_run"] != Value::Bool(false)) {
+        match (
+            text(&replay["stage"]),
+            replay["dry_run"] != Value::Bool(false),
+        ) {
             ("extract", is_dry) => Kind::Reads { is_dry },
             (_, false) => Kind::Fills,
             ("screen", true) => Kind::Compares,
