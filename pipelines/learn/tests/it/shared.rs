@@ -55,8 +55,8 @@ fn importance_is_told_better_than_by_length_on_what_was_held_out() {
     let splits: Vec<[(f64, f64); 3]> = (0..3).map(|seed| held_out(&shared, seed)).collect();
     let [all, uk, en] = splits[0];
     assert!(all.0 >= 0.95 && all.0 > all.1, "{all:.3?}");
-    assert!(uk.0 >= 0.97 && uk.0 > uk.1, "{uk:.3?}");
-    assert!(en.0 >= 0.90 && en.0 > en.1, "{en:.3?}");
+    assert!(uk.0 >= 0.95 && uk.0 > uk.1, "{uk:.3?}");
+    assert!(en.0 >= 0.93 && en.0 > en.1, "{en:.3?}");
     let mean = |of: fn(&(f64, f64)) -> f64| {
         splits.iter().map(|split| of(&split[0])).sum::<f64>() / splits.len() as f64
     };
