@@ -269,6 +269,8 @@ impl Extract {
             reached = applied.wait_for(|at| *at >= end) => reached.is_ok(),
         };
         self.await_decisions(shutdown).await?;
+        // Budgets and providers may be others now than those that units wait for.
+        self.parts.catalog.wake_units(None).await?;
         Ok(is_there)
     }
 

@@ -59,6 +59,11 @@ pub(super) const N_READ_AGAIN: &str = "SELECT COUNT(*) FROM units WHERE again = 
 
 pub(super) const END_READING: &str = "UPDATE units SET again = NULL WHERE again = $1";
 
+pub(super) const WAKE_UNITS: &str = "
+    UPDATE units SET not_before = NULL
+    WHERE state = 'due' AND not_before IS NOT NULL
+        AND ($1 IS NULL OR id IN (SELECT unit FROM unit_members WHERE chat_id = $1))";
+
 pub(super) const UNIT_COUNTS: &str = "SELECT state, COUNT(*) FROM units GROUP BY state";
 
 /// `$1` and `$2`: chat and message ids in turn, and how many messages.

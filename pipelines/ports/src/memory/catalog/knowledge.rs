@@ -183,6 +183,16 @@ impl UnitCatalog for MemoryCatalog {
         Ok(())
     }
 
+    async fn wake_units(&self, chat: Option<ChatId>) -> Result<()> {
+        let mut tables = self.tables();
+        for row in tables.knowledge.units.values_mut() {
+            if chat.is_none_or(|chat| row.chat.id == chat) {
+                row.not_before = None;
+            }
+        }
+        Ok(())
+    }
+
     async fn unit_at(&self, partition: u32, offset: Offset) -> Result<Option<UnitRow>> {
         let tables = self.tables();
         let is_it = |u: &&UnitRow| u.origin.partition.0 == partition && u.origin.offset == offset;
