@@ -1,6 +1,9 @@
 //! Units, atoms and subjects of a [`MemoryCatalog`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::Ordering,
+};
 
 use async_trait::async_trait;
 use telesift_schemas::{
@@ -213,6 +216,13 @@ impl UnitCatalog for MemoryCatalog {
     }
 }
 
+impl MemoryCatalog {
+    /// How often atoms, and reviews that wait for them, were looked up by id or unit: each time is a query elsewhere.
+    pub fn n_look_ups(&self) -> u64 {
+        self.look_ups.load(Ordering::Relaxed)
+    }
+}
+
 #[async_trait]
 impl KnowledgeCatalog for MemoryCatalog {
     async fn apply_knowledge(
@@ -313,6 +323,7 @@ impl KnowledgeCatalog for MemoryCatalog {
     }
 
     async fn stored_atoms(&self, ids: &[String]) -> Result<Vec<StoredAtom>> {
+        self.look_ups.fetch_add(1, Ordering::Relaxed);
         let tables = self.tables();
         let ids: BTreeSet<&String> = ids.iter().collect();
         let rows = &tables.knowledge.atoms;
@@ -320,6 +331,7 @@ impl KnowledgeCatalog for MemoryCatalog {
     }
 
     async fn atoms_of_units(&self, units: &[String]) -> Result<Vec<StoredAtom>> {
+        self.look_ups.fetch_add(1, Ordering::Relaxed);
         let tables = self.tables();
         let atoms = tables.knowledge.atoms.values();
         let of = |stored: &&StoredAtom| stored.units().any(|unit| units.contains(unit));
@@ -341,6 +353,7 @@ impl KnowledgeCatalog for MemoryCatalog {
     }
 
     async fn waiting_reviews(&self, atoms: &[String]) -> Result<Vec<WaitingReview>> {
+        self.look_ups.fetch_add(1, Ordering::Relaxed);
         let tables = self.tables();
         let waiting = tables.knowledge.waiting.values();
         Ok(waiting
