@@ -46,6 +46,9 @@ pub struct ApiConfig {
     /// What models of others may cost on one day, to be shown.
     #[serde(skip)]
     pub budgets: telesift_ports::providers::Limits,
+    /// What the stage `units` takes for one conversation, for estimates.
+    #[serde(skip)]
+    pub conversations: ConversationBounds,
     /// The live tail.
     pub tail: TailConfig,
 }
@@ -70,7 +73,30 @@ impl Default for ApiConfig {
             embed_timeout_ms: 2_000,
             label_wait_ms: 2_000,
             budgets: telesift_ports::providers::Limits::default(),
+            conversations: ConversationBounds::default(),
             tail: TailConfig::default(),
+        }
+    }
+}
+
+/// What belongs together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConversationBounds {
+    /// A silence longer than this ends a conversation, in seconds.
+    pub gap_s: i64,
+    /// Messages of one, at most.
+    pub max_messages: usize,
+    /// Characters of one, at most, unless one message alone has more.
+    pub max_chars: usize,
+}
+
+impl Default for ConversationBounds {
+    /// 30 min, 20 messages, 6,000 characters.
+    fn default() -> Self {
+        ConversationBounds {
+            gap_s: 30 * 60,
+            max_messages: 20,
+            max_chars: 6_000,
         }
     }
 }

@@ -38,7 +38,7 @@ mod visible;
 
 pub use address::{Network, NetworkError};
 pub use auth::{IssueError, IssuedKey, KeyRequest, is_known_key, issue_key};
-pub use config::{ApiConfig, TailConfig};
+pub use config::{ApiConfig, ConversationBounds, TailConfig};
 pub use limits::LimitsConfig;
 pub use problem::Code as ProblemCode;
 pub use serve::serve;

@@ -144,6 +144,22 @@ pub struct ExtractorRef {
     pub model: Option<String>,
 }
 
+impl ExtractorRef {
+    /// Nobody: the chat allowed no reading when it came to the unit. No provider is called so without a model.
+    pub fn nobody() -> Self {
+        ExtractorRef {
+            name: "off".to_owned(),
+            version: "1".to_owned(),
+            model: None,
+        }
+    }
+
+    /// Whether the unit was passed by.
+    pub fn is_nobody(&self) -> bool {
+        *self == Self::nobody()
+    }
+}
+
 /// A claim as extracted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]

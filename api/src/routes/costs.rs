@@ -1,5 +1,7 @@
 //! What models cost: by calls that were made, beside the budgets; and before any is made.
 
+mod conversations;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
@@ -23,8 +25,6 @@ use crate::{
 const MAX_MESSAGES: usize = 50_000;
 /// Messages read at a time.
 const PAGE: usize = 1_000;
-/// Messages that are taken together as one unit would: as many as one usually has.
-const UNIT: usize = 12;
 
 /// What models cost.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -207,7 +207,7 @@ pub(crate) async fn estimate(
         }
     }
     for (chat, messages) in chats {
-        add_chat(&app, chat, &messages, &mut view).await?;
+        add_chat(&app, chat, messages, &mut view).await?;
     }
     Ok(Json(view))
 }
@@ -215,7 +215,7 @@ pub(crate) async fn estimate(
 async fn add_chat(
     app: &App,
     chat: ChatId,
-    messages: &[Message],
+    messages: Vec<Message>,
     view: &mut EstimateView,
 ) -> Result<()> {
     let setting = app.catalog.chat_setting(chat).await?;
@@ -230,12 +230,12 @@ async fn add_chat(
         None => "rules".to_owned(),
     };
     let share = view.by.entry(name).or_default();
-    for part in messages.chunks(UNIT) {
+    for part in conversations::conversations(messages, &app.config.conversations) {
         view.units += 1;
         share.units += 1;
         share.messages += part.len() as u64;
         if let Some(provider) = &provider {
-            let most = cost_of(&**provider, part);
+            let most = cost_of(&**provider, &part);
             share.tokens_in += most.tokens_in;
             share.tokens_out_at_most += most.tokens_out;
             share.micro_usd_at_most += most.micro_usd;

@@ -79,6 +79,9 @@ pub trait UnitCatalog: Send + Sync + 'static {
     /// Nothing is asked for any more for `generation`: what was extracted before stands.
     async fn end_reading(&self, generation: Generation) -> Result<()>;
 
+    /// Units that wait for their time may be taken up at once: all of them, or those of a chat.
+    async fn wake_units(&self, chat: Option<ChatId>) -> Result<()>;
+
     /// The unit that was closed by the record at this offset of `units`, by its partition.
     async fn unit_at(&self, partition: u32, offset: Offset) -> Result<Option<UnitRow>>;
 

@@ -25,6 +25,7 @@ pub const STAGE: &str = "chat-settings";
 /// Projects the settings of chats among the decisions. At least once with idempotent effects: what was decided later stays.
 pub struct ChatProjection {
     settings: Arc<dyn ChatSettings>,
+    catalog: Arc<dyn Catalog>,
 }
 
 impl ChatProjection {
@@ -36,7 +37,10 @@ impl ChatProjection {
         clock: Arc<dyn Clock>,
         input: TopicPartition,
     ) -> Projector<Self> {
-        let settings = ChatProjection { settings };
+        let settings = ChatProjection {
+            settings,
+            catalog: catalog.clone(),
+        };
         Projector::in_catalog(settings, STAGE, log, catalog, clock, vec![input])
     }
 }
@@ -58,6 +62,8 @@ impl Projection for ChatProjection {
     async fn apply(&mut self, settings: Vec<ChatSetting>) -> Result<Applied<()>, StageError> {
         for setting in &settings {
             self.settings.put_chat_setting(setting).await?;
+            // Whoever may read it now need not wait for who might before.
+            self.catalog.wake_units(Some(setting.chat)).await?;
         }
         Ok(Applied::all(()))
     }

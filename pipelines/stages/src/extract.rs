@@ -10,6 +10,7 @@ mod plan;
 mod read;
 mod retries;
 mod told;
+mod unread;
 pub mod verify;
 
 use std::{
@@ -20,6 +21,7 @@ use std::{
 
 use telesift_ports::{
     Catalog, Clock, Embedder, Extractor, Generations, MessageStore, RecordLog,
+    extractor::ExtractError,
     knowledge::{ExtractionRow, UnitRow},
     leases::Fence,
     ledger::StageKey,
@@ -269,6 +271,8 @@ impl Extract {
             reached = applied.wait_for(|at| *at >= end) => reached.is_ok(),
         };
         self.await_decisions(shutdown).await?;
+        // Budgets and providers may be others now than those that units wait for.
+        self.parts.catalog.wake_units(None).await?;
         Ok(is_there)
     }
 
@@ -376,7 +380,9 @@ impl Extract {
         if members.is_empty() {
             return self.finish_empty(unit, before).await;
         }
-        let was_own = before.as_ref().is_some_and(|b| b.same_as.is_none());
+        let was_own = before
+            .as_ref()
+            .is_some_and(|b| b.same_as.is_none() && !b.extractor.is_nobody());
         let keys: Vec<MessageKey> = members.iter().map(|m| m.message).collect();
         if !was_own && let Some(told) = self.told_in(unit, &keys).await? {
             return self.finish_same(unit, before.as_ref(), members, told).await;
@@ -388,6 +394,7 @@ impl Extract {
                 self.finish(unit, before.as_ref(), members, &messages, extracted)
                     .await
             }
+            Err(ExtractError::Off) => self.finish_unread(unit, before.as_ref(), members).await,
             Err(error) => Ok(self.failed(unit, error)),
         }
     }
@@ -472,13 +479,20 @@ impl Extract {
             return Ok(true);
         };
         let other = self.extraction_of(other).await?;
-        Ok(other.is_some_and(|other| !other.members.is_empty()))
+        Ok(other.is_some_and(|other| tells(&other)))
     }
 }
 
 /// The one partition of `extractions`.
 pub(crate) fn extractions() -> TopicPartition {
     TopicPartition::new(Topic::EXTRACTIONS, PartitionId(0))
+}
+
+/// Whether a unit was read for itself, and something of it is left: others that say the same need not be.
+fn tells(extraction: &ExtractionRow) -> bool {
+    extraction.same_as.is_none()
+        && !extraction.members.is_empty()
+        && !extraction.extractor.is_nobody()
 }
 
 /// Whether nothing of the unit came after what was extracted.

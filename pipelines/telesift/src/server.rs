@@ -155,6 +155,7 @@ fn api_config(config: &Config) -> ApiConfig {
         trusted_proxies: config.server.trusted_proxies.clone(),
         limits: config.limits.clone(),
         budgets: config.enrich.limits(),
+        conversations: config.units.bounds(),
         ..ApiConfig::default()
     }
 }

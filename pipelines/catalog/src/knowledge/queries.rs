@@ -59,6 +59,11 @@ pub(super) const N_READ_AGAIN: &str = "SELECT COUNT(*) FROM units WHERE again = 
 
 pub(super) const END_READING: &str = "UPDATE units SET again = NULL WHERE again = $1";
 
+pub(super) const WAKE_UNITS: &str = "
+    UPDATE units SET not_before = NULL
+    WHERE state = 'due' AND not_before IS NOT NULL
+        AND ($1 IS NULL OR id IN (SELECT unit FROM unit_members WHERE chat_id = $1))";
+
 pub(super) const UNIT_COUNTS: &str = "SELECT state, COUNT(*) FROM units GROUP BY state";
 
 /// `$1` and `$2`: chat and message ids in turn, and how many messages.
@@ -169,6 +174,7 @@ pub(super) const ATOMS: &str = "
     WHERE ($1 IS NULL OR (first_at, id) < ($1, $2)) AND is_merged = 0
         AND ($3 IS NULL OR kind = $3) AND ($4 IS NULL OR status = $4) AND ($5 IS NULL OR subject = $5)
         AND ($6 IS NULL OR id IN (SELECT atom FROM atom_messages WHERE chat_id = $6) OR status = 'retracted')
+        AND ($8 = 0 OR is_shown = 1)
     ORDER BY first_at DESC, id DESC LIMIT $7";
 
 /// `$1` and `$2`: chats, and how many, or `NULL`; `$3` and `$4`: the place after which to go on, or `NULL`; `$5`: how many.

@@ -27,7 +27,7 @@ impl SqlCatalog {
         limit: usize,
     ) -> Result<Vec<StoredAtom>> {
         let (mut found, mut after) = (Vec::new(), after.cloned());
-        let page = limit.clamp(50, PAGE);
+        let mut page = limit.clamp(50, PAGE);
         while found.len() < limit {
             let args = page_args(filter, after.as_ref(), page);
             let rows = self.database.read(queries::ATOMS, args).await?;
@@ -41,6 +41,8 @@ impl SqlCatalog {
             if rows.len() < page {
                 break;
             }
+            // Where few pass, more are looked through at once.
+            page = (page * 2).min(PAGE);
         }
         Ok(found)
     }
@@ -131,6 +133,7 @@ fn page_args(filter: &AtomFilter, after: Option<&AtomPosition>, page: usize) -> 
         only(&filter.subjects).map(String::as_str).into(),
         Arg::Int(only(&filter.chats).map(|c| c.0)),
         count(page),
+        i64::from(filter.statuses.is_empty()).into(),
     ]
 }
 

@@ -7,7 +7,7 @@ use telesift_ports::{
     leases::Fence,
 };
 use telesift_schemas::{
-    Class, Generation, MessageKey, Offset, Origin, PartitionId, Timestamp, Topic,
+    ChatId, Class, Generation, MessageKey, Offset, Origin, PartitionId, Timestamp, Topic,
 };
 
 use super::{generation, queries, statement, unknown};
@@ -113,6 +113,14 @@ impl UnitCatalog for SqlCatalog {
         let args = vec![i64::from(generation.0).into()];
         self.database
             .write(queries::END_READING, args, String::new)
+            .await?;
+        Ok(())
+    }
+
+    async fn wake_units(&self, chat: Option<ChatId>) -> Result<()> {
+        let args = vec![Arg::Int(chat.map(|chat| chat.0))];
+        self.database
+            .write(queries::WAKE_UNITS, args, String::new)
             .await?;
         Ok(())
     }

@@ -14,7 +14,7 @@ mod windows;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
 use async_trait::async_trait;
@@ -42,6 +42,7 @@ pub struct MemoryCatalog {
     pub commits: Script<Error>,
     pub(super) stories: StoryTable,
     pub(super) leases: LeaseTable,
+    look_ups: AtomicU64,
 }
 
 #[derive(Default)]

@@ -66,7 +66,7 @@ impl Extract {
         Ok(self.applied(end).await)
     }
 
-    /// Notes that nothing is left of the unit. Units that counted as the same are asked for themselves then.
+    /// Notes that nothing is left of the unit.
     pub(super) async fn finish_empty(
         &self,
         unit: &UnitRow,
@@ -75,17 +75,23 @@ impl Extract {
         let Some(before) = before else {
             return Ok(Outcome::Done);
         };
+        let extraction = self.extraction(unit, Some(&before), Vec::new(), before.extractor.clone());
+        self.put(&extraction).await
+    }
+
+    /// Stores what claims nothing any more. Units that counted as the same are asked for themselves then.
+    pub(super) async fn put(&self, extraction: &Extraction) -> Result<Outcome, StageError> {
+        let unit = &extraction.unit;
         let atoms = self
             .parts
             .catalog
-            .atoms_of_units(std::slice::from_ref(&unit.id));
+            .atoms_of_units(std::slice::from_ref(unit));
         let sources = atoms.await?.into_iter().flat_map(|stored| stored.sources);
-        let same = sources.filter(|s| s.same_as == unit.id).map(|s| s.unit);
+        let same = sources.filter(|s| s.same_as == *unit).map(|s| s.unit);
         let mut same: Vec<String> = same.collect();
         same.sort();
         same.dedup();
-        let extraction = self.extraction(unit, Some(&before), Vec::new(), before.extractor.clone());
-        let end = self.append(record(&extraction)?).await?;
+        let end = self.append(record(extraction)?).await?;
         let outcome = self.applied(end).await;
         for mut other in self.parts.catalog.units(&same).await? {
             other.state = UnitState::Due;
@@ -96,7 +102,7 @@ impl Extract {
         Ok(outcome)
     }
 
-    fn extraction(
+    pub(super) fn extraction(
         &self,
         unit: &UnitRow,
         before: Option<&ExtractionRow>,

@@ -91,6 +91,7 @@ impl Extract {
     pub(super) fn failed(&self, unit: &UnitRow, error: ExtractError) -> Outcome {
         let note = error.to_string();
         match error {
+            // Noted before it comes to this.
             ExtractError::Off => Outcome::Done,
             ExtractError::Held { until, .. } => Outcome::Until { until, note },
             ExtractError::Unavailable {

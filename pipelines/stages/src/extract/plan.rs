@@ -9,7 +9,7 @@ use telesift_ports::{
 use telesift_schemas::{Generation, Offset};
 use tokio::sync::{Notify, watch};
 
-use super::{Extract, ExtractConfig, ExtractParts, read::Read};
+use super::{Extract, ExtractConfig, ExtractParts, look_up::LookUps, read::Read};
 use crate::consumer::StageError;
 
 /// Looks at units without asking anybody.
@@ -33,10 +33,15 @@ pub enum Planned {
 }
 
 impl UnitPlanner {
-    /// Over the parts of the stage; `news` wakes it.
+    /// Over the parts of the stage; `news` wakes it. Within a runtime: messages of units that are planned at once are looked up
+    /// together.
     pub fn new(parts: ExtractParts, news: Arc<Notify>, config: ExtractConfig) -> Self {
         let (_, applied) = watch::channel(Offset::ZERO);
-        let reader = Extract::new(parts, Vec::new(), news.clone(), applied, config);
+        let look_ups = LookUps::start(parts.store.clone()).into();
+        let reader = Extract {
+            look_ups,
+            ..Extract::new(parts, Vec::new(), news.clone(), applied, config)
+        };
         UnitPlanner { reader, news }
     }
 

@@ -11,7 +11,7 @@ use telesift_ports::{
 };
 use telesift_schemas::{MessageKey, Offset, TopicPartition};
 
-use super::{Ends, Extract, Flight};
+use super::{Ends, Extract, Flight, tells};
 use crate::{consumer::StageError, generations::stage_name, stories, story_catalog};
 
 /// Messages whose stories are asked for at once.
@@ -82,7 +82,7 @@ impl Extract {
         let mut others: Vec<String> = tell_all.into_iter().flatten().collect();
         others.retain(|other| *other != unit.id);
         let mut read = catalog.extractions_of(&others).await?;
-        read.retain(|e| e.same_as.is_none() && !e.members.is_empty());
+        read.retain(tells);
         Ok(read.into_iter().min_by_key(|e| e.offset).map(|e| e.unit))
     }
 

@@ -1,5 +1,7 @@
 //! What a batch of extractions and decisions makes of what is known: read as far as it is spoken of, changed, given back whole.
 
+mod shelf;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -9,7 +11,7 @@ use telesift_ports::{
     Catalog, RecordLog,
     knowledge::{
         ApprovalRules, AtomClaim, AtomReview, AtomSource, ExtractionRow, KnowledgeChange,
-        ReadingRow, ReviewVerdict, StoredAtom, SubjectRow,
+        ReadingRow, ReviewVerdict, StoredAtom, SubjectRow, WaitingReview,
     },
 };
 use telesift_schemas::{
@@ -17,17 +19,20 @@ use telesift_schemas::{
     Offset, SubjectRef, Timestamp, UnitMember,
 };
 
-use super::claims::{atom_id, is_same, subject_id, subject_key};
+use super::claims::{atom_id, is_same};
 use crate::consumer::StageError;
-
-/// Merges followed before a ring is suspected.
-const MAX_HOPS: usize = 16;
 
 /// What is known, as far as it is spoken of.
 pub(super) struct Book {
     pub(super) log: Arc<dyn RecordLog>,
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) atoms: BTreeMap<String, StoredAtom>,
+    /// The atoms that each unit claims or is a source of. Some may not be any more.
+    of_unit: BTreeMap<String, BTreeSet<String>>,
+    /// The units of which all atoms are here.
+    looked_up: BTreeSet<String>,
+    /// Atoms that the catalog does not have, with the reviews that wait for them.
+    absent: BTreeMap<String, Vec<WaitingReview>>,
     pub(super) subjects: BTreeMap<String, SubjectRow>,
     pub(super) rules: ApprovalRules,
     changed_atoms: BTreeSet<String>,
@@ -50,6 +55,9 @@ impl Book {
             log,
             catalog,
             atoms: BTreeMap::new(),
+            of_unit: BTreeMap::new(),
+            looked_up: BTreeSet::new(),
+            absent: BTreeMap::new(),
             subjects: BTreeMap::new(),
             changed_atoms: BTreeSet::new(),
             changed_subjects: BTreeSet::new(),
@@ -69,70 +77,6 @@ impl Book {
         self.change
     }
 
-    /// Puts what the catalog gave beside what is known already, which may be newer.
-    pub(super) fn absorb(&mut self, atoms: Vec<StoredAtom>) {
-        for stored in atoms {
-            self.atoms.entry(stored.atom.id.clone()).or_insert(stored);
-        }
-    }
-
-    /// The atom of that id, or the one it was merged into.
-    pub(super) async fn find(&mut self, id: &str) -> Result<Option<String>, StageError> {
-        let mut id = id.to_owned();
-        for _ in 0..MAX_HOPS {
-            if !self.atoms.contains_key(&id) {
-                let found = self.catalog.stored_atoms(std::slice::from_ref(&id)).await?;
-                self.absorb(found);
-            }
-            match self.atoms.get(&id) {
-                None => return Ok(None),
-                Some(stored) => match &stored.merged_into {
-                    None => return Ok(Some(id)),
-                    Some(into) => id = into.clone(),
-                },
-            }
-        }
-        Ok(None)
-    }
-
-    /// The subject of that id, or the one it was merged into.
-    pub(super) async fn subject(&mut self, id: &str) -> Result<Option<SubjectRow>, StageError> {
-        let mut id = id.to_owned();
-        for _ in 0..MAX_HOPS {
-            if !self.subjects.contains_key(&id) {
-                let found = self.catalog.subject_rows(std::slice::from_ref(&id)).await?;
-                self.subjects
-                    .extend(found.into_iter().map(|row| (row.id.clone(), row)));
-            }
-            match self.subjects.get(&id) {
-                None => return Ok(None),
-                Some(row) => match &row.merged_into {
-                    None => return Ok(Some(row.clone())),
-                    Some(into) => id = into.clone(),
-                },
-            }
-        }
-        Ok(None)
-    }
-
-    /// The id of the subject of that name, which is there afterwards.
-    pub(super) async fn subject_named(&mut self, name: &str) -> Result<String, StageError> {
-        let key = subject_key(name);
-        let id = subject_id(&key);
-        self.subject(&id).await?;
-        if !self.subjects.contains_key(&id) {
-            let row = SubjectRow {
-                id: id.clone(),
-                key,
-                name: name.to_owned(),
-                merged_into: None,
-            };
-            self.subjects.insert(id.clone(), row);
-            self.changed_subjects.insert(id.clone());
-        }
-        Ok(id)
-    }
-
     /// What an extraction says takes the place of all its unit said before, at this time.
     pub(super) async fn extraction(
         &mut self,
@@ -141,14 +85,10 @@ impl Book {
         at: Timestamp,
     ) -> Result<(), StageError> {
         let unit = &extraction.unit;
-        let found = self.catalog.atoms_of_units(std::slice::from_ref(unit));
-        let found = found.await?;
-        self.absorb(found);
+        self.look_up(std::slice::from_ref(unit)).await?;
         let (before, mut touched) = self.take_out(unit);
         if let Some(other) = &extraction.same_as {
-            let found = self.catalog.atoms_of_units(std::slice::from_ref(other));
-            let found = found.await?;
-            self.absorb(found);
+            self.look_up(std::slice::from_ref(other)).await?;
             touched.extend(self.add_source(extraction, other));
         }
         let ids = self.place(extraction, &before).await?;
@@ -157,6 +97,7 @@ impl Book {
             let stored = self.atoms.entry(id.clone());
             let stored = stored.or_insert_with(|| blank(id, &claim, at));
             stored.claims.push(claim);
+            note(&mut self.of_unit, unit, id);
             touched.insert(id.clone());
         }
         for id in &touched {
@@ -175,10 +116,10 @@ impl Book {
     /// Takes a unit's claims, and what it adds as a source, out of every atom.
     pub(super) fn take_out(&mut self, unit: &str) -> (Vec<(String, AtomClaim)>, BTreeSet<String>) {
         let (mut before, mut touched) = (Vec::new(), BTreeSet::new());
-        for (id, stored) in &mut self.atoms {
-            if stored.units().all(|of| of != unit) {
+        for id in self.of_unit.remove(unit).unwrap_or_default() {
+            let Some(stored) = self.atoms.get_mut(&id) else {
                 continue;
-            }
+            };
             let n = (stored.claims.len(), stored.sources.len());
             let (out, left) = std::mem::take(&mut stored.claims)
                 .into_iter()
@@ -188,7 +129,7 @@ impl Book {
             before.extend(out.into_iter().map(|claim| (id.clone(), claim)));
             stored.sources.retain(|source| source.unit != unit);
             if n != (stored.claims.len(), stored.sources.len()) {
-                touched.insert(id.clone());
+                touched.insert(id);
             }
         }
         (before, touched)
@@ -201,13 +142,40 @@ impl Book {
             same_as: other.to_owned(),
             messages: extraction.members.iter().map(|m| m.message).collect(),
         };
-        let atoms = self.atoms.values_mut();
-        let of = atoms.filter(|stored| stored.claims.iter().any(|c| c.unit == other));
-        of.map(|stored| {
-            stored.sources.push(source.clone());
-            stored.atom.id.clone()
-        })
-        .collect()
+        let mut all: Vec<String> = self
+            .of_unit
+            .get(other)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        all.retain(|id| match self.atoms.get_mut(id) {
+            Some(stored) if stored.claims.iter().any(|c| c.unit == other) => {
+                stored.sources.push(source.clone());
+                true
+            }
+            _ => false,
+        });
+        for id in &all {
+            note(&mut self.of_unit, &extraction.unit, id);
+        }
+        all
+    }
+
+    /// What one atom stood on joins another.
+    pub(super) fn join(&mut self, into: &str, claims: Vec<AtomClaim>, sources: Vec<AtomSource>) {
+        let Some(target) = self.atoms.get_mut(into) else {
+            return;
+        };
+        target.claims.extend(claims);
+        for source in sources {
+            if !target.sources.contains(&source) {
+                target.sources.push(source);
+            }
+        }
+        for unit in target.units() {
+            note(&mut self.of_unit, unit, into);
+        }
     }
 
     /// The atom each claim belongs to: the one it belonged to before, another unit's that says the same, or one of its own.
@@ -217,10 +185,6 @@ impl Book {
         before: &[(String, AtomClaim)],
     ) -> Result<Vec<String>, StageError> {
         let drafts = &extraction.atoms;
-        let own = |draft: &DraftAtom| {
-            let first = draft.evidence.first()?;
-            Some(atom_id(&extraction.unit, draft.kind, first))
-        };
         let mut taken: BTreeSet<usize> = BTreeSet::new();
         let mut ids: Vec<Option<String>> = vec![None; drafts.len()];
         // Those that stand on the very same words first, so that none like them takes their atom.
@@ -253,7 +217,10 @@ impl Book {
                 let stored = self.atoms.get(other);
                 stored.is_some_and(|stored| !stored.claims.is_empty())
             });
-            let wanted = id.or(other).or_else(|| own(draft)).unwrap_or_default();
+            let wanted = id
+                .or(other)
+                .or_else(|| own_id(extraction, draft))
+                .unwrap_or_default();
             let found = self.find(&wanted).await?;
             placed.push(found.unwrap_or(wanted));
         }
@@ -418,6 +385,20 @@ impl Book {
                 frozen: None,
             },
         })
+    }
+}
+
+/// The id of the atom a claim is if it belongs to none that is there.
+fn own_id(extraction: &Extraction, draft: &DraftAtom) -> Option<String> {
+    let first = draft.evidence.first()?;
+    Some(atom_id(&extraction.unit, draft.kind, first))
+}
+
+/// Notes that the unit claims the atom, or is a source of it.
+fn note(of_unit: &mut BTreeMap<String, BTreeSet<String>>, unit: &str, atom: &str) {
+    match of_unit.get_mut(unit) {
+        Some(atoms) => _ = atoms.insert(atom.to_owned()),
+        None => _ = of_unit.insert(unit.to_owned(), BTreeSet::from([atom.to_owned()])),
     }
 }
 

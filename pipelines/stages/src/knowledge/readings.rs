@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use telesift_ports::{
     knowledge::{AtomReview, ExtractionRow, ReadingChange, ReadingRow},
-    record_log::{self, ReadLimits},
+    record_log::{self, ReadLimits, StoredRecord},
 };
 use telesift_schemas::{Extraction, Generation, Offset, Timestamp};
 
@@ -97,8 +97,7 @@ impl Book {
         for row in self.catalog.readings_of(&units).await? {
             self.readings.entry(row.unit.clone()).or_default().push(row);
         }
-        let atoms = self.catalog.atoms_of_units(&units).await?;
-        self.absorb(atoms);
+        self.look_up(&units).await?;
         for unit in units {
             self.readings.entry(unit.clone()).or_default();
             let row = rows.remove(&unit);
@@ -156,14 +155,18 @@ impl Book {
                 }
                 Err(error) => return Err(error.into()),
             };
-            for record in &batch.records {
-                if rest.binary_search(&record.offset).is_err() {
-                    continue;
-                }
+            let is_wanted = |r: &&StoredRecord| rest.binary_search(&r.offset).is_ok();
+            let (mut offsets, mut extractions) = (Vec::new(), Vec::new());
+            for record in batch.records.iter().filter(is_wanted) {
                 // What cannot be read is a dead letter already.
                 if let Ok(extraction) = serde_json::from_slice::<Extraction>(&record.value) {
-                    self.extraction(&extraction, record.offset, at).await?;
+                    offsets.push(record.offset);
+                    extractions.push(extraction);
                 }
+            }
+            self.expect(&extractions).await?;
+            for (extraction, offset) in extractions.iter().zip(offsets) {
+                self.extraction(extraction, offset, at).await?;
             }
             let next = batch.next.max(first.next());
             rest = &rest[rest.partition_point(|offset| *offset < next)..];

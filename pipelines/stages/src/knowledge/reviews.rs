@@ -47,7 +47,7 @@ impl Book {
 
     /// Applies the reviews that came before their atom.
     pub(super) async fn review_waiting(&mut self, atom: &str) -> Result<(), StageError> {
-        let mut waiting = self.catalog.waiting_reviews(&[atom.to_owned()]).await?;
+        let mut waiting = self.waiting_for(atom).await?;
         let here = self.change.waiting.iter().filter(|r| r.atom == atom);
         waiting.extend(here.cloned());
         waiting.sort_by_key(|review| review.offset);
@@ -142,12 +142,7 @@ impl Book {
         stored.merged_into = Some(into.clone());
         let claims = std::mem::take(&mut stored.claims);
         let sources = std::mem::take(&mut stored.sources);
-        if let Some(target) = self.atoms.get_mut(&into) {
-            target.claims.extend(claims);
-            let new = sources.into_iter().filter(|s| !target.sources.contains(s));
-            let new: Vec<_> = new.collect();
-            target.sources.extend(new);
-        }
+        self.join(&into, claims, sources);
         self.settle(id, at).await?;
         self.settle(&into, at).await?;
         Ok(true)

@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use futures::future::{BoxFuture, try_join_all};
 use telesift_ports::{
     catalog,
     extractor::Answers,
@@ -21,6 +22,8 @@ use crate::{StageError, consumer::pause, extract::Planned, generations::Pace};
 
 /// How often it is looked whether what was marked is answered.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Units looked at at once: their messages come from the store in one look-up.
+const AT_ONCE: usize = 32;
 /// How often it is asked whether it was paused or cancelled elsewhere.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
@@ -160,18 +163,20 @@ impl<'a> UnitReading<'a> {
             progress.result.ledger.skip("lost", n_lost);
         }
         let mut batch = Batch::default();
-        for record in &records {
+        for records in records.chunks(AT_ONCE) {
             if shutdown.is_cancelled() || self.interrupted.is_cancelled() {
                 return Ok(false);
             }
-            let ledger = &mut progress.result.ledger;
-            match self.fate(record).await? {
-                Fate::Skipped(reason) => ledger.skip(reason, 1),
-                Fate::Failed(code) => ledger.fail(code),
-                Fate::Unit(_, Planned::Left(reason)) => ledger.skip(reason, 1),
-                Fate::Unit(_, Planned::Unknown(code)) => ledger.fail(code),
-                Fate::Unit(_, Planned::Done) => batch.n_done += 1,
-                Fate::Unit(id, Planned::Asked(from)) => batch.asked.push((id, from)),
+            for fate in self.fates(records).await? {
+                let ledger = &mut progress.result.ledger;
+                match fate {
+                    Fate::Skipped(reason) => ledger.skip(reason, 1),
+                    Fate::Failed(code) => ledger.fail(code),
+                    Fate::Unit(_, Planned::Left(reason)) => ledger.skip(reason, 1),
+                    Fate::Unit(_, Planned::Unknown(code)) => ledger.fail(code),
+                    Fate::Unit(_, Planned::Done) => batch.n_done += 1,
+                    Fate::Unit(id, Planned::Asked(from)) => batch.asked.push((id, from)),
+                }
             }
         }
         let asked_at = Instant::now();
@@ -205,6 +210,15 @@ impl<'a> UnitReading<'a> {
             Err(record_log::Error::Evicted { first, .. }) => Ok((Vec::new(), first.min(to))),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What records come to, looked at at once.
+    async fn fates(&self, records: &[StoredRecord]) -> Result<Vec<Fate>, StageError> {
+        let mut all: Vec<BoxFuture<'_, Result<Fate, StageError>>> = Vec::new();
+        for record in records {
+            all.push(Box::pin(self.fate(record)));
+        }
+        try_join_all(all).await
     }
 
     async fn fate(&self, record: &StoredRecord) -> Result<Fate, StageError> {

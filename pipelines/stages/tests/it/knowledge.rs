@@ -8,7 +8,10 @@ mod people;
 mod replay;
 mod switched;
 
-use telesift_ports::{Clock as _, KnowledgeCatalog, StoryCatalog, knowledge::StoredAtom};
+use telesift_ports::{
+    Clock as _, KnowledgeCatalog, StoryCatalog, extractor::ExtractError, knowledge::StoredAtom,
+    memory::Fault,
+};
 use telesift_schemas::{
     ApprovalRule, Atom, AtomKind, AtomStatus, AtomVerdict, DecisionKind, StoryAssigned, StoryLink,
     SubjectChange, Topic,
@@ -179,33 +182,38 @@ async fn a_restart_and_a_lost_catalog_ask_nobody_and_give_the_same_atoms() {
     assert_eq!(published(&line).await, topic, "no version twice");
 }
 
+/// A chat tells the story once more.
+async fn repost(line: &Line, chat: i64) {
+    line.post(chat, 1, FAIL).await;
+    let assigned = StoryAssigned {
+        v: StoryAssigned::VERSION,
+        message: key(chat, 1),
+        edit: 0,
+        story: "s1".to_owned(),
+        first: key(-1, 1),
+        how: StoryLink::Exact,
+        similarity: 1.0,
+        event_time: line.flow.clock.now(),
+        first_time: None,
+        joined_time: None,
+        origin: telesift_schemas::Origin {
+            topic: Topic::TELEGRAM_RAW,
+            partition: telesift_schemas::PartitionId(0),
+            offset: telesift_schemas::Offset(0),
+        },
+    };
+    line.flow
+        .catalog
+        .add_story_members(telesift_schemas::Generation::FIRST, &[assigned])
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn a_hundred_reposts_are_one_call_one_atom_and_a_hundred_sources() {
     let line = Line::new().await;
     for chat in 1..=100 {
-        line.post(-chat, 1, FAIL).await;
-        let assigned = StoryAssigned {
-            v: StoryAssigned::VERSION,
-            message: key(-chat, 1),
-            edit: 0,
-            story: "s1".to_owned(),
-            first: key(-1, 1),
-            how: StoryLink::Exact,
-            similarity: 1.0,
-            event_time: line.flow.clock.now(),
-            first_time: None,
-            joined_time: None,
-            origin: telesift_schemas::Origin {
-                topic: Topic::TELEGRAM_RAW,
-                partition: telesift_schemas::PartitionId(0),
-                offset: telesift_schemas::Offset(0),
-            },
-        };
-        line.flow
-            .catalog
-            .add_story_members(telesift_schemas::Generation::FIRST, &[assigned])
-            .await
-            .unwrap();
+        repost(&line, -chat).await;
     }
     line.settle().await;
     assert_eq!(line.extractor.asked().len(), 1);
@@ -350,4 +358,17 @@ async fn a_review_waits_for_its_atom() {
         late.atom("payments fail").await.atom.status,
         AtomStatus::Approved
     );
+}
+
+#[tokio::test]
+async fn a_story_is_read_where_somebody_may_read_it() {
+    let line = Line::new().await;
+    let off = Fault::Refuse(ExtractError::Off);
+    line.extractor.calls.extend([off]);
+    repost(&line, -1).await;
+    line.settle().await;
+    assert!(line.everything().await.is_empty());
+    repost(&line, -2).await;
+    line.settle().await;
+    assert_eq!(line.everything().await.len(), 1);
 }

@@ -15,12 +15,14 @@ use crate::{
 };
 
 pub(crate) fn run(connection: Connection, args: ConfigArgs) -> Result<()> {
+    let served = match Client::find(&connection) {
+        Ok(client) => block_on(async { Ok(server(&client).await) })?,
+        Err(error) => vec![Check::failed("server", format!("{error:#}"))],
+    };
+    let is_shared = served.iter().any(|check| check.name == WORKER);
     let mut checks = vec![data_dir(&connection)];
-    checks.extend(log::checks(&args));
-    match Client::find(&connection) {
-        Ok(client) => checks.extend(block_on(async { Ok(server(&client).await) })?),
-        Err(error) => checks.push(Check::failed("server", format!("{error:#}"))),
-    }
+    checks.extend(log::checks(&args, is_shared));
+    checks.extend(served);
     let n_failed = checks.iter().filter(|c| !c.is_ok).count();
     for check in &checks {
         if connection.json {
@@ -47,6 +49,9 @@ pub(crate) fn run(connection: Connection, args: ConfigArgs) -> Result<()> {
     }
     Ok(())
 }
+
+/// What is said of a process that shares the work with others.
+const WORKER: &str = "worker";
 
 struct Check {
     name: &'static str,
@@ -143,7 +148,7 @@ fn workers(stats: &Value) -> Vec<Check> {
     let is_shared = !held.is_empty();
     let mut checks: Vec<Check> = held
         .into_iter()
-        .map(|(worker, duties)| Check::ok("worker", format!("{worker}: {}", duties.join(", "))))
+        .map(|(worker, duties)| Check::ok(WORKER, format!("{worker}: {}", duties.join(", "))))
         .collect();
     const SHARED: [&str; 12] = [
         "screen",

@@ -61,9 +61,10 @@ fn list(connection: &Connection) -> Result<()> {
 fn render(connection: &Connection, name: Option<&str>, fill: &FillArgs) -> Result<()> {
     let filling = filling(fill)?;
     let shown: Vec<&Pipeline> = match name {
-        Some(name) => vec![Pipeline::named(name).with_context(|| {
+        Some(name) => vec![Pipeline::named(name).ok_or_else(|| {
             let known = PIPELINES.iter().map(|p| p.name).collect::<Vec<_>>();
-            format!("there is no pipeline `{name}`, only {}", known.join(", "))
+            let known = known.join(", ");
+            exit::Usage(format!("there is no pipeline `{name}`, only {known}"))
         })?],
         None => PIPELINES.iter().collect(),
     };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;
+use telesift_api::ConversationBounds;
 use telesift_stages::{extract::ExtractConfig, units::UnitsConfig};
 
 #[derive(Clone, Debug, Deserialize)]
@@ -22,6 +23,15 @@ impl Units {
             "units.gap_min, units.max_messages and units.max_chars must be at least 1"
         );
         Ok(())
+    }
+
+    /// What estimates take for one conversation.
+    pub(crate) fn bounds(&self) -> ConversationBounds {
+        ConversationBounds {
+            gap_s: i64::from(self.gap_min) * 60,
+            max_messages: self.max_messages,
+            max_chars: self.max_chars,
+        }
     }
 }
 

@@ -79,6 +79,10 @@ pub(super) async fn the_most_urgent_unit_comes_first(catalog: &impl Catalog) {
     assert_eq!(due(at(100), 2).await, ["u-5", "u-3"]);
     assert_eq!(catalog.next_due(at(99)).await.must(), Some(at(100)));
     assert_eq!(catalog.next_due(at(100)).await.must(), None);
+    catalog.wake_units(Some(CITY)).await.must();
+    assert_eq!(due(at(99), 1).await, ["u-3"]);
+    catalog.wake_units(Some(OPS)).await.must();
+    assert_eq!(due(at(99), 1).await, ["u-5"]);
     let counts = UnitCounts {
         due: 5,
         done: 1,

@@ -1,6 +1,9 @@
 //! Units, atoms and subjects of a [`MemoryCatalog`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::Ordering,
+};
 
 use async_trait::async_trait;
 use telesift_schemas::{
@@ -183,6 +186,16 @@ impl UnitCatalog for MemoryCatalog {
         Ok(())
     }
 
+    async fn wake_units(&self, chat: Option<ChatId>) -> Result<()> {
+        let mut tables = self.tables();
+        for row in tables.knowledge.units.values_mut() {
+            if chat.is_none_or(|chat| row.chat.id == chat) {
+                row.not_before = None;
+            }
+        }
+        Ok(())
+    }
+
     async fn unit_at(&self, partition: u32, offset: Offset) -> Result<Option<UnitRow>> {
         let tables = self.tables();
         let is_it = |u: &&UnitRow| u.origin.partition.0 == partition && u.origin.offset == offset;
@@ -200,6 +213,13 @@ impl UnitCatalog for MemoryCatalog {
             done: n(UnitState::Done),
             failed: n(UnitState::Failed),
         })
+    }
+}
+
+impl MemoryCatalog {
+    /// How often atoms, and reviews that wait for them, were looked up by id or unit: each time is a query elsewhere.
+    pub fn n_look_ups(&self) -> u64 {
+        self.look_ups.load(Ordering::Relaxed)
     }
 }
 
@@ -303,6 +323,7 @@ impl KnowledgeCatalog for MemoryCatalog {
     }
 
     async fn stored_atoms(&self, ids: &[String]) -> Result<Vec<StoredAtom>> {
+        self.look_ups.fetch_add(1, Ordering::Relaxed);
         let tables = self.tables();
         let ids: BTreeSet<&String> = ids.iter().collect();
         let rows = &tables.knowledge.atoms;
@@ -310,6 +331,7 @@ impl KnowledgeCatalog for MemoryCatalog {
     }
 
     async fn atoms_of_units(&self, units: &[String]) -> Result<Vec<StoredAtom>> {
+        self.look_ups.fetch_add(1, Ordering::Relaxed);
         let tables = self.tables();
         let atoms = tables.knowledge.atoms.values();
         let of = |stored: &&StoredAtom| stored.units().any(|unit| units.contains(unit));
@@ -331,6 +353,7 @@ impl KnowledgeCatalog for MemoryCatalog {
     }
 
     async fn waiting_reviews(&self, atoms: &[String]) -> Result<Vec<WaitingReview>> {
+        self.look_ups.fetch_add(1, Ordering::Relaxed);
         let tables = self.tables();
         let waiting = tables.knowledge.waiting.values();
         Ok(waiting

@@ -55,6 +55,24 @@ async fn what_is_held_back_or_away_waits_without_loss() {
     assert_eq!(line.flow.dead_letters().await, []);
 }
 
+#[tokio::test]
+async fn what_is_held_back_is_tried_again_after_a_restart() {
+    let line = Line::new().await;
+    let held = ExtractError::Held {
+        until: "2026-02-01T00:00:00Z".parse().unwrap(),
+        reason: "the budget of today is used up".to_owned(),
+    };
+    line.extractor.calls.extend([Fault::Refuse(held)]);
+    line.say(1, FAIL).await;
+    line.run(async || line.flow.catalog.due_units_noted().await.is_some())
+        .await;
+    assert_eq!(line.extractor.asked().len(), 1);
+    // The budget may be another one now.
+    line.settle().await;
+    assert_eq!(line.extractor.asked().len(), 2);
+    assert_eq!(line.everything().await.len(), 1);
+}
+
 /// What the unit that waits waits for.
 trait Noted {
     async fn due_units_noted(&self) -> Option<String>;
@@ -111,7 +129,8 @@ async fn a_refused_unit_is_a_dead_letter_and_one_that_is_off_is_done() {
     line.settle().await;
     let units = line.units().await;
     assert_eq!((units.failed, units.done), (1, 1));
-    assert!(line.extractions().await.is_empty());
+    let noted = line.extractions().await;
+    assert!(noted.len() == 1 && noted[0].extractor.is_nobody());
 }
 
 impl Line {

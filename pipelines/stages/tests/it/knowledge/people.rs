@@ -1,6 +1,6 @@
 //! What people say of messages and chats, and what that changes of what is read.
 
-use telesift_ports::{ChatSettings, providers::Enrich};
+use telesift_ports::{ChatSettings, extractor::ExtractError, memory::Fault, providers::Enrich};
 use telesift_schemas::{ChatId, Class, DecisionKind};
 
 use super::line::{Line, SLOW};
@@ -57,6 +57,51 @@ async fn a_label_of_noise_takes_what_was_read_out_and_its_end_brings_it_back() {
     line.label(1, Some(Class::Signal)).await;
     line.settle().await;
     assert_eq!(line.extractor.asked().len(), n_asked + 1);
+}
+
+/// The chat of the next unit that is asked for allows nobody to read it.
+fn is_off(line: &Line) {
+    let off = Fault::Refuse(ExtractError::Off);
+    line.extractor.calls.extend([off]);
+}
+
+#[tokio::test]
+async fn what_nobody_might_read_is_not_read_by_a_rebuild_either() {
+    let mut line = Line::new().await;
+    is_off(&line);
+    line.say(1, FAIL).await;
+    line.settle().await;
+    let noted = line.extractions().await;
+    assert!(noted.len() == 1 && noted[0].extractor.is_nobody());
+    line.drop_catalog();
+    line.settle().await;
+    assert_eq!(line.extractor.asked().len(), 1);
+    assert!(line.everything().await.is_empty());
+    assert_eq!(line.extractions().await, noted);
+
+    // What is said anew is read: the chat allows it by now.
+    line.edit(1, 1_767_650_000, "problem: refunds fail #billing")
+        .await;
+    line.settle().await;
+    assert_eq!(titles(&line).await, ["refunds fail"]);
+}
+
+#[tokio::test]
+async fn claims_whose_words_go_while_nobody_may_read_go_with_them() {
+    let line = Line::new().await;
+    line.say(1, FAIL).await;
+    line.say(2, "solution: restart the gateway #billing").await;
+    line.settle().await;
+    let stays = line.atom("payments fail").await;
+    is_off(&line);
+    line.edit(2, 1_767_650_000, "never mind").await;
+    line.settle().await;
+    assert_eq!(titles(&line).await, ["payments fail"]);
+    assert_eq!(line.atom("payments fail").await, stays);
+    is_off(&line);
+    line.delete(1).await;
+    line.settle().await;
+    assert_eq!(titles(&line).await, [""; 0]);
 }
 
 #[tokio::test]

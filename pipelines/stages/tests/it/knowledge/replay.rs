@@ -278,6 +278,28 @@ async fn what_is_said_anew_is_read_for_all_and_what_is_reviewed_in_one_stands_in
 }
 
 #[tokio::test]
+async fn a_switch_looks_up_what_many_conversations_need_at_once() {
+    const N: u64 = 40;
+    let line = Line::new().await;
+    for id in 0..N {
+        line.post(
+            8,
+            id as i64,
+            &format!("problem: number {id} is late #n{id}"),
+        )
+        .await;
+    }
+    line.settle().await;
+    line.answers_as("2");
+    let done = line.replay(false).await;
+    let before = line.flow.catalog.n_look_ups();
+    line.switch(&done.id, false).await;
+    let n_look_ups = line.flow.catalog.n_look_ups() - before;
+    assert!(line.versions().await.iter().all(|version| version == "2"));
+    assert!(n_look_ups < N, "{n_look_ups}");
+}
+
+#[tokio::test]
 async fn what_nobody_might_read_is_read_by_a_replay_and_unread_by_switching_back() {
     let line = Line::new().await;
     line.extractor

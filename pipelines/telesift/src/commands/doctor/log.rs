@@ -10,12 +10,17 @@ use crate::{
     config::{Config, Log, LogKind},
 };
 
-pub(super) fn checks(args: &ConfigArgs) -> Vec<Check> {
+/// `is_shared`: the server shares its work with other processes.
+pub(super) fn checks(args: &ConfigArgs, is_shared: bool) -> Vec<Check> {
     let config = match Config::load(args.config.as_deref()) {
         Ok(config) => config,
         Err(error) => return vec![Check::failed("configuration", format!("{error:#}"))],
     };
     match config.log.kind {
+        LogKind::Embedded if is_shared => vec![Check::warning(
+            "log",
+            "not looked at: the server shares its work with others, so its log is a cluster; name its configuration with --config",
+        )],
         LogKind::Embedded => vec![Check::ok(
             "log",
             "embedded: what is acknowledged is synced to this machine's disk",
@@ -94,4 +99,20 @@ fn leaders(endpoint: &str, without: &[TopicPartition]) -> Check {
             names.join(", ")
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_not_called_embedded_where_processes_share_it() {
+        let of = |is_shared| {
+            let args = ConfigArgs { config: None };
+            checks(&args, is_shared).remove(0)
+        };
+        assert!(!of(false).is_warning);
+        let shared = of(true);
+        assert!(shared.is_warning && shared.detail.contains("--config"));
+    }
 }
