@@ -6,6 +6,7 @@
 
 mod audit;
 mod bots;
+mod bundle;
 mod chat_settings;
 mod config;
 mod costs;
