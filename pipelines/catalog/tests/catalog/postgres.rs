@@ -297,8 +297,10 @@ async fn a_change_that_is_given_up_anywhere_leaves_no_transaction_behind() {
         drop(change);
         // A statement of its own, and so in force for everybody.
         let input = stage(n as u32);
-        let put = catalog.put_stage_state(&input, None, &state(1), &Fence::open());
-        put.await.unwrap();
+        catalog
+            .put_stage_state(&input, None, &state(1), &Fence::open())
+            .await
+            .unwrap();
         let seen = other.stage_state(&input).await.unwrap();
         assert!(seen.is_some(), "after {n} looks: it is there, and seen");
     }
@@ -328,8 +330,10 @@ async fn leases_are_prolonged_while_all_else_waits() {
         let catalog = catalog.clone();
         callers.spawn(async move {
             loop {
-                let put = catalog.put_stage_state(&stage(n), None, &state(1), &Fence::open());
-                put.await.unwrap_err();
+                catalog
+                    .put_stage_state(&stage(n), None, &state(1), &Fence::open())
+                    .await
+                    .unwrap_err();
             }
         });
     }
