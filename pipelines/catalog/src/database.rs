@@ -76,6 +76,27 @@ impl Database {
         })
     }
 
+    /// The same database over `n_connections` of its own at most, opened when they are needed: for what must not wait until others
+    /// have done their work. An SQLite file has one writer anyway.
+    pub(crate) fn apart(&self, n_connections: u32) -> Self {
+        let pools = match &self.pools {
+            Pools::Sqlite { writer, readers } => Pools::Sqlite {
+                writer: writer.clone(),
+                readers: readers.clone(),
+            },
+            Pools::Postgres(pool) => {
+                let options = PoolOptions::new()
+                    .max_connections(n_connections)
+                    .acquire_timeout(self.call_timeout);
+                Pools::Postgres(options.connect_lazy_with((*pool.connect_options()).clone()))
+            }
+        };
+        Database {
+            pools,
+            call_timeout: self.call_timeout,
+        }
+    }
+
     /// The rows `sql` selects.
     pub(crate) async fn read(&self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>> {
         let what = String::new;

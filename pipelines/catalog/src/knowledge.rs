@@ -54,13 +54,8 @@ impl SqlCatalog {
         ids: &[String],
         mut each: impl FnMut(&Row) -> Result<()>,
     ) -> Result<()> {
-        let mut ids = ids.to_vec();
-        ids.sort_unstable();
-        ids.dedup();
-        for part in ids.chunks(LOOK_UP) {
-            let rest = part.last().into_iter().cycle().take(LOOK_UP - part.len());
-            let args = part.iter().chain(rest).map(|id| Arg::from(id.as_str()));
-            for row in &self.database.read(sql, args.collect()).await? {
+        for args in id_lists(ids) {
+            for row in &self.database.read(sql, args).await? {
                 each(row)?;
             }
         }
@@ -70,6 +65,19 @@ impl SqlCatalog {
 
 /// Ids one query asks for; a shorter list repeats its last one.
 const LOOK_UP: usize = 100;
+
+/// `ids`, each once, as the arguments of an [`in_list`], as often as it takes.
+fn id_lists(ids: &[String]) -> Vec<Vec<Arg>> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let portions = ids.chunks(LOOK_UP).map(|part| {
+        let filling = part.last().into_iter().cycle();
+        let part = part.iter().chain(filling).take(LOOK_UP);
+        part.map(|id| Arg::from(id.as_str())).collect()
+    });
+    portions.collect()
+}
 
 /// `select` … `IN` a list of [`LOOK_UP`].
 fn in_list(select: &str) -> String {

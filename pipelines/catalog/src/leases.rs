@@ -20,23 +20,19 @@ use crate::{
 impl Leases for SqlCatalog {
     async fn acquire(&self, name: &str, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
         let args = vec![name.into(), owner.into(), microseconds(ttl)];
-        self.database
+        self.leases
             .write(queries::ACQUIRE, args, String::new)
             .await?;
         // Whether this call took it or an earlier one did whose answer was lost.
         let args = vec![name.into(), owner.into()];
-        let rows = self.database.read(queries::LEASE_OF, args).await?;
+        let rows = self.leases.read(queries::LEASE_OF, args).await?;
         rows.first().map(lease).transpose()
     }
 
     async fn renew(&self, held: &Lease, ttl: Duration) -> Result<()> {
         let mut args = key(&held.name, held.token)?;
         args.push(microseconds(ttl));
-        match self
-            .database
-            .write(queries::RENEW, args, String::new)
-            .await?
-        {
+        match self.leases.write(queries::RENEW, args, String::new).await? {
             0 => Err(held.fence().lost()),
             _ => Ok(()),
         }
@@ -44,7 +40,7 @@ impl Leases for SqlCatalog {
 
     async fn release(&self, held: &Lease) -> Result<()> {
         let args = key(&held.name, held.token)?;
-        self.database
+        self.leases
             .write(queries::RELEASE, args, String::new)
             .await?;
         Ok(())
@@ -55,40 +51,37 @@ impl Leases for SqlCatalog {
             return Ok(());
         };
         let args = key(name, token)?;
-        match self.database.read(queries::CHECK, args).await?.is_empty() {
+        match self.leases.read(queries::CHECK, args).await?.is_empty() {
             true => Err(fence.lost()),
             false => Ok(()),
         }
     }
 
     async fn held_leases(&self) -> Result<Vec<Lease>> {
-        let rows = self.database.read(queries::HELD, Vec::new()).await?;
+        let rows = self.leases.read(queries::HELD, Vec::new()).await?;
         rows.iter().map(lease).collect()
     }
 
     async fn report_worker(&self, id: &str, roles: &[String], ttl: Duration) -> Result<()> {
         let args = vec![id.into(), to_json(&roles)?, microseconds(ttl)];
-        self.database
+        self.leases
             .write(queries::REPORT_WORKER, args, String::new)
             .await?;
         Ok(())
     }
 
     async fn retire_worker(&self, id: &str) -> Result<()> {
-        self.database
+        self.leases
             .write(queries::RETIRE_WORKER, vec![id.into()], String::new)
             .await?;
-        self.database
+        self.leases
             .write(queries::FORGET_WORKERS, Vec::new(), String::new)
             .await?;
         Ok(())
     }
 
     async fn live_workers(&self) -> Result<Vec<Worker>> {
-        let rows = self
-            .database
-            .read(queries::LIVE_WORKERS, Vec::new())
-            .await?;
+        let rows = self.leases.read(queries::LIVE_WORKERS, Vec::new()).await?;
         rows.iter().map(worker).collect()
     }
 }

@@ -6,6 +6,7 @@
 
 mod audit;
 mod bots;
+mod bundle;
 mod chat_settings;
 mod config;
 mod costs;
@@ -48,9 +49,14 @@ use records::{to_bytes, to_int, to_json};
 use row::Arg;
 use secrets::Sealer;
 
+/// Connections for leases alone: one that waits for a row must not keep the others from being prolonged.
+const LEASE_CONNECTIONS: u32 = 2;
+
 /// A [`Catalog`] in an SQL database. Every call ends within the configured time.
 pub struct SqlCatalog {
     database: Database,
+    /// Who holds what: prolonged in time whatever else there is to do.
+    leases: Database,
     sealer: Sealer,
 }
 
@@ -63,6 +69,7 @@ impl SqlCatalog {
     pub async fn open(config: CatalogConfig) -> Result<Self> {
         let database = Database::open(&config).await?;
         let catalog = SqlCatalog {
+            leases: database.apart(LEASE_CONNECTIONS),
             database,
             sealer: Sealer::new(config.secret_key),
         };
@@ -72,6 +79,7 @@ impl SqlCatalog {
 
     /// Closes it once the calls under way are done; later ones are refused. An SQLite file then needs no recovery.
     pub async fn close(&self) {
+        self.leases.close().await;
         self.database.close().await;
     }
 }

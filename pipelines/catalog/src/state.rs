@@ -1,17 +1,23 @@
 //! The state of a log that keeps none itself: a table of keys and values, changed together under guards.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use telesift_ports::{
-    StateStore, catalog,
+    Leases as _, StateStore, catalog,
     leases::Fence,
     record_log::StateWrite,
     state_store::{Error, Result},
 };
 
-use crate::{SqlCatalog, database::Statement, leases, row::Row};
+use crate::{
+    SqlCatalog,
+    bundle::{self, Bundle},
+    database::Statement,
+    leases,
+    row::Row,
+};
 
 const GET: &str = "SELECT value FROM log_state WHERE key = $1";
 
@@ -20,9 +26,8 @@ const LIST: &str = "
     WHERE key >= $1 AND substr(key, 1, CAST($2 AS INTEGER)) = $1
     ORDER BY key";
 
-const PUT: &str = "
-    INSERT INTO log_state (key, value) VALUES ($1, $2)
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+static PUT: LazyLock<Bundle> =
+    LazyLock::new(|| bundle::replaces("log_state", &["key", "value"], &["key"]));
 
 const REMOVE: &str = "DELETE FROM log_state WHERE key = $1";
 
@@ -67,17 +72,29 @@ impl StateStore for SqlCatalog {
         // In one order everywhere, so that no two wait for each other.
         let mut guards: Vec<&StateWrite> = guards.iter().collect();
         guards.sort_by(|a, b| a.0.cmp(&b.0));
+        if guards.is_empty() && writes.is_empty() {
+            // Nothing is changed that the lease would have to be held for.
+            return self.check(fence).await.map_err(|e| error(e, false));
+        }
         let lease = leases::hold(fence).map_err(|e| error(e, false))?;
         let n_leases = usize::from(lease.is_some());
         let mut statements: Vec<Statement> = lease.into_iter().collect();
         statements.extend(guards.iter().map(|guard| hold(guard)));
         let claimed = guards.iter().filter(|(_, expected)| expected.is_none());
         let unwritten = claimed.filter(|(key, _)| !writes.contains_key(key.as_str()));
-        statements.extend(unwritten.map(|(key, _)| put(key, None)));
-        statements.extend(writes.iter().map(|(key, value)| put(key, *value)));
-        if statements.is_empty() {
-            return Ok(());
-        }
+        let gone = writes.iter().filter(|(_, value)| value.is_none());
+        let gone = unwritten
+            .map(|(key, _)| key.as_str())
+            .chain(gone.map(|(key, _)| *key));
+        statements.extend(gone.map(remove));
+        let put: Vec<_> = writes
+            .iter()
+            .filter_map(|(key, value)| Some((*key, (*value)?)))
+            .collect();
+        let pushed = bundle::push(&mut statements, &put, &PUT, |(key, value)| {
+            Ok([(*key).into(), value.to_vec().into()])
+        });
+        pushed.map_err(|e| error(e, false))?;
         let refused = self.database.change(statements).await;
         match refused.map_err(|e| error(e, true))? {
             None => Ok(()),
@@ -105,15 +122,10 @@ fn hold((key, expected): &StateWrite) -> Statement {
     }
 }
 
-/// The statement that writes or removes.
-fn put(key: &str, value: Option<&Bytes>) -> Statement {
-    let (sql, args) = match value {
-        Some(value) => (PUT, vec![key.into(), value.to_vec().into()]),
-        None => (REMOVE, vec![key.into()]),
-    };
+fn remove(key: &str) -> Statement {
     Statement {
-        sql,
-        args,
+        sql: REMOVE,
+        args: vec![key.into()],
         must_change: false,
     }
 }

@@ -12,6 +12,7 @@ use telesift_windows::{MinuteChange, Said, Sums, Told};
 
 use crate::{
     SqlCatalog,
+    bundle::{CHUNKS, push},
     database::Statement,
     leases, queries as shared,
     records::{timestamp, to_int, to_json, unsigned},
@@ -31,7 +32,7 @@ const ALL_MINUTES: i64 = 1 << 40;
 impl WindowCatalog for SqlCatalog {
     async fn told(&self, of: Generation, messages: &[MessageKey]) -> Result<Vec<Told>> {
         let (mut found, mut rest) = (Vec::new(), messages);
-        for (size, sql) in queries::CHUNKS.into_iter().zip(&*queries::MESSAGES_OF) {
+        for (size, sql) in CHUNKS.into_iter().zip(&*queries::MESSAGES_OF) {
             while rest.len() >= size {
                 let (chunk, after) = rest.split_at(size);
                 let keys = chunk.iter().flat_map(|key| [key.chat.0, key.message_id]);
@@ -165,31 +166,6 @@ fn stage_state(commit: &WindowCommit<'_>) -> Result<Statement> {
         args,
         must_change: true,
     })
-}
-
-/// The statements that write `rows`, as few as the sizes allow.
-fn push<T, const N: usize>(
-    statements: &mut Vec<Statement>,
-    mut rows: &[T],
-    sql: &'static [String; 3],
-    args: impl Fn(&T) -> Result<[Arg; N]>,
-) -> Result<()> {
-    for (size, sql) in queries::CHUNKS.into_iter().zip(sql) {
-        while rows.len() >= size {
-            let (chunk, rest) = rows.split_at(size);
-            let mut bound = Vec::with_capacity(size * N);
-            for row in chunk {
-                bound.extend(args(row)?);
-            }
-            statements.push(Statement {
-                sql,
-                args: bound,
-                must_change: false,
-            });
-            rows = rest;
-        }
-    }
-    Ok(())
 }
 
 fn message_args(of: Generation, told: &Told) -> Result<[Arg; 12]> {

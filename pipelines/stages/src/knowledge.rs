@@ -48,6 +48,9 @@ const KINDS: [&str; 4] = [
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Versions published at once.
 const PORTION: usize = 500;
+/// Atoms one commit changes, about: it must be done within the time of a call of the catalog, which on a busy machine is not
+/// enough for whatever a batch may come to.
+const MAX_CHANGED: usize = 64;
 
 /// Makes atoms of what was extracted and decided.
 ///
@@ -250,11 +253,16 @@ impl Process for Knowledge {
     async fn process(&mut self, inputs: &[Input]) -> Result<(), StageError> {
         // The last commit may have happened although it failed.
         self.load().await?;
-        let ready = order::ready(inputs);
+        let mut ready = order::ready(inputs);
         let mut book = Book::open(self.log.clone(), self.catalog.clone()).await?;
         let mut counters = [Counters::default(), Counters::default()];
         let mut letters = Vec::new();
+        let mut n_taken = 0;
         for &(input, record) in &ready.records {
+            if book.n_changed() >= MAX_CHANGED {
+                break;
+            }
+            n_taken += 1;
             let Some(i) = self.index_of(&input.at) else {
                 continue;
             };
@@ -272,6 +280,7 @@ impl Process for Knowledge {
                 }
             }
         }
+        ready.leave(n_taken);
         let mut states = [None, None];
         for (input, next) in &ready.positions {
             let Some(i) = self.index_of(&input.at).filter(|i| self.next(*i) < *next) else {

@@ -13,6 +13,19 @@ pub(crate) struct Ready<'a> {
     pub(crate) positions: Vec<(&'a Input, Offset)>,
 }
 
+impl Ready<'_> {
+    /// Leaves all but the first `n_taken` records to be read again.
+    pub(crate) fn leave(&mut self, n_taken: usize) {
+        for (input, next) in &mut self.positions {
+            let mut rest = self.records.iter().skip(n_taken);
+            if let Some((_, first)) = rest.find(|(of, _)| of.at == input.at) {
+                *next = first.offset;
+            }
+        }
+        self.records.truncate(n_taken);
+    }
+}
+
 /// A record's place among those of all inputs, by their order; offsets ascend within an input anyway.
 type Place = (Timestamp, usize);
 

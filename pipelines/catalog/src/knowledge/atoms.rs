@@ -1,5 +1,7 @@
 //! Atoms and subjects in their tables: written in one transaction, and read for whoever decides what comes next.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use telesift_ports::{
     catalog::Result,
@@ -12,9 +14,10 @@ use telesift_ports::{
 };
 use telesift_schemas::{Atom, AtomStatus, ChatId, Generation, MessageKey, SubjectRef};
 
-use super::{flag, queries, readings, statement};
+use super::{flag, id_lists, queries, readings, statement};
 use crate::{
     SqlCatalog,
+    bundle::push,
     database::Statement,
     records::{json, to_int, to_json, unsigned},
     row::{Arg, Row},
@@ -204,22 +207,28 @@ fn statements(change: &KnowledgeChange) -> Result<Vec<Statement>> {
         ];
         all.push(statement(queries::PUT_SUBJECT, args));
     }
-    for stored in &change.atoms {
-        put_atom(stored, &mut all)?;
-    }
-    for version in &change.versions {
-        let args = vec![
-            version.id.as_str().into(),
-            i64::from(version.version).into(),
-            to_json(version)?,
-        ];
-        all.push(statement(queries::PUT_VERSION, args));
-        all.push(statement(queries::PUT_OUTBOX, vec![to_json(version)?]));
-    }
-    for extraction in &change.extractions {
-        let args = vec![extraction.unit.as_str().into(), to_json(extraction)?];
-        all.push(statement(queries::PUT_EXTRACTION, args));
-    }
+    put_atoms(&change.atoms, &mut all)?;
+    push(
+        &mut all,
+        &change.versions,
+        &queries::PUT_VERSIONS,
+        |version| {
+            let number = i64::from(version.version).into();
+            Ok([version.id.as_str().into(), number, to_json(version)?])
+        },
+    )?;
+    push(
+        &mut all,
+        &change.versions,
+        &queries::PUT_OUTBOX,
+        |version| Ok([to_json(version)?]),
+    )?;
+    push(
+        &mut all,
+        &newest(&change.extractions),
+        &queries::PUT_EXTRACTIONS,
+        |row| Ok([row.unit.as_str().into(), to_json(row)?]),
+    )?;
     for unit in &change.not_extracted {
         let args = vec![unit.as_str().into()];
         all.push(statement(queries::DROP_EXTRACTION, args));
@@ -243,40 +252,103 @@ fn statements(change: &KnowledgeChange) -> Result<Vec<Statement>> {
     Ok(all)
 }
 
-fn put_atom(stored: &StoredAtom, all: &mut Vec<Statement>) -> Result<()> {
+/// The last of each unit.
+fn newest(extractions: &[ExtractionRow]) -> Vec<&ExtractionRow> {
+    let by_unit: BTreeMap<&str, _> = extractions
+        .iter()
+        .map(|row| (row.unit.as_str(), row))
+        .collect();
+    by_unit.into_values().collect()
+}
+
+fn put_atoms(atoms: &[StoredAtom], all: &mut Vec<Statement>) -> Result<()> {
+    let ids: Vec<String> = atoms.iter().map(|stored| stored.atom.id.clone()).collect();
+    for part in id_lists(&ids) {
+        all.push(statement(&queries::DROP_ATOM_UNITS, part.clone()));
+        all.push(statement(&queries::DROP_ATOM_MESSAGES, part));
+    }
+    push(all, atoms, &queries::PUT_ATOMS, row)?;
+    let of = |stored: &StoredAtom| Arg::from(stored.atom.id.as_str());
+    let units = atoms
+        .iter()
+        .flat_map(|stored| stored.units().map(move |unit| (stored, unit)));
+    push(
+        all,
+        &units.collect::<Vec<_>>(),
+        &queries::PUT_ATOM_UNITS,
+        |(stored, unit)| Ok([of(stored), unit.as_str().into()]),
+    )?;
+    let messages = atoms.iter().flat_map(|stored| {
+        let n_evidence = stored.atom.evidence.len();
+        let told = stored.messages().enumerate();
+        told.map(move |(i, message)| (stored, message, i < n_evidence))
+    });
+    push(
+        all,
+        &messages.collect::<Vec<_>>(),
+        &queries::PUT_ATOM_MESSAGES,
+        |(stored, message, is_evidence)| {
+            Ok([
+                of(stored),
+                message.chat.0.into(),
+                message.message_id.into(),
+                flag(*is_evidence),
+            ])
+        },
+    )
+}
+
+fn row(stored: &StoredAtom) -> Result<[Arg; 9]> {
     let atom = &stored.atom;
-    let id = || Arg::from(atom.id.as_str());
     let is_gone = matches!(atom.status, AtomStatus::Rejected | AtomStatus::Retracted);
     let is_merged = stored.merged_into.is_some();
-    all.push(statement(
-        queries::PUT_ATOM,
-        vec![
-            id(),
-            atom.kind.as_str().into(),
-            atom.status.as_str().into(),
-            atom.subject.as_ref().map(|s| s.id.as_str()).into(),
-            stored.first_at.into(),
-            stored.last_at.into(),
-            flag(!is_gone && !is_merged),
-            flag(is_merged),
-            to_json(stored)?,
-        ],
-    ));
-    all.push(statement(queries::DROP_ATOM_UNITS, vec![id()]));
-    for unit in stored.units() {
-        let args = vec![id(), unit.as_str().into()];
-        all.push(statement(queries::PUT_ATOM_UNIT, args));
+    Ok([
+        atom.id.as_str().into(),
+        atom.kind.as_str().into(),
+        atom.status.as_str().into(),
+        atom.subject.as_ref().map(|s| s.id.as_str()).into(),
+        stored.first_at.into(),
+        stored.last_at.into(),
+        flag(!is_gone && !is_merged),
+        flag(is_merged),
+        to_json(stored)?,
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use telesift_ports::knowledge::AtomSource;
+
+    use super::*;
+
+    /// Each statement is a way to the database and back, and all of a batch must be done within the time of a call.
+    #[test]
+    fn what_many_tell_is_stored_in_few_statements() {
+        let example = include_str!("../../../../schemas/examples/v1/atoms.json");
+        let told = |n: i64| AtomSource {
+            unit: format!("u-{n}"),
+            same_as: "u-1".to_owned(),
+            messages: (0..20)
+                .map(|message_id| MessageKey {
+                    chat: ChatId(n),
+                    message_id,
+                })
+                .collect(),
+        };
+        let stored = StoredAtom {
+            atom: serde_json::from_str(example).unwrap(),
+            claims: Vec::new(),
+            review: None,
+            merged_into: None,
+            sources: (0..50).map(told).collect(),
+            evidence_removed: false,
+            stood_in: Vec::new(),
+            first_at: Default::default(),
+            last_at: Default::default(),
+        };
+        let mut all = Vec::new();
+        let n_atoms = 20;
+        put_atoms(&vec![stored; n_atoms], &mut all).unwrap();
+        assert!(all.len() < 10 * n_atoms, "{} statements", all.len());
     }
-    all.push(statement(queries::DROP_ATOM_MESSAGES, vec![id()]));
-    let n_evidence = atom.evidence.len();
-    for (i, message) in stored.messages().enumerate() {
-        let args = vec![
-            id(),
-            message.chat.0.into(),
-            message.message_id.into(),
-            flag(i < n_evidence),
-        ];
-        all.push(statement(queries::PUT_ATOM_MESSAGE, args));
-    }
-    Ok(())
 }

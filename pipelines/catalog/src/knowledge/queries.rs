@@ -4,22 +4,35 @@
 use std::sync::LazyLock;
 
 use super::in_list;
+use crate::bundle::{self, Bundle};
 
-pub(super) const PUT_UNIT: &str = "
-    INSERT INTO units (id, chat, members, class_rank, newest, topic, partition_id, origin_offset, revision, state, attempts,
-        not_before, note, again)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-    ON CONFLICT (id) DO UPDATE SET
-        chat = excluded.chat, members = excluded.members, class_rank = excluded.class_rank, newest = excluded.newest,
-        topic = excluded.topic, partition_id = excluded.partition_id, origin_offset = excluded.origin_offset,
-        revision = excluded.revision, state = excluded.state, attempts = excluded.attempts,
-        not_before = excluded.not_before, note = excluded.note, again = excluded.again";
+const UNIT: [&str; 14] = [
+    "id",
+    "chat",
+    "members",
+    "class_rank",
+    "newest",
+    "topic",
+    "partition_id",
+    "origin_offset",
+    "revision",
+    "state",
+    "attempts",
+    "not_before",
+    "note",
+    "again",
+];
 
-pub(super) const DROP_MEMBERS: &str = "DELETE FROM unit_members WHERE unit = $1";
+pub(super) static PUT_UNITS: LazyLock<Bundle> =
+    LazyLock::new(|| bundle::replaces("units", &UNIT, &["id"]));
 
-pub(super) const PUT_MEMBER: &str = "
-    INSERT INTO unit_members (chat_id, message_id, unit) VALUES ($1, $2, $3)
-    ON CONFLICT (chat_id, message_id) DO UPDATE SET unit = excluded.unit";
+pub(super) static DROP_MEMBERS: LazyLock<String> =
+    LazyLock::new(|| in_list("DELETE FROM unit_members WHERE unit"));
+
+pub(super) static PUT_MEMBERS: LazyLock<Bundle> = LazyLock::new(|| {
+    let columns = ["chat_id", "message_id", "unit"];
+    bundle::replaces("unit_members", &columns, &columns[..2])
+});
 
 macro_rules! unit_columns {
     () => {
@@ -75,9 +88,8 @@ pub(super) const UNITS_OF: &str = "
     SELECT DISTINCT m.chat_id, m.message_id, m.unit
     FROM asked CROSS JOIN unit_members m WHERE m.chat_id = asked.chat_id AND m.message_id = asked.message_id";
 
-pub(super) const PUT_EXTRACTION: &str = "
-    INSERT INTO extractions (unit, body) VALUES ($1, $2)
-    ON CONFLICT (unit) DO UPDATE SET body = excluded.body";
+pub(super) static PUT_EXTRACTIONS: LazyLock<Bundle> =
+    LazyLock::new(|| bundle::replaces("extractions", &["unit", "body"], &["unit"]));
 
 pub(super) static EXTRACTIONS: LazyLock<String> =
     LazyLock::new(|| in_list("SELECT body FROM extractions WHERE unit"));
@@ -110,32 +122,48 @@ pub(super) const PUT_SUBJECT: &str = "
 pub(super) static SUBJECTS: LazyLock<String> =
     LazyLock::new(|| in_list("SELECT id, name_key, name, merged_into FROM subjects WHERE id"));
 
-pub(super) const PUT_ATOM: &str = "
-    INSERT INTO atoms (id, kind, status, subject, first_at, last_at, is_shown, is_merged, body)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-    ON CONFLICT (id) DO UPDATE SET
-        kind = excluded.kind, status = excluded.status, subject = excluded.subject, first_at = excluded.first_at,
-        last_at = excluded.last_at, is_shown = excluded.is_shown, is_merged = excluded.is_merged, body = excluded.body";
+const ATOM: [&str; 9] = [
+    "id",
+    "kind",
+    "status",
+    "subject",
+    "first_at",
+    "last_at",
+    "is_shown",
+    "is_merged",
+    "body",
+];
 
-pub(super) const DROP_ATOM_UNITS: &str = "DELETE FROM atom_units WHERE atom = $1";
+pub(super) static PUT_ATOMS: LazyLock<Bundle> =
+    LazyLock::new(|| bundle::replaces("atoms", &ATOM, &["id"]));
 
-pub(super) const PUT_ATOM_UNIT: &str = "
-    INSERT INTO atom_units (atom, unit) VALUES ($1, $2) ON CONFLICT (atom, unit) DO NOTHING";
+pub(super) static DROP_ATOM_UNITS: LazyLock<String> =
+    LazyLock::new(|| in_list("DELETE FROM atom_units WHERE atom"));
 
-pub(super) const DROP_ATOM_MESSAGES: &str = "DELETE FROM atom_messages WHERE atom = $1";
+pub(super) static DROP_ATOM_MESSAGES: LazyLock<String> =
+    LazyLock::new(|| in_list("DELETE FROM atom_messages WHERE atom"));
+
+pub(super) static PUT_ATOM_UNITS: LazyLock<Bundle> = LazyLock::new(|| {
+    let on_conflict = "ON CONFLICT (atom, unit) DO NOTHING";
+    bundle::inserts("atom_units", &["atom", "unit"], on_conflict)
+});
 
 /// Evidence comes before further sources, so the first row of a message stays.
-pub(super) const PUT_ATOM_MESSAGE: &str = "
-    INSERT INTO atom_messages (atom, chat_id, message_id, is_evidence) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (atom, chat_id, message_id) DO NOTHING";
+pub(super) static PUT_ATOM_MESSAGES: LazyLock<Bundle> = LazyLock::new(|| {
+    let columns = ["atom", "chat_id", "message_id", "is_evidence"];
+    let on_conflict = "ON CONFLICT (atom, chat_id, message_id) DO NOTHING";
+    bundle::inserts("atom_messages", &columns, on_conflict)
+});
 
-pub(super) const PUT_VERSION: &str = "
-    INSERT INTO atom_versions (atom, version, body) VALUES ($1, $2, $3)
-    ON CONFLICT (atom, version) DO UPDATE SET body = excluded.body";
+pub(super) static PUT_VERSIONS: LazyLock<Bundle> = LazyLock::new(|| {
+    let columns = ["atom", "version", "body"];
+    bundle::replaces("atom_versions", &columns, &columns[..2])
+});
 
 pub(super) const VERSIONS: &str = "SELECT body FROM atom_versions WHERE atom = $1 ORDER BY version";
 
-pub(super) const PUT_OUTBOX: &str = "INSERT INTO atom_outbox (body) VALUES ($1)";
+pub(super) static PUT_OUTBOX: LazyLock<Bundle> =
+    LazyLock::new(|| bundle::inserts("atom_outbox", &["body"], ""));
 
 pub(super) const OUTBOX: &str = "SELECT place, body FROM atom_outbox ORDER BY place LIMIT $1";
 

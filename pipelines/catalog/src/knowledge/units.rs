@@ -1,5 +1,7 @@
 //! Units of conversation in their tables.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use telesift_ports::{
     catalog::Result,
@@ -10,9 +12,10 @@ use telesift_schemas::{
     ChatId, Class, Generation, MessageKey, Offset, Origin, PartitionId, Timestamp, Topic,
 };
 
-use super::{generation, queries, statement, unknown};
+use super::{generation, id_lists, queries, statement, unknown};
 use crate::{
     SqlCatalog,
+    bundle::push,
     records::{damaged, json, timestamp, to_int, to_json, unsigned},
     row::{Arg, Row},
     stories::{count, key, list},
@@ -22,16 +25,28 @@ use crate::{
 impl UnitCatalog for SqlCatalog {
     async fn put_units(&self, units: &[UnitRow], moved: &[Moved], fence: &Fence) -> Result<()> {
         let mut statements = Vec::new();
-        for unit in units {
-            let id = || Arg::from(unit.id.as_str());
-            statements.push(statement(queries::PUT_UNIT, row(unit)?));
-            statements.push(statement(queries::DROP_MEMBERS, vec![id()]));
-            for member in &unit.members {
-                let MessageKey { chat, message_id } = member.message;
-                let args = vec![chat.0.into(), message_id.into(), id()];
-                statements.push(statement(queries::PUT_MEMBER, args));
-            }
-        }
+        push(&mut statements, units, &queries::PUT_UNITS, row)?;
+        let ids: Vec<String> = units.iter().map(|unit| unit.id.clone()).collect();
+        let drops = id_lists(&ids).into_iter();
+        statements.extend(drops.map(|ids| statement(&queries::DROP_MEMBERS, ids)));
+        // A message stands in one unit: the last that says so.
+        let members = units
+            .iter()
+            .flat_map(|unit| unit.members.iter().map(move |m| (m.message, unit)));
+        let unit_of: BTreeMap<MessageKey, &UnitRow> = members.collect();
+        let members: Vec<_> = unit_of.into_iter().collect();
+        push(
+            &mut statements,
+            &members,
+            &queries::PUT_MEMBERS,
+            |(message, unit)| {
+                Ok([
+                    message.chat.0.into(),
+                    message.message_id.into(),
+                    unit.id.as_str().into(),
+                ])
+            },
+        )?;
         self.move_stages(moved, fence, statements).await
     }
 
@@ -147,8 +162,8 @@ impl UnitCatalog for SqlCatalog {
 }
 
 /// The values of a row of `units`.
-fn row(unit: &UnitRow) -> Result<Vec<Arg>> {
-    Ok(vec![
+fn row(unit: &UnitRow) -> Result<[Arg; 14]> {
+    Ok([
         unit.id.as_str().into(),
         to_json(&unit.chat)?,
         to_json(&unit.members)?,

@@ -3,8 +3,7 @@
 
 use std::sync::LazyLock;
 
-/// Rows of one statement: the largest that fits the rest is taken, so that a batch needs few.
-pub(super) const CHUNKS: [usize; 3] = [256, 16, 1];
+use crate::bundle::{self, Bundle, CHUNKS};
 
 const MESSAGE: [&str; 12] = [
     "generation",
@@ -37,46 +36,21 @@ const MINUTE: [&str; 13] = [
 ];
 
 /// What replaces a stored row takes its place.
-pub(super) static PUT_MESSAGES: LazyLock<[String; 3]> = LazyLock::new(|| {
-    let replaced = MESSAGE[3..].iter().map(|c| format!("{c} = excluded.{c}"));
-    let replaced: Vec<String> = replaced.collect();
-    CHUNKS.map(|n| {
-        let into = insert("window_messages", &MESSAGE, n);
-        format!(
-            "{into} ON CONFLICT (generation, chat_id, message_id) DO UPDATE SET {}",
-            replaced.join(", ")
-        )
-    })
-});
+pub(super) static PUT_MESSAGES: LazyLock<Bundle> =
+    LazyLock::new(|| bundle::replaces("window_messages", &MESSAGE, &MESSAGE[..3]));
 
 /// What changes is added to what is there.
-pub(super) static ADD_MINUTES: LazyLock<[String; 3]> = LazyLock::new(|| {
+pub(super) static ADD_MINUTES: LazyLock<Bundle> = LazyLock::new(|| {
     let added = MINUTE[3..]
         .iter()
         .map(|c| format!("{c} = window_minutes.{c} + excluded.{c}"));
     let added: Vec<String> = added.collect();
-    CHUNKS.map(|n| {
-        let into = insert("window_minutes", &MINUTE, n);
-        format!(
-            "{into} ON CONFLICT (generation, minute, chat_id) DO UPDATE SET {}",
-            added.join(", ")
-        )
-    })
+    let on_conflict = format!(
+        "ON CONFLICT (generation, minute, chat_id) DO UPDATE SET {}",
+        added.join(", ")
+    );
+    bundle::inserts("window_minutes", &MINUTE, &on_conflict)
 });
-
-fn insert(table: &str, columns: &[&str], n_rows: usize) -> String {
-    let width = columns.len();
-    let rows = (0..n_rows).map(|row| {
-        let values = (1..=width).map(|column| format!("${}", row * width + column));
-        format!("({})", values.collect::<Vec<_>>().join(", "))
-    });
-    let rows: Vec<String> = rows.collect();
-    format!(
-        "INSERT INTO {table} ({}) VALUES {}",
-        columns.join(", "),
-        rows.join(", ")
-    )
-}
 
 /// Chat and message ids in turn, then the generation: in the order of their numbers, which SQLite binds fastest.
 pub(super) static MESSAGES_OF: LazyLock<[String; 3]> = LazyLock::new(|| {

@@ -296,11 +296,53 @@ async fn a_change_that_is_given_up_anywhere_leaves_no_transaction_behind() {
         }
         drop(change);
         // A statement of its own, and so in force for everybody.
-        let name = format!("lease-{n}");
-        let taken = catalog.acquire(&name, "one", Duration::from_secs(60));
-        assert!(taken.await.unwrap().is_some());
-        let taken = other.acquire(&name, "other", Duration::from_secs(60)).await;
-        let is_seen = taken.is_ok_and(|taken| taken.is_none());
-        assert!(is_seen, "after {n} looks: it is held, and seen");
+        let input = stage(n as u32);
+        catalog
+            .put_stage_state(&input, None, &state(1), &Fence::open())
+            .await
+            .unwrap();
+        let seen = other.stage_state(&input).await.unwrap();
+        assert!(seen.is_some(), "after {n} looks: it is there, and seen");
     }
+}
+
+/// A stage whose lease is not prolonged in time is stopped where it stands, and begins anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn leases_are_prolonged_while_all_else_waits() {
+    use sqlx::{Connection as _, Executor as _};
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let mut config = server.config("busy").await;
+    config.call_timeout = Duration::from_secs(1);
+    let n_callers = config.max_connections * 4;
+    let catalog = Arc::new(SqlCatalog::open(config).await.unwrap());
+    let patience = Duration::from_secs(60);
+    let lease = catalog.acquire("index", "one", patience).await;
+    let lease = lease.unwrap().unwrap();
+    let mut other = sqlx::PgConnection::connect(&server.url("busy"))
+        .await
+        .unwrap();
+    let lock = "BEGIN; LOCK TABLE stage_states IN ACCESS EXCLUSIVE MODE";
+    other.execute(lock).await.unwrap();
+    let mut callers = tokio::task::JoinSet::new();
+    for n in 0..n_callers {
+        let catalog = catalog.clone();
+        callers.spawn(async move {
+            loop {
+                catalog
+                    .put_stage_state(&stage(n), None, &state(1), &Fence::open())
+                    .await
+                    .unwrap_err();
+            }
+        });
+    }
+    // Nobody else gets a connection.
+    while catalog.ping().await.is_ok() {}
+
+    catalog.renew(&lease, patience).await.unwrap();
+    let other_lease = catalog.acquire("units", "one", patience).await.unwrap();
+    assert!(other_lease.is_some());
+    catalog.check(&lease.fence()).await.unwrap();
+    callers.shutdown().await;
 }

@@ -40,6 +40,8 @@ pub struct MemoryCatalog {
     tables: Mutex<Tables>,
     /// Faults of coming commits of stages.
     pub commits: Script<Error>,
+    /// Atoms a commit can change in time; absent: any number.
+    pub max_changed_atoms: Option<usize>,
     pub(super) stories: StoryTable,
     pub(super) leases: LeaseTable,
     look_ups: AtomicU64,

@@ -67,6 +67,11 @@ impl Book {
         })
     }
 
+    /// How many atoms are not as they were.
+    pub(super) fn n_changed(&self) -> usize {
+        self.changed_atoms.len()
+    }
+
     pub(super) fn into_change(mut self) -> KnowledgeChange {
         let atoms = &mut self.atoms;
         let changed = self.changed_atoms.iter();

@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Parts, run};
 
-/// Records one round of these stages takes.
-const BATCH: usize = 200;
+/// Records one round of these stages takes: what it comes to is one transaction, which must be done within the time of a call.
+const BATCH: usize = 100;
 
 /// Adds the duties of the role `extract`: one per partition of `messages` that groups, and one for all that is known.
 pub(super) async fn add(

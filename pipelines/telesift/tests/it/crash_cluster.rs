@@ -3,7 +3,7 @@
 
 mod fleet;
 mod load;
-mod read;
+pub(crate) mod read;
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     crash::{STAGES, assert_conserved, assert_not_behind, has_moved, total},
-    server::Server,
+    server::{PATIENCE, Server},
 };
 use fleet::{Fleet, Victim};
 use load::{Acknowledged, Telegram, export_of};
@@ -75,6 +75,26 @@ fn row(
     );
 }
 
+/// Whatever died last has begun to do something again, and `victim` does what only it does.
+async fn until_busy(front: &Server, before: &BTreeMap<String, u64>, victim: Victim) {
+    let started = Instant::now();
+    loop {
+        let now = progress(front).await;
+        let stands_still = |(work, behind): &&(&str, &str)| !has_moved(before, &now, work, behind);
+        let watched = STAGES.iter().chain(victim.work());
+        let idle: Vec<_> = watched.filter(stands_still).collect();
+        if idle.is_empty() {
+            return;
+        }
+        let is_over = started.elapsed() >= PATIENCE;
+        assert!(
+            !is_over,
+            "{idle:?} do not get on, before {victim} is killed: {now:#?}"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Kills, under load.
 async fn storm(fleet: &mut Fleet, n_kills: usize) -> Storm {
     let mut random = StdRng::seed_from_u64(30);
@@ -94,17 +114,7 @@ async fn storm(fleet: &mut Fleet, n_kills: usize) -> Storm {
         let victim = round.pop().unwrap();
         let mut within = |ms: u64| Duration::from_millis(random.random_range(0..ms));
         let (after, away) = (within(2_000), within(3_000));
-        // Whatever died last has begun to do something again.
-        let front = fleet.front();
-        front
-            .until(|| async {
-                let now = progress(front).await;
-                let is_at_work =
-                    |(work, behind): &(&str, &str)| has_moved(&before, &now, work, behind);
-                let is_busy = STAGES.iter().chain(victim.work()).all(is_at_work);
-                is_busy.then_some(())
-            })
-            .await;
+        until_busy(fleet.front(), &before, victim).await;
         tokio::time::sleep(after).await;
         let (up, mended) = fleet.kill(victim, away).await;
         let now = progress(fleet.front()).await;
@@ -161,7 +171,7 @@ fn assert_each_once(place: &str, found: &BTreeMap<String, u32>, acknowledged: &A
     );
 }
 
-fn sum(ledger: &[Value], stage: &str, field: &str) -> u64 {
+pub(crate) fn sum(ledger: &[Value], stage: &str, field: &str) -> u64 {
     let of = ledger.iter().filter(|item| item["stage"] == stage);
     of.map(|item| item[field].as_u64().unwrap()).sum()
 }

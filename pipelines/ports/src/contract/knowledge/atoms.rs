@@ -26,11 +26,13 @@ pub(super) async fn atoms_are_listed_by_what_they_stand_on(catalog: &impl Catalo
     merged.merged_into = Some("a-1".to_owned());
     let mut told = atom("a-3", "delivery", &[key(OPS, 30)]);
     told.atom.kind = AtomKind::Decision;
-    told.sources = vec![AtomSource {
-        unit: "u-7".to_owned(),
+    // More than any statement takes at once.
+    let source = |n: i64| AtomSource {
+        unit: format!("u-{n}"),
         same_as: "u-a-3".to_owned(),
-        messages: vec![key(CITY, 7)],
-    }];
+        messages: (0..30).map(|m| key(CITY, 1_000 * n + m)).collect(),
+    };
+    told.sources = (0..40).map(source).collect();
     let all = vec![
         atom("a-1", "billing", &[key(OPS, 10), key(OPS, 12)]),
         atom("a-2", "billing", &[key(CITY, 20)]),
@@ -73,8 +75,13 @@ pub(super) async fn atoms_are_listed_by_what_they_stand_on(catalog: &impl Catalo
             "{filter:?}"
         );
     }
-    let by_source = catalog.atoms_of_units(&ids(&["u-7"])).await.must();
-    assert_eq!(by_source[0].atom.id, "a-3");
+    for n in [0, 7, 39] {
+        let by_source = catalog.atoms_of_units(&[format!("u-{n}")]).await.must();
+        assert_eq!(by_source[0].atom.id, "a-3");
+        let last = key(CITY, 1_000 * n + 29);
+        let on = catalog.subjects_of(&[last], None).await.must();
+        assert_eq!(on[0].1.id, "delivery", "{last}");
+    }
 }
 
 pub(super) async fn an_atom_shows_if_all_its_evidence_may_be_seen(catalog: &impl Catalog) {

@@ -231,6 +231,12 @@ impl KnowledgeCatalog for MemoryCatalog {
         moved: &[Moved],
         fence: &Fence,
     ) -> Result<()> {
+        if self
+            .max_changed_atoms
+            .is_some_and(|max| change.atoms.len() > max)
+        {
+            return Err(Error::Unavailable("no answer in time".to_owned()));
+        }
         let commit = || {
             self.move_stages(moved, fence, |tables| {
                 for stored in &change.atoms {

@@ -1,9 +1,13 @@
 //! Extractors and catalogs that fail: what is held back waits, what cannot be used becomes a dead letter, and nothing is lost or
 //! told twice.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use telesift_ports::{UnitCatalog as _, catalog, extractor::ExtractError, memory::Fault};
+use telesift_ports::{
+    UnitCatalog as _, catalog,
+    extractor::ExtractError,
+    memory::{Fault, MemoryCatalog},
+};
 use telesift_schemas::{DeadLetterCode, Topic, Usage};
 
 use super::{FAIL, MEND, line::Line, published};
@@ -184,4 +188,27 @@ async fn a_catalog_that_fails_in_the_middle_changes_nothing() {
     assert_eq!(atoms(&rough).await, atoms(&calm).await);
     assert_eq!(rough.extractor.asked().len(), calm.extractor.asked().len());
     assert_eq!(published(&rough).await, published(&calm).await);
+}
+
+/// A catalog gives a commit a bounded time, and to try it again does not make it smaller.
+#[tokio::test]
+async fn what_a_long_log_comes_to_is_applied_in_commits_that_end_in_time() {
+    let mut line = Line::new().await;
+    for post in 0..20_u8 {
+        let claim = |n: u8| {
+            let letter = |n: u8, times| char::from(b'a' + n).to_string().repeat(times);
+            format!("problem: {}{}", letter(post, 30), letter(n, 12))
+        };
+        let claims: Vec<String> = (0..10).map(claim).collect();
+        line.post(-1 - i64::from(post), 1, &claims.join("\n")).await;
+    }
+    line.settle().await;
+    let known = line.everything().await;
+    assert_eq!(known.len(), 200);
+    let mut slow = MemoryCatalog::new();
+    slow.max_changed_atoms = Some(100);
+    line.flow.catalog = Arc::new(slow);
+    line.settle().await;
+    assert_eq!(line.everything().await, known);
+    assert_eq!(line.extractor.asked().len(), 20, "once each");
 }

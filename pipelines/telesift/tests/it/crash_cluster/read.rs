@@ -27,7 +27,7 @@ pub(super) struct Read {
 }
 
 /// Waits until all of `n_messages` is read and nothing is open any more, as long as anything moves.
-async fn until_read(front: &Server, n_messages: u64) -> Vec<Value> {
+pub(crate) async fn until_read(front: &Server, n_messages: u64) -> Vec<Value> {
     const BEHIND: [&str; 6] = [
         "units",
         "labelled-units",
