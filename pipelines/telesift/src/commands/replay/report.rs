@@ -68,7 +68,7 @@ pub(super) fn report(replay: &Value, n_samples: usize) -> String {
         return read(replay);
     }
     if replay["dry_run"] == Value::Bool(false) {
-        return filled(replay);
+        return filled(replay, n_samples);
     }
     if replay["stage"] != "screen" {
         return counted(replay);
@@ -150,7 +150,7 @@ fn read(replay: &Value) -> String {
 }
 
 /// A replay that fills a generation.
-fn filled(replay: &Value) -> String {
+fn filled(replay: &Value, n_samples: usize) -> String {
     let rules = match text(&replay["rules"]) {
         "" => "the rules that screened each record",
         rules => rules,
@@ -176,6 +176,10 @@ fn filled(replay: &Value) -> String {
         count(&ledger["judged"]),
         lost(&ledger["skipped"])
     );
+    if replay["stage"] == "screen" && replay["state"] == "done" {
+        page.push('\n');
+        changes(&mut page, replay, n_samples);
+    }
     let id = text(&replay["id"]);
     let is_ready = replay["generation"]["state"] == "ready";
     match replay["generation"]["live"].as_bool() {
@@ -225,7 +229,10 @@ fn head(page: &mut String, replay: &Value) {
         page,
         "{} -> {}\n{} .. {}: {} of {} records, {}",
         text(&replay["base"]),
-        text(&replay["rules"]),
+        match text(&replay["rules"]) {
+            "" => "the same",
+            rules => rules,
+        },
         text(&replay["from"]),
         text(&replay["to"]),
         count(&replay["processed"]),
