@@ -52,12 +52,3 @@ async fn a_phrase_is_looked_for_only_where_its_words_stand() {
         assert_eq!(n_read(&store, &request).await, 21, "{mode:?}");
     }
 }
-
-#[tokio::test]
-async fn an_excluded_word_costs_no_reading() {
-    let (store, _folder) = store().await;
-    let request = text_request("rollback -first", 10);
-    let hits = store.find(&request).await.unwrap();
-    assert_eq!(keys(&hits), [key(1, WANTED)]);
-    assert_eq!(n_read(&store, &request).await, 1);
-}

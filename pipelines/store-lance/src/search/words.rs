@@ -7,21 +7,15 @@ use telesift_text::{Query, Unit};
 
 use crate::schema::columns as col;
 
-/// Ranks by all terms; what is required narrows the candidates to messages that hold the required words somewhere, and words
-/// that are excluded to those without them. Phrases, of either kind, are checked on the text.
+/// Ranks by all terms; what is required narrows the candidates to messages that hold the required words somewhere.
+/// Whether they stand in the right order is checked on the text.
 pub(super) fn full_text(query: &Query) -> FullTextSearchQuery {
     let ranked = words(&query.ranked, Operator::Or);
     let required: Vec<FtsQuery> = query.required.iter().filter_map(|g| group(g)).collect();
-    let excluded = query.excluded.iter().filter_map(|unit| match unit {
-        Unit::Word(term) => Some(words(std::slice::from_ref(term), Operator::And)),
-        Unit::Phrase(_) => None,
-    });
-    let excluded: Vec<FtsQuery> = excluded.collect();
-    if required.is_empty() && excluded.is_empty() {
+    if required.is_empty() {
         return FullTextSearchQuery::new_query(ranked);
     }
     let clauses = required.into_iter().map(|q| (Occur::Must, q));
-    let clauses = clauses.chain(excluded.into_iter().map(|q| (Occur::MustNot, q)));
     let clauses = clauses.chain([(Occur::Should, ranked)]);
     FullTextSearchQuery::new_query(BooleanQuery::new(clauses).into())
 }
