@@ -133,6 +133,12 @@ impl Params {
         valid_limit(limit.unwrap_or(DEFAULT_LIMIT))
     }
 
+    /// `limit` of a list that is short by nature and mostly wanted whole, 1..=500.
+    pub(crate) fn limit_of_short(&mut self) -> Result<usize> {
+        let limit = self.parsed("limit", "a number from 1 to 500")?;
+        valid_limit(limit.unwrap_or(MAX_LIMIT))
+    }
+
     /// `cursor`: the place in the list `list` after which to go on.
     pub(crate) fn after<C: DeserializeOwned>(&mut self, list: &str) -> Result<Option<C>> {
         self.one("cursor")?
@@ -177,7 +183,8 @@ pub(crate) fn parse_time(name: &str, value: &str) -> Result<Timestamp> {
         Some((head, zone)) => format!("{head}+{zone}").parse().ok(),
         None => None,
     };
-    value.parse().ok().or_else(unescaped).ok_or_else(|| {
+    let parsed = value.parse().ok().or_else(unescaped);
+    parsed.or_else(|| beyond_all_times(value)).ok_or_else(|| {
         let expected = "a time such as 2026-01-05T10:00:00Z";
         Problem::invalid(
             name,
@@ -185,6 +192,15 @@ pub(crate) fn parse_time(name: &str, value: &str) -> Result<Timestamp> {
         )
         .with("value", value)
     })
+}
+
+/// The last hours of the year 9999, which RFC 3339 has and [`Timestamp`] has not: people write them for "no end".
+fn beyond_all_times(value: &str) -> Option<Timestamp> {
+    let (date, time) = value.split_at_checked("9999-12-31".len())?;
+    let is_late = date == "9999-12-30" || date == "9999-12-31";
+    // The day before tells whether the rest is a time.
+    let day_before: Option<Timestamp> = format!("9999-12-29{time}").parse().ok();
+    day_before.filter(|_| is_late).map(|_| Timestamp::MAX)
 }
 
 /// # Errors

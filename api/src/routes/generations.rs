@@ -20,6 +20,9 @@ use crate::{
     state::App,
 };
 
+/// The list's tag in cursors.
+const LIST: &str = "generations";
+
 /// A generation. Each of its parts is its own, or shared with the generation it was made from.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct GenerationView {
@@ -115,19 +118,24 @@ impl From<GenerationStatus> for GenerationView {
 /// By number, retired ones too.
 #[utoipa::path(
     get, path = "/v1/generations", tag = "replays",
+    params(
+        ("limit" = Option<usize>, Query, description = "1..=500, 500 unless given"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the last page"),
+    ),
     responses((status = 200, description = "Every generation there was", body = Page<GenerationView>, example = json!({"items": [{"number": 1, "state": "ready", "live": true, "parts": {"messages": 1, "store": 1, "stories": 1, "windows": 1, "knowledge": 1}, "replay": null, "base": null, "created_at": null, "idle_since": null, "model": "hash@1/256", "stages": [{"stage": "screen", "topic": "telegram-raw", "partition": 0, "next": 124, "lag": 0}]}], "next_cursor": null})))
 )]
 pub(crate) async fn list(
     _admin: Admin,
     State(app): State<Arc<App>>,
-    params: Params,
+    mut params: Params,
 ) -> Result<Json<Page<GenerationView>>> {
+    let limit = params.limit_of_short()?;
+    let after: Option<u32> = params.after(LIST)?;
     params.finish()?;
-    let all = app.replays.generations().await?;
-    Ok(Json(Page {
-        items: all.into_iter().map(GenerationView::from).collect(),
-        next_cursor: None,
-    }))
+    let all = app.replays.generations().await?.into_iter();
+    let mut items: Vec<GenerationView> = all.map(GenerationView::from).collect();
+    items.retain(|g| after.is_none_or(|after| g.number > after));
+    Page::cut(items, limit, LIST, |last| last.number).map(Json)
 }
 
 /// Retire a generation

@@ -14,7 +14,7 @@ use telesift_schemas::{Cursor, CursorError, Offset, PartitionId, Topic};
 
 use crate::{
     auth::Reader,
-    params::{Params, path_value},
+    params::{Params, parse_value},
     problem::{Code, Problem, Result},
     splice,
     state::App,
@@ -55,7 +55,7 @@ pub(crate) async fn read(
     let name = Topic::new(topic);
     let named = app.log.named(name.clone());
     let topic = app.log.open(&viewer, name)?;
-    let partition = PartitionId(path_value("partition", &partition)?);
+    let partition = PartitionId(parse_value("partition", &partition, "a number")?);
     let from: Option<From> = params.parsed("from", "an offset or a cursor")?;
     let limit = params.limit()?;
     params.finish()?;

@@ -63,9 +63,9 @@ pub(crate) struct NewReplay {
     /// Where to stop before, in the same words; `latest` unless given. What lies behind follows the rules in force.
     #[serde(default)]
     to: Option<String>,
-    /// The new rules: the name of a version, or a rule set as TOML text, as JSON text or as a JSON object. A dry run needs
-    /// some; without them any other replay of `screen` goes by those that screened each record. A set that stands in the
-    /// request is added, unless this is a dry run.
+    /// The new rules: the name of a version, or a rule set as TOML text, as JSON text or as a JSON object. Without
+    /// them `screen` goes by those that screened each record. A set that stands in the request is added, unless this is a dry
+    /// run.
     #[serde(default)]
     #[schema(value_type = Option<Value>)]
     rules: Option<Value>,

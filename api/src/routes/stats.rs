@@ -21,6 +21,8 @@ use crate::{
     visible::{Screened, Span},
 };
 
+/// The tag of the list of stages in cursors.
+const LIST: &str = "stages";
 /// How many of the noisiest chats are named.
 const TOP: usize = 10;
 /// Buckets one answer may span.
@@ -58,18 +60,31 @@ pub(crate) struct StageView {
     held_since: Option<Timestamp>,
 }
 
+impl StageView {
+    /// Where it stands in the list.
+    fn place(&self) -> (String, String, u32) {
+        (self.stage.clone(), self.topic.clone(), self.partition)
+    }
+}
+
 /// List the stages' counters
 ///
 /// Per stage and partition, as committed together with the position.
 #[utoipa::path(
     get, path = "/v1/stats/pipeline", tag = "stats",
+    params(
+        ("limit" = Option<usize>, Query, description = "1..=500, 500 unless given"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the last page"),
+    ),
     responses((status = 200, description = "Every stage on every partition", body = Page<StageView>, example = json!({"items": [{"stage": "screen", "topic": "telegram-raw", "partition": 0, "received": 124, "emitted": 120, "skipped": {"duplicate": 3}, "dead_lettered": 1, "retried_ok": 0, "pending": 0, "lag": 0}], "next_cursor": null})))
 )]
 pub(crate) async fn pipeline(
     auditor: Auditor,
     State(app): State<Arc<App>>,
-    params: Params,
+    mut params: Params,
 ) -> Result<Json<Page<StageView>>> {
+    let limit = params.limit_of_short()?;
+    let after: Option<(String, String, u32)> = params.after(LIST)?;
     params.finish()?;
     let mut states: BTreeMap<StageKey, StageState> = BTreeMap::new();
     for (key, value) in app.log.ledger(&auditor, StageKey::STATE_PREFIX).await? {
@@ -132,10 +147,9 @@ pub(crate) async fn pipeline(
             lag: units.due,
         });
     }
-    Ok(Json(Page {
-        items,
-        next_cursor: None,
-    }))
+    items.retain(|s| after.as_ref().is_none_or(|after| s.place() > *after));
+    items.sort_by_key(StageView::place);
+    Page::cut(items, limit, LIST, StageView::place).map(Json)
 }
 
 /// Classes over time, and the chats with most noise.

@@ -10,6 +10,9 @@ use crate::{
     auth::Reader, cursor::Page, params::Params, problem::Result, state::App, visible::Named,
 };
 
+/// The list's tag in cursors.
+const LIST: &str = "topics";
+
 /// A topic.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct TopicView {
@@ -76,20 +79,24 @@ impl TopicView {
 /// With the readable range of each partition. Offsets are not secret, so a limited key sees all topics.
 #[utoipa::path(
     get, path = "/v1/topics", tag = "log",
+    params(
+        ("limit" = Option<usize>, Query, description = "1..=500, 500 unless given"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the last page"),
+    ),
     responses((status = 200, description = "Every topic, by name", body = Page<TopicView>, example = json!({"items": [{"topic": "messages", "generation": 1, "live": true, "partitions": [{"partition": 0, "start": 0, "end": 124}], "retention": {"max_age_s": null, "max_bytes": null}}], "next_cursor": null})))
 )]
 pub(crate) async fn list(
     _reader: Reader,
     State(app): State<Arc<App>>,
-    params: Params,
+    mut params: Params,
 ) -> Result<Json<Page<TopicView>>> {
+    let limit = params.limit_of_short()?;
+    let after: Option<String> = params.after(LIST)?;
     params.finish()?;
     let live = app.generations.live();
     let topics = app.log.topics().await?.into_iter();
     let mut items: Vec<TopicView> = topics.map(|info| TopicView::new(info, &live)).collect();
+    items.retain(|t| after.as_ref().is_none_or(|after| t.topic > *after));
     items.sort_by(|a, b| a.topic.cmp(&b.topic));
-    Ok(Json(Page {
-        items,
-        next_cursor: None,
-    }))
+    Page::cut(items, limit, LIST, |last| last.topic.clone()).map(Json)
 }

@@ -139,7 +139,11 @@ async fn serve(socket: &mut WebSocket, opened: Opened, pace: &Pace) -> Option<En
             end = &mut ended => return Some(end),
             incoming = socket.recv() => match incoming {
                 // Pings are answered below us; whatever else a client says is of no interest.
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                Some(Ok(Message::Close(_))) => {
+                    answer_close(socket).await;
+                    return None;
+                }
+                Some(Err(_)) | None => return None,
                 Some(Ok(_)) => continue,
             },
             frame = session.next() => match frame {
@@ -160,6 +164,13 @@ async fn serve(socket: &mut WebSocket, opened: Opened, pace: &Pace) -> Option<En
             Err(end) => return Some(end),
         }
     }
+}
+
+/// The library has an answer to the client's goodbye at hand, and sends it as the socket is read on.
+async fn answer_close(socket: &mut WebSocket) {
+    let answered = async { while let Some(Ok(_)) = socket.recv().await {} };
+    // Whoever reads no answer goes without.
+    let _ = tokio::time::timeout(CLOSE_GRACE, answered).await;
 }
 
 /// Sends a frame and those that are ready behind it, and waits until the socket has taken them: one write for many frames.

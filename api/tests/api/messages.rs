@@ -288,3 +288,21 @@ async fn the_screened_record_is_found_among_many() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_last_day_of_all_is_a_time_like_any_other() {
+    let desk = Desk::new().await;
+    desk.take_in(message(OPS, 1, "signal", "слово")).await;
+    for (until, n) in [
+        ("9999-12-31T23:59:59Z", 1),
+        ("9999-12-30T23:00:00%2B01:00", 1),
+        ("0000-01-01T00:00:00Z", 0),
+    ] {
+        let page = desk.get(&format!("/v1/messages?until={until}")).await.ok();
+        assert_eq!(page["items"].as_array().unwrap().len(), n, "{until}");
+    }
+    for broken in ["9999-12-31", "9999-12-31T25:00:00Z", "9999-12-32T00:00:00Z"] {
+        let refused = desk.get(&format!("/v1/messages?until={broken}")).await;
+        refused.problem(400, "invalid_parameter");
+    }
+}

@@ -88,3 +88,33 @@ async fn classes_are_counted_per_bucket() {
             .problem(400, "invalid_parameter");
     }
 }
+
+#[tokio::test]
+async fn short_lists_page_like_any_other() {
+    let desk = Desk::new().await;
+    for name in ["windows", "index", "stories"] {
+        let key = stage(name, Topic::MESSAGES);
+        desk.catalog
+            .put_stage_state(&key, None, &state(0, 0, 0), &Fence::open())
+            .await
+            .unwrap();
+    }
+    for path in ["/v1/stats/pipeline", "/v1/topics", "/v1/generations"] {
+        let all = desk.get(path).await.ok()["items"].clone();
+        let all = all.as_array().unwrap();
+        let (mut paged, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = desk.get(&format!("{path}?limit=1{cursor}")).await.ok();
+            let items = page["items"].as_array().unwrap();
+            assert!(items.len() <= 1, "{path}");
+            paged.extend(items.iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(&paged, all, "{path}");
+        let refused = desk.get(&format!("{path}?limit=0")).await;
+        refused.problem(400, "invalid_parameter");
+    }
+}

@@ -17,6 +17,15 @@ use crate::{
 };
 
 #[tokio::test]
+async fn a_goodbye_is_answered() {
+    let desk = Desk::new().await;
+    let server = serve(&desk).await;
+    let mut client = Client::open(server, &desk.admin, "messages/tail").await;
+    client.next_of("heartbeat").await;
+    assert!(client.is_answered().await);
+}
+
+#[tokio::test]
 async fn history_flows_into_live_without_a_seam() {
     let desk = Desk::new().await;
     for id in 1..=300 {

@@ -117,6 +117,19 @@ impl Client {
         }
     }
 
+    /// Says goodbye; whether the server answered it, as RFC 6455 wants it.
+    pub(crate) async fn is_answered(mut self) -> bool {
+        self.0.send(Message::Close(None)).await.unwrap();
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.0.next());
+            match message.await.expect("an answer in time") {
+                Some(Ok(Message::Close(_))) => return true,
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return false,
+            }
+        }
+    }
+
     pub(crate) async fn close(mut self) {
         let _ = self.0.send(Message::Close(None)).await;
     }

@@ -19,3 +19,4 @@ mod writer;
 
 pub use config::EmbeddedLogConfig;
 pub use log::EmbeddedLog;
+pub use writer::free_bytes;

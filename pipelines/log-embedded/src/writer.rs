@@ -1,6 +1,7 @@
 //! The one writer: a bounded queue goes in, synced groups and answers come out.
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -263,6 +264,15 @@ fn copy_of(error: &Error) -> Error {
     }
 }
 
+/// Bytes that may still be written to the disk `path` lies on.
+///
+/// # Errors
+/// If `path` is not there.
+pub fn free_bytes(path: &Path) -> std::io::Result<u64> {
+    let stat = rustix::fs::statvfs(path)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
 /// Keeps away from the end of the disk: once fjall fails to write, nothing but opening it again helps.
 struct FreeSpace {
     min_free_bytes: u64,
@@ -288,9 +298,7 @@ impl FreeSpace {
             .checked_at
             .is_some_and(|at| at.elapsed() < Self::LOOK_AGAIN_AFTER);
         if !is_fresh || self.allowance < n_bytes {
-            let stat = rustix::fs::statvfs(&store.path)
-                .map_err(|e| from_io(&store.path, &std::io::Error::from(e)))?;
-            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let free = free_bytes(&store.path).map_err(|e| from_io(&store.path, &e))?;
             telemetry::free_space(free);
             self.checked_at = Some(Instant::now());
             let spare = free.saturating_sub(self.min_free_bytes);

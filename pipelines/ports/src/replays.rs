@@ -295,6 +295,15 @@ impl ReplayProgress {
         }
     }
 
+    /// Leaves out what was found by comparing; positions and ledger stay.
+    pub fn forget_comparison(&mut self) {
+        self.samples.clear();
+        self.result = ScreenDiff {
+            ledger: std::mem::take(&mut self.result.ledger),
+            ..ScreenDiff::default()
+        };
+    }
+
     /// Offsets passed.
     pub fn processed(&self) -> u64 {
         self.result.ledger.received

@@ -9,6 +9,7 @@
 
 mod attempt;
 mod build;
+mod compare;
 mod judge;
 mod order;
 mod range;

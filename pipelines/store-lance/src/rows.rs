@@ -74,6 +74,18 @@ impl Rows<'_> {
         Ok(column.iter().map(|t| t.unwrap_or("")))
     }
 
+    /// The vectors of rows of `messages`.
+    fn vectors(&self) -> Attempt<Vec<Option<Vec<f32>>>> {
+        let lists = self.column(col::VECTOR)?.as_fixed_size_list_opt();
+        let lists = lists.ok_or_else(|| wrong_type(col::VECTOR))?;
+        let vectors = lists.iter().map(|list| {
+            let list = list?;
+            let floats = list.as_primitive_opt::<Float32Type>()?;
+            Some(floats.values().to_vec())
+        });
+        Ok(vectors.collect())
+    }
+
     /// What rows of `messages` say of labels.
     pub(crate) fn marks(&self) -> Attempt<Vec<Option<Mark>>> {
         let classes = self.column(col::LABEL)?.as_string_opt::<i32>();
@@ -151,6 +163,32 @@ pub(crate) async fn take_messages(snapshot: &Table, row_ids: &[u64]) -> Attempt<
             let body = bodies.get(row_id);
             let body = body.ok_or_else(|| Fault::Damaged("a row is missing".to_owned()))?;
             taken.push(message(body)?);
+        }
+    }
+    Ok(taken)
+}
+
+/// The vectors of some rows of a snapshot; those without one are left out.
+pub(crate) async fn take_vectors(
+    snapshot: &Table,
+    row_ids: &[u64],
+) -> Attempt<HashMap<u64, Vec<f32>>> {
+    let mut taken = HashMap::with_capacity(row_ids.len());
+    for part in row_ids.chunks(TAKE) {
+        let query = snapshot
+            .take_row_ids(part.to_vec())
+            .select(Select::columns(&[col::VECTOR]))
+            .with_row_id();
+        let mut stream = query.execute().await?;
+        while let Some(batch) = stream.try_next().await? {
+            let rows = Rows(&batch);
+            taken.extend(
+                rows.row_ids()?
+                    .iter()
+                    .copied()
+                    .zip(rows.vectors()?)
+                    .filter_map(|(row, vector)| Some((row, vector?))),
+            );
         }
     }
     Ok(taken)

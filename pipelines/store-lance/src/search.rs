@@ -37,6 +37,8 @@ const PROBES: usize = 32;
 const REFINE: u32 = 2;
 /// How much further to look when the query's requirements threw candidates out.
 const WIDEN: usize = 4;
+/// How many times as many as are wanted are looked at by nearness, at most: what lies beyond has little to do with the query.
+const MAX_WIDER: usize = 64;
 
 /// A message as a leg found it, known by its row: its key costs a look into the table, and most candidates are no hits.
 type Found = Candidate<u64>;
@@ -50,7 +52,11 @@ enum Leg<'a> {
 
 /// The messages of one search that were read, by row.
 #[derive(Debug, Default)]
-struct Seen(HashMap<u64, Message>);
+struct Seen {
+    messages: HashMap<u64, Message>,
+    /// How many were read, those too that did not pass.
+    n_read: usize,
+}
 
 impl LanceStore {
     pub(crate) async fn find(&self, request: &SearchRequest) -> Result<Vec<Hit>> {
@@ -59,19 +65,12 @@ impl LanceStore {
         if predicate == Predicate::Nothing || request.limit == 0 {
             return Ok(Vec::new());
         }
-        let depths = LegDepths::of(request.mode, request.limit);
         let snapshot = self.snapshot().await?;
-        let has_text = request.mode != SearchMode::Vector && !request.query.ranked.is_empty();
-        let text = has_text.then_some(Leg::Text(&request.query));
-        let pointing = request.vector.as_deref();
-        let pointing = pointing.filter(|v| v.iter().any(|x| *x != 0.0));
-        let vector = pointing.filter(|_| request.mode != SearchMode::Text);
-        let vector = vector.map(Leg::Vector);
-        // Side by side: neither needs what the other finds.
-        let leg = |leg, depth| accepted(&snapshot, request, leg, &predicate, depth);
-        let ((text, mut seen), (vector, also_seen)) =
-            try_join!(leg(text, depths.text), leg(vector, depths.vector))?;
-        seen.0.extend(also_seen.0);
+        let Legs {
+            text,
+            vector,
+            mut seen,
+        } = legs(&snapshot, request, &predicate).await?;
         let mut ranked = rank(request.mode, text, vector);
         // Those that only their keys tell from the last one, too.
         if let Some(last) = ranked.get(request.limit - 1).copied() {
@@ -85,7 +84,7 @@ impl LanceStore {
         seen.fetch(&snapshot, &row_ids).await?;
         let hits = ranked.into_iter().filter_map(|r| {
             Some(Hit {
-                message: seen.0.remove(&r.key)?,
+                message: seen.messages.remove(&r.key)?,
                 score: r.score,
                 text_score: r.text_score,
                 vector_score: r.vector_score,
@@ -108,6 +107,39 @@ impl LanceStore {
     }
 }
 
+/// What both legs found, and the messages read to tell.
+struct Legs {
+    text: Vec<Found>,
+    vector: Vec<Found>,
+    seen: Seen,
+}
+
+async fn legs(snapshot: &Table, request: &SearchRequest, predicate: &Predicate) -> Attempt<Legs> {
+    let depths = LegDepths::of(request.mode, request.limit);
+    let query = &request.query;
+    let pointing = request.vector.as_deref();
+    let pointing = pointing.filter(|v| v.iter().any(|x| *x != 0.0));
+    let pointing = pointing.filter(|_| request.mode != SearchMode::Text);
+    let leg = |leg, depth| accepted(snapshot, request, leg, predicate, depth);
+    if let Some(pointing) = pointing
+        && !query.required.is_empty()
+        && !query.ranked.is_empty()
+    {
+        // What is required is found by its words: by vectors, nearly all messages would be read to look for it.
+        let (text, seen) = leg(Some(Leg::Text(query)), depths.text).await?;
+        let vector = near(snapshot, pointing, &text).await?;
+        return Ok(Legs { text, vector, seen });
+    }
+    let has_text = request.mode != SearchMode::Vector && !query.ranked.is_empty();
+    let text = has_text.then_some(Leg::Text(query));
+    let vector = pointing.map(Leg::Vector);
+    // Side by side: neither needs what the other finds.
+    let ((text, mut seen), (vector, also_seen)) =
+        try_join!(leg(text, depths.text), leg(vector, depths.vector))?;
+    seen.messages.extend(also_seen.messages);
+    Ok(Legs { text, vector, seen })
+}
+
 /// The first `limit` hits: by score, the newer first, then by key.
 fn in_order(mut hits: Vec<Hit>, limit: usize) -> Vec<Hit> {
     let place = |hit: &Hit| (Reverse(hit.message.event_time), hit.message.id);
@@ -125,10 +157,13 @@ fn in_order(mut hits: Vec<Hit>, limit: usize) -> Vec<Hit> {
 impl Seen {
     /// Reads the messages of rows that were not read yet.
     async fn fetch(&mut self, snapshot: &Table, row_ids: &[u64]) -> Attempt<()> {
-        let missing = row_ids.iter().filter(|row| !self.0.contains_key(row));
+        let missing = row_ids
+            .iter()
+            .filter(|row| !self.messages.contains_key(row));
         let missing: Vec<u64> = missing.copied().collect();
         let messages = rows::take_messages(snapshot, &missing).await?;
-        self.0.extend(missing.into_iter().zip(messages));
+        self.n_read += messages.len();
+        self.messages.extend(missing.into_iter().zip(messages));
         Ok(())
     }
 }
@@ -163,11 +198,11 @@ async fn accepted(
             let row_ids: Vec<u64> = part.iter().map(|c| c.key).collect();
             seen.fetch(snapshot, &row_ids).await?;
             for candidate in part {
-                let message = seen.0.get(&candidate.key);
+                let message = seen.messages.get(&candidate.key);
                 if message.is_some_and(|m| query.accepts(&searched_text(m))) {
                     passed.push(*candidate);
                 } else {
-                    seen.0.remove(&candidate.key);
+                    seen.messages.remove(&candidate.key);
                 }
             }
             if passed.len() >= depth {
@@ -175,10 +210,38 @@ async fn accepted(
                 return Ok((passed, seen));
             }
         }
-        if exhausted {
+        let is_far = matches!(leg, Leg::Vector(_)) && n_asked >= depth.saturating_mul(MAX_WIDER);
+        if exhausted || is_far {
             return Ok((passed, seen));
         }
         n_asked = n_asked.saturating_mul(WIDEN);
+    }
+}
+
+/// The candidates `found` by their nearness to `vector`; those with nothing in common with it, or without one, are left out.
+async fn near(snapshot: &Table, vector: &[f32], found: &[Found]) -> Attempt<Vec<Found>> {
+    let row_ids: Vec<u64> = found.iter().map(|c| c.key).collect();
+    let vectors = rows::take_vectors(snapshot, &row_ids).await?;
+    let near = found.iter().filter_map(|candidate| {
+        let score = cosine(vector, vectors.get(&candidate.key)?);
+        (score > 0.0).then_some(Found {
+            score,
+            ..*candidate
+        })
+    });
+    Ok(near.collect())
+}
+
+/// 0 where one of them is zero.
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        let products = a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y));
+        products.sum()
+    };
+    let lengths = (dot(a, a) * dot(b, b)).sqrt();
+    match lengths > 0.0 {
+        true => dot(a, b) / lengths,
+        false => 0.0,
     }
 }
 
@@ -264,3 +327,6 @@ async fn best(
     });
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ mod providers;
 mod replays;
 mod rules;
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -65,6 +65,34 @@ pub(crate) struct Connection {
     /// Print JSON instead of text.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+/// The arguments with those of [`Connection`] first, up to a `--`. They may stand anywhere, but clap would take those between a
+/// command and its action, as in `replay --json list`, for arguments of a command without action.
+pub(crate) fn connection_first(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    const WITH_VALUE: [&str; 3] = ["--url", "--key", "--data-dir"];
+    let mut args = args.into_iter();
+    let mut first: Vec<OsString> = args.next().into_iter().collect();
+    let mut others = Vec::new();
+    while let Some(arg) = args.next() {
+        let text = arg.to_str().unwrap_or_default();
+        if text == "--" {
+            others.push(arg);
+            break;
+        }
+        let name = text.split_once('=').map(|(name, _)| name);
+        if text == "--json" || name.is_some_and(|name| WITH_VALUE.contains(&name)) {
+            first.push(arg);
+        } else if WITH_VALUE.contains(&text) {
+            match args.next() {
+                Some(value) => first.extend([arg, value]),
+                None => others.push(arg),
+            }
+        } else {
+            others.push(arg);
+        }
+    }
+    first.into_iter().chain(others).chain(args).collect()
 }
 
 #[derive(Debug, Subcommand)]
@@ -405,6 +433,26 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_the_connection_may_stand_anywhere() {
+        let parse = |args: &[&str]| {
+            let args = args.iter().map(OsString::from);
+            Cli::try_parse_from(connection_first(args)).unwrap()
+        };
+        let cli = parse(&["telesift", "replay", "--data-dir", "d", "--json", "list"]);
+        assert_eq!(cli.connection.data_dir, Some("d".into()));
+        assert!(cli.connection.json);
+        assert!(
+            matches!(cli.command, Command::Replay(args) if matches!(args.action, Some(ReplayAction::List { .. })))
+        );
+        let cli = parse(&["telesift", "topics", "--url=http://h", "apply"]);
+        assert_eq!(cli.connection.url.as_deref(), Some("http://h"));
+        assert!(matches!(cli.command, Command::Topics(args) if args.action.is_some()));
+        let cli = parse(&["telesift", "search", "--key", "k", "--", "--json"]);
+        assert!(!cli.connection.json);
+        assert!(matches!(cli.command, Command::Search(args) if args.query == "--json"));
     }
 
     #[test]

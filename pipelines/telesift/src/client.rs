@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
-use reqwest::{Method, RequestBuilder, Response};
+use anyhow::{Context, Result, anyhow, bail};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{cli::Connection, config, exit::Usage};
@@ -120,32 +120,33 @@ impl Client {
         if status.is_success() {
             return Ok(response);
         }
-        let text = response.text().await.unwrap_or_default();
-        match serde_json::from_str::<Problem>(&text) {
-            Ok(problem) => {
-                let words = problem.detail.unwrap_or(problem.title);
-                let error = anyhow::anyhow!("{words} ({})", problem.code);
-                // What is wrong with a file is no fault of the command line.
-                let is_file = ["invalid_export", "invalid_rules"].contains(&problem.code.as_str());
-                let is_usage = status == 400 && !is_file;
-                Err(if is_usage {
-                    crate::exit::usage(error)
-                } else {
-                    error
-                })
-            }
-            Err(_) => bail!("{} answered {status}; is it a telesift server?", self.url),
+        let body = response.bytes().await.unwrap_or_default();
+        Err(self.refusal(status, &body))
+    }
+
+    /// What the server says by an answer that is no success.
+    pub(crate) fn refusal(&self, status: StatusCode, body: &[u8]) -> anyhow::Error {
+        let Ok(problem) = serde_json::from_slice::<Problem>(body) else {
+            return anyhow!("{} answered {status}; is it a telesift server?", self.url);
+        };
+        let words = problem.detail.unwrap_or(problem.title);
+        let error = anyhow!("{words} ({})", problem.code);
+        // What is wrong with a file is no fault of the command line.
+        let is_file = ["invalid_export", "invalid_rules"].contains(&problem.code.as_str());
+        match status == StatusCode::BAD_REQUEST && !is_file {
+            true => crate::exit::usage(error),
+            false => error,
         }
     }
 
     fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
         if error.is_connect() {
-            anyhow::anyhow!(
+            anyhow!(
                 "no server answers at {}; start one with `telesift serve`",
                 self.url
             )
         } else if error.is_timeout() {
-            anyhow::anyhow!("{} did not answer in time", self.url)
+            anyhow!("{} did not answer in time", self.url)
         } else {
             anyhow::Error::new(error.without_url()).context("the connection failed")
         }
@@ -162,7 +163,7 @@ fn checked(url: &str) -> Result<&str> {
 fn running_server(data_dir: &Path) -> Result<ServerFile> {
     let file = server_file(data_dir);
     let text = std::fs::read_to_string(&file).map_err(|_| {
-        anyhow::anyhow!(
+        anyhow!(
             "no server is running on {}; start one with `telesift serve`, or name one with --url",
             data_dir.display()
         )
@@ -174,7 +175,7 @@ fn running_server(data_dir: &Path) -> Result<ServerFile> {
 fn read_admin_key(data_dir: &Path) -> Result<String> {
     let file = admin_key_file(data_dir);
     let text = std::fs::read_to_string(&file).map_err(|e| {
-        anyhow::anyhow!(
+        anyhow!(
             "no key: cannot read {} ({}); set TELESIFT_KEY",
             file.display(),
             e.kind()

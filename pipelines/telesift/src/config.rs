@@ -146,6 +146,17 @@ impl Config {
         self.units.check()?;
         self.extract.check()?;
         self.enrich.check()?;
+        if !self.catalog.url.is_empty() {
+            let place: Result<telesift_catalog::Location, _> = self.catalog.url.parse();
+            place.context("catalog.url")?;
+        }
+        let uri = self.store.uri.as_str();
+        ensure!(
+            !uri.contains("://") || uri.starts_with("s3://") || uri.starts_with("file://"),
+            "store.uri must be a folder or `s3://bucket/path`"
+        );
+        let filter = tracing_subscriber::EnvFilter::try_new(&self.telemetry.log);
+        filter.context("telemetry.log is no log filter such as \"info,lance=warn\"")?;
         ensure!(
             self.catalog.max_connections >= 1,
             "catalog.max_connections must be at least 1"

@@ -23,7 +23,7 @@ use cli::{Cli, Command};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(cli::connection_first(std::env::args_os()));
     let connection = cli.connection;
     exit::code(match cli.command {
         Command::Demo(args) => commands::demo::run(connection, args),

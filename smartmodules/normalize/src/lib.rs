@@ -11,6 +11,7 @@ mod export;
 mod guest;
 mod json;
 mod links;
+mod surrogates;
 mod update;
 
 /// Reads one value of `telegram-raw`: a Bot API update or a message of a Telegram Desktop export becomes a [`Message`]
@@ -20,8 +21,9 @@ mod update;
 /// When the value is no raw record, or its payload is not what its source promises. The screen stage makes a dead letter
 /// of it. The error names what is missing and where, never what the message says.
 pub fn normalize(raw: &[u8]) -> Result<Normalized, NormalizeError> {
+    let raw = surrogates::mended(raw);
     let record: RawRecord<'_> =
-        serde_json::from_slice(raw).map_err(|e| NormalizeError::NotARecord(Place::of(&e)))?;
+        serde_json::from_slice(&raw).map_err(|e| NormalizeError::NotARecord(Place::of(&e)))?;
     if record.v != RAW_VERSION {
         return Err(NormalizeError::Version(record.v));
     }

@@ -49,9 +49,28 @@ fn unmarked(text: &str) -> Vec<Range<usize>> {
     for chunk in text.split_whitespace().filter(|chunk| has_sign(chunk)) {
         let start = chunk.as_ptr() as usize - text.as_ptr() as usize;
         let urls = tokens(chunk).filter(|t| t.kind == TokenKind::Url);
-        ranges.extend(urls.map(|t| start + t.start..start + t.range().end));
+        for url in urls {
+            let at = start + url.start;
+            ranges.extend(
+                plain(&text[at..start + url.range().end]).map(|r| at + r.start..at + r.end),
+            );
+        }
     }
     ranges
+}
+
+/// The URLs in one that may be the middle of a link in Markdown, `[name](url)`: names are often URLs themselves.
+fn plain(url: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut from = 0;
+    url.split("](").filter_map(move |part| {
+        let start = from;
+        from += part.len() + "](".len();
+        let kept = match part.len() < url.len() {
+            true => part.strip_suffix(')').unwrap_or(part),
+            false => part,
+        };
+        has_sign(kept).then(|| start..start + kept.len())
+    })
 }
 
 /// Whether there is a `://`, `www.` or `t.me/`: one pass, told by the points and strokes, which are few.
@@ -84,6 +103,23 @@ mod tests {
                 "www.b.example"
             ]
         );
+    }
+
+    #[test]
+    fn links_in_markdown_are_urls_without_it() {
+        for (text, urls) in [
+            (
+                "[https://a.example/1](https://a.example/1)",
+                &["https://a.example/1"][..],
+            ),
+            (
+                "див. [https://a.example](https://b.example/x), так",
+                &["https://a.example", "https://b.example/x"],
+            ),
+            ("https://a.example/x_(y)", &["https://a.example/x_(y)"]),
+        ] {
+            assert_eq!(Links::default().finish(text), urls, "{text}");
+        }
     }
 
     #[test]

@@ -76,6 +76,19 @@ fn what_cannot_be_read_is_refused_with_its_cause() {
 }
 
 #[test]
+fn half_an_emoji_costs_no_text() {
+    for raw in [
+        r#"{"v":1,"source":{"kind":"webhook","bot":"b"},"chat":null,"payload":{"update_id":1,"message":{"message_id":1,"date":1767600000,"chat":{"id":-5,"type":"group"},"text":"впав \ud83d сервер"}}}"#,
+        r#"{"v":1,"source":{"kind":"export","import":"i"},"chat":{"id":5,"type":"private_group","name":"g"},"payload":{"id":1,"type":"message","date_unixtime":"1767600000","text":["впав \ud83d ","сервер"]}}"#,
+    ] {
+        let Ok(Normalized::Message(message)) = normalize(raw.as_bytes()) else {
+            panic!("{raw}")
+        };
+        assert_eq!(message.text, "впав \u{fffd} сервер");
+    }
+}
+
+#[test]
 fn failures_leave_the_guest_as_values_without_a_word_of_the_text() {
     let mut out = Vec::new();
     normalize_into(

@@ -52,7 +52,8 @@ pub(crate) struct ReplayView {
     ledger: ReplayLedger,
     /// Messages judged alike to the last bit: class, score, factors, flags.
     identical: u64,
-    /// Message versions per change: by class, and by the flag `spam` (`ham->spam`, `spam->ham`).
+    /// Message versions per change: by class, and by the flag `spam` (`ham->spam`, `spam->ham`). Of a replay of `screen` that
+    /// fills a generation, against the generation it is made from; counted when that is filled, before it is `done`.
     #[schema(value_type = Object)]
     diff: BTreeMap<String, u64>,
     /// Up to 20 of each change, each as likely as any other; absent in lists.

@@ -134,7 +134,8 @@ impl<'a> Attempt<'a> {
         };
         self.base = BaseRules::from_text(&rules.base, &self.replay.spec.base);
         let base = self.base.sets.iter().map(|set| (&set.json, &set.version));
-        for (json, version) in base.chain([(&rules.new, &self.replay.spec.rules)]) {
+        let new = (!rules.new.is_empty()).then_some(rules.new);
+        for (json, version) in base.chain(new.iter().map(|new| (new, &self.replay.spec.rules))) {
             match self.parts.rules.read(&RuleText::Json(json.clone())) {
                 Ok(read) if read.version == *version => {}
                 Ok(read) => {
@@ -148,7 +149,7 @@ impl<'a> Attempt<'a> {
         }
         let base = self.base.sets.iter().map(|set| set.json.clone()).collect();
         tokio::select! {
-            built = Judges::new(self.parts.chains.clone(), base, rules.new) => built.map_err(failed),
+            built = Judges::new(self.parts.chains.clone(), base, new) => built.map_err(failed),
             () = shutdown.cancelled() => Err(Stop::End(End::Interrupted)),
             () = self.interrupted.cancelled() => Err(Stop::End(End::Interrupted)),
         }

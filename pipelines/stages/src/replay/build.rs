@@ -7,13 +7,13 @@ use telesift_ports::{
     generations::{Entry, GenerationState, Part, Register, Stretch},
     ledger::{Counters, StageKey},
     message_store,
-    replays::{ReplayProgress, ReplayState, ReplayStatus},
+    replays::{ReplayProgress, ReplayStage, ReplayState, ReplayStatus},
 };
 use telesift_schemas::{Offset, Topic, TopicPartition};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{ReplayConfig, ReplayParts, attempt::End, order::screens_from};
+use super::{ReplayConfig, ReplayParts, attempt::End, compare::Compared, order::screens_from};
 use crate::{
     StageError,
     consumer::pause,
@@ -107,6 +107,11 @@ impl<'a> Build<'a> {
                 end
             }
         };
+        let is_screen = self.replay.spec.stage == ReplayStage::Screen;
+        let end = match end {
+            End::Through if is_screen && !self.compare(&entry, shutdown).await? => End::Interrupted,
+            end => end,
+        };
         self.settle(&entry, &end).await?;
         Ok(end)
     }
@@ -144,6 +149,42 @@ impl<'a> Build<'a> {
                 }
             }
         }
+    }
+
+    /// Counts how its messages differ from those of the generation it is made from; whether it got through.
+    async fn compare(
+        &mut self,
+        entry: &Entry,
+        shutdown: &CancellationToken,
+    ) -> Result<bool, StageError> {
+        let register = self.parts.generations().now();
+        let base = entry.base.and_then(|base| register.entry(base));
+        let base = base.map(|base| base.parts.messages_topic());
+        let mut progress = self.progress(entry).await?;
+        progress.forget_comparison(); // an earlier attempt may have ended between it and the mark
+        if let Some(base) = base {
+            let compared = Compared {
+                parts: self.parts,
+                topics: (base, entry.parts.messages_topic()),
+                cpu_share: self.config.cpu_share,
+            };
+            for range in &self.replay.spec.screens {
+                let is_over = || self.interrupted.is_cancelled() || shutdown.is_cancelled();
+                if !compared.count(range, &mut progress, is_over).await? {
+                    return Ok(false);
+                }
+            }
+        }
+        let catalog = &self.parts.catalog;
+        match catalog
+            .put_replay_progress(self.id, self.stored, &progress)
+            .await
+        {
+            Ok(()) => self.stored = progress.processed(),
+            Err(catalog::Error::Conflict { .. }) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(true)
     }
 
     /// Marks the generation as complete, or gives it up.

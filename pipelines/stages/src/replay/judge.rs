@@ -9,7 +9,7 @@ use telesift_ports::{
     record_log::StoredRecord,
     replays::Twin,
 };
-use telesift_schemas::{DeadLetterCode, MessageKey, Screen};
+use telesift_schemas::{DeadLetterCode, MessageKey, Offset, Origin, Screen};
 
 use super::RuleChains;
 
@@ -42,29 +42,29 @@ pub(super) enum Fault {
     Hung,
 }
 
-/// A chain per set compared with, and that of the new rules.
+/// A chain per set compared with, and that of the new rules; without one, each set is compared with itself.
 struct Chains {
     base: Vec<Box<dyn SmartModuleChain>>,
-    new: Box<dyn SmartModuleChain>,
+    new: Option<Box<dyn SmartModuleChain>>,
 }
 
 /// The chains; gone once one of them is lost.
 pub(super) struct Judges(Option<Chains>);
 
 impl Judges {
-    /// Builds the chains of the sets `base` and of `new`, all JSON. Compiling takes its time on a busy machine, so this is
+    /// Builds the chains of the sets `base` and of `new`, if given, all JSON. Compiling takes its time on a busy machine, so this is
     /// not under the watchdog.
     pub(super) async fn new(
         chains: RuleChains,
         base: Vec<String>,
-        new: String,
+        new: Option<String>,
     ) -> Result<Self, ChainError> {
         let build = move || {
             let base = base
                 .iter()
                 .map(|json| chains(json))
                 .collect::<Result<_, _>>()?;
-            let new = chains(&new)?;
+            let new = new.map(|json| chains(&json)).transpose()?;
             Ok(Judges(Some(Chains { base, new })))
         };
         tokio::task::spawn_blocking(build).await.map_err(panicked)?
@@ -82,9 +82,9 @@ impl Judges {
         let inputs: Vec<ChainInput> = records.iter().map(input).collect();
         let work = tokio::task::spawn_blocking(move || {
             let unknown = || ChainError(format!("there is no set {base}"));
-            let base = chains.base.get_mut(base).ok_or_else(unknown)?;
-            let base = base.process(&inputs)?;
-            let new = chains.new.process(&inputs)?;
+            let chain = chains.base.get_mut(base).ok_or_else(unknown)?;
+            let base = chain.process(&inputs)?;
+            let new = chains.new.as_mut().unwrap_or(chain).process(&inputs)?;
             let judgements = base.into_iter().zip(new);
             let judgements = judgements.map(|(base, new)| judgement(base, new)).collect();
             Ok::<_, ChainError>((chains, judgements))
@@ -151,6 +151,21 @@ fn judgement(base: ChainOutcome, new: ChainOutcome) -> Judgement {
         }
         (Judgement::Skipped(_), failed @ Judgement::Failed(_)) => failed,
         (other, _) => other,
+    }
+}
+
+/// A message as a generation holds it, with the offset of its raw record, as if both rule sets had judged it so. `None` for what
+/// is no message.
+pub(super) fn stored(value: &[u8]) -> Option<(Offset, Judged)> {
+    #[derive(Deserialize)]
+    struct Came {
+        origin: Origin,
+    }
+    let came: Came = serde_json::from_slice(value).ok()?;
+    let value = ChainOutcome::Value(value.to_vec().into());
+    match read(value) {
+        Judgement::Message(judged) => Some((came.origin.offset, *judged)),
+        Judgement::Skipped(_) | Judgement::Failed(_) => None,
     }
 }
 

@@ -42,13 +42,14 @@ pub(super) async fn prepare(
 }
 
 async fn dry_run(parts: &ReplayParts, request: ReplayRequest) -> Result<Ordered, ReplayError> {
-    let Some(rules) = &request.rules else {
-        return Err(refused(
-            "rules",
-            "a dry run compares with new rules: name some",
-        ));
+    let new = match &request.rules {
+        Some(choice) => resolve(parts, "rules", choice).await?,
+        // Those compared with.
+        None => ResolvedRules {
+            version: String::new(),
+            json: String::new(),
+        },
     };
-    let new = resolve(parts, "rules", rules).await?;
     let ranges = range::resolve(&*parts.log, &request.from, &request.to).await?;
     let base = match &request.base {
         Some(choice) => BaseRules::one(resolve(parts, "base", choice).await?),

@@ -22,10 +22,20 @@ pub(super) fn add(
     origin: &Origin,
     label: Option<Label>,
 ) {
+    progress.result.ledger.received += 1;
+    progress.result.ledger.judged += 1;
+    compare(progress, judged, origin, label);
+}
+
+/// Counts how the two judgements of one message differ.
+pub(super) fn compare(
+    progress: &mut ReplayProgress,
+    judged: &Judged,
+    origin: &Origin,
+    label: Option<Label>,
+) {
     let result = &mut progress.result;
     let verdicts = judged.screens.as_ref().map(verdict);
-    result.ledger.received += 1;
-    result.ledger.judged += 1;
     if is_identical(&judged.screens.base, &judged.screens.new) {
         result.identical += 1;
     }

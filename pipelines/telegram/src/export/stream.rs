@@ -84,6 +84,7 @@ pub(super) fn parse(input: &mut dyn Read, on_event: &mut OnEvent<'_>) -> Result<
         on_event: RefCell::new(on_event),
         n_read: &n_read,
         n_chats: Cell::new(0),
+        is_listed: Cell::new(false),
         entry_from: &entry_from,
         stopped: &stopped,
     };
@@ -112,7 +113,7 @@ pub(super) fn parse(input: &mut dyn Read, on_event: &mut OnEvent<'_>) -> Result<
             number,
         }),
         (Some(Stop::EntryTooLong { byte_offset }), _) => Err(Error::EntryTooLong { byte_offset }),
-        (None, Ok(())) if walk.n_chats.get() == 0 => Err(Error::NoChats),
+        (None, Ok(())) if walk.n_chats.get() == 0 && !walk.is_listed.get() => Err(Error::NoChats),
         (None, Ok(())) => Ok(()),
         (None, Err(e)) => Err(explain(e)),
     }
@@ -176,6 +177,8 @@ struct Walk<'w, 'e> {
     on_event: RefCell<&'w mut OnEvent<'e>>,
     n_read: &'w Cell<u64>,
     n_chats: Cell<usize>,
+    /// Whether there was a list of chats, be it empty.
+    is_listed: Cell<bool>,
     /// Where the entry being read begins.
     entry_from: &'w Cell<Option<u64>>,
     stopped: &'w Cell<Option<Stop>>,
@@ -241,7 +244,10 @@ impl<'de> Visitor<'de> for Chat<'_, '_, '_> {
         let mut entries: Option<(usize, u64)> = None;
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
-                "id" => set(&mut header.id, "id", map.next_value()?)?,
+                "id" => {
+                    let id: Option<Id> = map.next_value()?;
+                    set(&mut header.id, "id", id.map(|Id(id)| id))?;
+                }
                 "type" => set(&mut header.kind, "type", map.next_value()?)?,
                 "name" => set(&mut header.name, "name", map.next_value()?)?,
                 "messages" if entries.is_some() => {
@@ -277,6 +283,36 @@ impl<'de> Visitor<'de> for Chat<'_, '_, '_> {
             Ok(header) => Some(header),
         };
         self.walk.emit(Event::ChatEnd { chat, header })
+    }
+}
+
+/// A chat's id; some tools write their numbers as texts.
+struct Id(i64);
+
+impl<'de> de::Deserialize<'de> for Id {
+    fn deserialize<D: de::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_any(IdVisitor)
+    }
+}
+
+struct IdVisitor;
+
+impl Visitor<'_> for IdVisitor {
+    type Value = Id;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the id of a chat (a whole number)")
+    }
+    fn visit_i64<E>(self, id: i64) -> Result<Id, E> {
+        Ok(Id(id))
+    }
+    fn visit_u64<E: de::Error>(self, id: u64) -> Result<Id, E> {
+        let unexpected = de::Unexpected::Unsigned(id);
+        let id = i64::try_from(id).map_err(|_| E::invalid_value(unexpected, &self));
+        id.map(Id)
+    }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Id, E> {
+        let id = text.parse().map(Id);
+        id.map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
     }
 }
 
@@ -335,6 +371,7 @@ impl<'de> Visitor<'de> for ChatList<'_, '_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
             if key == "list" {
+                self.walk.is_listed.set(true);
                 map.next_value_seed(Chats { walk: self.walk })?;
             } else {
                 map.next_value::<IgnoredAny>()?;

@@ -57,6 +57,25 @@ fn a_full_account_gives_its_chats_and_left_chats() {
 }
 
 #[test]
+fn an_account_without_chats_is_an_export_of_nothing() {
+    let summary = Export::new(r#"{"about": "…", "chats": {"list": []}}"#).validate();
+    let summary = summary.unwrap();
+    assert_eq!((summary.n_chats, summary.n_entries), (0, 0));
+}
+
+#[test]
+fn the_id_of_a_chat_may_be_written_as_a_text() {
+    let text =
+        r#"{"name": "Ops", "type": "private_supergroup", "id": "55", "messages": [{"id": "7"}]}"#;
+    let entries = Export::new(text).entries();
+    let [ExportEntry::Update(update)] = &entries[..] else {
+        panic!("{}", entries.len())
+    };
+    assert_eq!(update.chat, ChatId(-1_000_000_000_055));
+    assert_eq!(update.unique, vec![message_identity(update.chat, 7, 0)]);
+}
+
+#[test]
 fn personal_data_never_gets_into_a_record() {
     for entry in Export::new(FULL_ACCOUNT).entries() {
         if let ExportEntry::Update(update) = entry {

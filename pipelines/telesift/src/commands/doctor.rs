@@ -2,7 +2,7 @@
 
 mod log;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Result, bail};
 use serde_json::Value;
@@ -21,7 +21,7 @@ pub(crate) fn run(connection: Connection, args: ConfigArgs) -> Result<()> {
     };
     let is_shared = served.iter().any(|check| check.name == WORKER);
     let mut checks = vec![data_dir(&connection)];
-    checks.extend(log::checks(&args, is_shared));
+    checks.extend(log::checks(&args, &connection, is_shared));
     checks.extend(served);
     let n_failed = checks.iter().filter(|c| !c.is_ok).count();
     for check in &checks {
@@ -90,13 +90,25 @@ impl Check {
 
 fn data_dir(connection: &Connection) -> Check {
     match config::data_dir(connection.data_dir.as_deref()) {
-        Ok(dir) if dir.is_dir() => Check::ok("data directory", dir.display().to_string()),
+        Ok(dir) if dir.is_dir() => match is_writable(&dir) {
+            Ok(()) => Check::ok("data directory", dir.display().to_string()),
+            Err(error) => Check::failed(
+                "data directory",
+                format!("nothing can be written to {}: {error}", dir.display()),
+            ),
+        },
         Ok(dir) => Check::ok(
             "data directory",
             format!("{} (made by the first start)", dir.display()),
         ),
         Err(error) => Check::failed("data directory", format!("{error:#}")),
     }
+}
+
+fn is_writable(dir: &Path) -> std::io::Result<()> {
+    let file = dir.join(format!(".doctor-{}", std::process::id()));
+    std::fs::write(&file, "")?;
+    std::fs::remove_file(&file)
 }
 
 async fn server(client: &Client) -> Vec<Check> {

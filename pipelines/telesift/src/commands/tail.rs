@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use futures::StreamExt;
 use serde_json::Value;
 use tokio_tungstenite::{
@@ -57,7 +57,10 @@ async fn read(
     let request = request(client, args, from)?;
     let (mut socket, _) = match connect_async(request).await {
         Ok(connected) => connected,
-        Err(tungstenite::Error::Http(response)) => bail!("{}", refusal(&response)),
+        Err(tungstenite::Error::Http(response)) => {
+            let body = response.body().as_deref().unwrap_or_default();
+            return Err(client.refusal(response.status(), body));
+        }
         Err(error) if is_resumed => return Ok(End::Cut(error.to_string())),
         Err(error) => return Err(anyhow!("cannot follow {}: {error}", client.url())),
     };
@@ -108,17 +111,6 @@ fn request(
         .context("the key holds a character no key has")?;
     request.headers_mut().insert("authorization", key);
     Ok(request)
-}
-
-fn refusal(response: &tungstenite::http::Response<Option<Vec<u8>>>) -> String {
-    let problem: Option<Value> = response
-        .body()
-        .as_ref()
-        .and_then(|b| serde_json::from_slice(b).ok());
-    match problem.as_ref().and_then(|p| p["detail"].as_str()) {
-        Some(detail) => detail.to_owned(),
-        None => format!("the server answered {}", response.status()),
-    }
 }
 
 fn show(connection: &Connection, frame: &Value, text: &str) -> Result<()> {

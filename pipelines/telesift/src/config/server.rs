@@ -55,10 +55,14 @@ pub(crate) struct Telegram {
 
 impl Telegram {
     pub(super) fn check(&self) -> Result<()> {
-        let url = self.public_url.as_str();
+        let is_http = |url: &str| url.starts_with("https://") || url.starts_with("http://");
         ensure!(
-            url.is_empty() || url.starts_with("https://") || url.starts_with("http://"),
+            self.public_url.is_empty() || is_http(&self.public_url),
             "telegram.public_url must be a URL such as https://sift.example.org"
+        );
+        ensure!(
+            is_http(&self.api_base),
+            "telegram.api_base must be a URL such as https://api.telegram.org"
         );
         ensure!(
             self.conflict_retry_s >= 1 && self.resync_s >= 1,

@@ -96,3 +96,23 @@ fn values_of_a_wrong_type_are_refused() {
     assert!(load("[server]\nallowed_origins = [\"*\"]", &[]).is_err());
     assert!(load("[limits]\nkey_burst = -1", &[]).is_err());
 }
+
+#[test]
+fn places_that_nothing_can_be_opened_at_are_refused() {
+    for (file, key) in [
+        ("[catalog]\nurl = \"mysql://h/d\"", "catalog.url"),
+        ("[store]\nuri = \"ftp://h/d\"", "store.uri"),
+        ("[telegram]\napi_base = \"bogus\"", "telegram.api_base"),
+        ("[telemetry]\nlog = \"bad=[[\"", "telemetry.log"),
+    ] {
+        let error = format!("{:#}", load(file, &[]).unwrap_err());
+        assert!(error.contains(key), "{error}");
+    }
+    for file in [
+        "[catalog]\nurl = \"postgres://u:p@h/d\"",
+        "[store]\nuri = \"s3://bucket/path\"",
+        "[store]\nuri = \"/data/lance\"",
+    ] {
+        load(file, &[]).unwrap();
+    }
+}

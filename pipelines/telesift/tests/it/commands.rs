@@ -70,6 +70,12 @@ async fn import_search_topics_and_tail_work_from_the_command_line() {
                 .all(|f| f["data"]["screen"]["class"] == "signal")
     );
 
+    let output = run(&home, &["tail", "--class", "bogus"]);
+    assert_eq!(output.status.code(), Some(2), "wrong usage, as of search");
+    assert!(text(&output.stderr).contains("(invalid_parameter)"));
+    let output = run(&home, &["replay", "--json", "list"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+
     let output = run(&home, &["doctor"]);
     assert!(output.status.success(), "{}", text(&output.stdout));
     let output = run(&home, &["dead-letters"]);

@@ -1,17 +1,20 @@
 //! What an acknowledgement of the configured log is worth, and whether its cluster is as it should be.
 
+use std::path::Path;
+
 use anyhow::Result;
+use telesift_log_embedded::free_bytes;
 use telesift_schemas::TopicPartition;
 
 use super::Check;
 use crate::{
-    cli::ConfigArgs,
+    cli::{ConfigArgs, Connection},
     commands::{block_on_cluster, cluster_log, smartmodules},
     config::{Config, Log, LogKind},
 };
 
 /// `is_shared`: the server shares its work with other processes.
-pub(super) fn checks(args: &ConfigArgs, is_shared: bool) -> Vec<Check> {
+pub(super) fn checks(args: &ConfigArgs, connection: &Connection, is_shared: bool) -> Vec<Check> {
     let config = match Config::load(args.config.as_deref()) {
         Ok(config) => config,
         Err(error) => return vec![Check::failed("configuration", format!("{error:#}"))],
@@ -21,12 +24,32 @@ pub(super) fn checks(args: &ConfigArgs, is_shared: bool) -> Vec<Check> {
             "log",
             "not looked at: the server shares its work with others, so its log is a cluster; name its configuration with --config",
         )],
-        LogKind::Embedded => vec![Check::ok(
-            "log",
-            "embedded: what is acknowledged is synced to this machine's disk",
-        )],
+        LogKind::Embedded => vec![embedded(&config, connection.data_dir.as_deref())],
         LogKind::Fluvio => block_on_cluster(cluster(&config.log))
             .unwrap_or_else(|error| vec![Check::failed("log", format!("{error:#}"))]),
+    }
+}
+
+/// Whether there is room for what comes.
+fn embedded(config: &Config, data_dir: Option<&Path>) -> Check {
+    let dir = match data_dir {
+        Some(dir) => Ok(dir.to_owned()),
+        None => config.data_dir(),
+    };
+    let free = dir.ok().and_then(|dir| free_bytes(&dir).ok());
+    let free_mib = free.map(|bytes| bytes >> 20);
+    match free_mib {
+        Some(free) if free < config.log.min_free_mib => Check::failed(
+            "log",
+            format!(
+                "embedded: it takes nothing while its disk has less than {} MiB free (log.min_free_mib), and {free} are: make room",
+                config.log.min_free_mib
+            ),
+        ),
+        _ => Check::ok(
+            "log",
+            "embedded: what is acknowledged is synced to this machine's disk",
+        ),
     }
 }
 

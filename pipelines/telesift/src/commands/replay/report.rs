@@ -71,7 +71,7 @@ pub(super) fn in_list(replay: &Value) -> String {
 pub(super) fn report(replay: &Value, n_samples: usize) -> String {
     let mut page = match Kind::of(replay) {
         Kind::Reads { is_dry } => read(replay, is_dry),
-        Kind::Fills => filled(replay),
+        Kind::Fills => filled(replay, n_samples),
         Kind::Counts => counted(replay),
         Kind::Compares => compared(replay, n_samples),
     };
@@ -155,7 +155,7 @@ fn read(replay: &Value, is_dry: bool) -> String {
 }
 
 /// A replay that fills a generation.
-fn filled(replay: &Value) -> String {
+fn filled(replay: &Value, n_samples: usize) -> String {
     let rules = match text(&replay["rules"]) {
         "" => "the rules that screened each record",
         rules => rules,
@@ -181,6 +181,10 @@ fn filled(replay: &Value) -> String {
         count(&ledger["judged"]),
         lost(&ledger["skipped"])
     );
+    if replay["stage"] == "screen" && replay["state"] == "done" {
+        page.push('\n');
+        changes(&mut page, replay, n_samples);
+    }
     let id = text(&replay["id"]);
     let is_ready = replay["generation"]["state"] == "ready";
     match replay["generation"]["live"].as_bool() {
@@ -229,7 +233,10 @@ fn head(page: &mut String, replay: &Value) {
         page,
         "{} -> {}\n{} .. {}: {} of {} records, {}",
         text(&replay["base"]),
-        text(&replay["rules"]),
+        match text(&replay["rules"]) {
+            "" => "the same",
+            rules => rules,
+        },
         text(&replay["from"]),
         text(&replay["to"]),
         count(&replay["processed"]),
