@@ -23,6 +23,11 @@ impl ChatId {
         ChatId(CHANNEL_BASE.saturating_add(c).saturating_neg())
     }
 
+    /// Whether it is a person's: a private chat, with a bot too, or saved messages.
+    pub fn is_private(self) -> bool {
+        self.0 > 0
+    }
+
     /// The bare id of a channel or supergroup, as `https://t.me/c/<id>/…` wants it; `None` for users and basic groups.
     pub fn channel_id(self) -> Option<i64> {
         (self.0 < -CHANNEL_BASE).then(|| self.0.saturating_neg() - CHANNEL_BASE)

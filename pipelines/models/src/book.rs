@@ -18,6 +18,7 @@ use telesift_ports::{
 };
 
 use crate::{
+    RemoteKind,
     call::{CallPolicy, Caller, Endpoint},
     chat::{ChatModel, ChatProvider},
 };
@@ -149,14 +150,16 @@ impl Known {
         } = one;
         check::fields(&new)?;
         let endpoint = Endpoint::trusted(&new.url).map_err(|e| check::invalid("url", e))?;
-        // Ollama passes these on to its makers.
-        let is_passed_on = new.kind == ProviderKind::Ollama && new.model.ends_with("cloud");
+        let interface = match new.kind {
+            ProviderKind::Ollama => RemoteKind::Ollama,
+            _ => RemoteKind::OpenAi,
+        };
+        let is_passed_on = interface.passes_on(&new.model);
         if local == Some(true) && is_passed_on {
             let reason = "a model in the cloud is not local";
             return Err(check::invalid("local", reason));
         }
-        let is_here = new.kind == ProviderKind::Ollama && endpoint.is_loopback() && !is_passed_on;
-        let is_local = local.unwrap_or(is_here);
+        let is_local = local.unwrap_or(interface.stays_here(&endpoint, &new.model));
         let model = ChatModel {
             kind: new.kind,
             name: new.model.clone(),

@@ -11,7 +11,7 @@ use telesift_ports::{
 };
 
 use crate::{
-    Prefixes,
+    Endpoint, Prefixes,
     call::{CallError, Caller},
     telemetry,
 };
@@ -30,6 +30,19 @@ pub enum RemoteKind {
     Ollama,
 }
 
+impl RemoteKind {
+    /// Whether what `endpoint` is given is sure to stay on this machine: Ollama there, unless it passes the model's texts on
+    /// to its makers.
+    pub fn stays_here(self, endpoint: &Endpoint, model: &str) -> bool {
+        self == RemoteKind::Ollama && endpoint.is_loopback() && !self.passes_on(model)
+    }
+
+    /// Whether a provider only passes on what `model` is given.
+    pub fn passes_on(self, model: &str) -> bool {
+        self == RemoteKind::Ollama && model.ends_with("cloud")
+    }
+}
+
 /// A model of a provider.
 #[derive(Clone, Debug)]
 pub struct RemoteModel {
@@ -43,6 +56,8 @@ pub struct RemoteModel {
     pub prefixes: Prefixes,
     /// The key, where one is needed. Never shown.
     pub key: Option<Secret>,
+    /// Whether texts stay with whoever runs this: see [`Embedder::is_local`].
+    pub is_local: bool,
 }
 
 /// An embedder behind HTTP.
@@ -110,6 +125,10 @@ impl Embedder for RemoteEmbedder {
 
     fn cost(&self) -> EmbeddingCost {
         EmbeddingCost::Remote
+    }
+
+    fn is_local(&self) -> bool {
+        self.remote.is_local
     }
 
     async fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {

@@ -11,6 +11,12 @@ pub trait Embedder: Send + Sync + 'static {
     /// What a vector costs; decides whether texts are embedded on their way into the store or behind it.
     fn cost(&self) -> EmbeddingCost;
 
+    /// Whether texts stay with whoever runs this. To one that does not keep them here no text of a private chat may go unless
+    /// the chat consents to it, nor any of a chat that is kept here: see [`crate::providers::KeptHere`].
+    fn is_local(&self) -> bool {
+        self.cost() != EmbeddingCost::Remote
+    }
+
     /// One vector per text, in order, of [`EmbeddingModel::dimensions`] floats and length 1 (all zero for a text
     /// without any token).
     async fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError>;

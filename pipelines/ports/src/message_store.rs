@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use telesift_schemas::{ChatId, Class, Generation, Message, MessageKey, MessageKind, Timestamp};
 
-use crate::{catalog, embedder::EmbeddingModel, leases::Term};
+use crate::{catalog, embedder::EmbeddingModel, leases::Term, providers::KeptHere};
 
 pub use labels::VersionLabel;
 pub use ranking::{Candidate, LegDepths, RRF_K, Ranked, rank};
@@ -65,11 +65,17 @@ pub trait MessageStore: Send + Sync + 'static {
     async fn get_many(&self, keys: &[MessageKey]) -> Result<Vec<Message>>;
 
     /// Current versions of `classes` (by the label where there is one) that have words but no vector yet, newest first;
-    /// deleted ones are left out. What the embed stage works off.
-    async fn without_vector(&self, classes: &[Class], limit: usize) -> Result<Vec<Message>>;
+    /// deleted ones are left out, and those `kept` keeps. What the embed stage works off.
+    async fn without_vector(
+        &self,
+        classes: &[Class],
+        kept: Option<&KeptHere>,
+        limit: usize,
+    ) -> Result<Vec<Message>>;
 
     /// How many [`MessageStore::without_vector`] would give without a limit.
-    async fn count_without_vector(&self, classes: &[Class]) -> Result<u64>;
+    async fn count_without_vector(&self, classes: &[Class], kept: Option<&KeptHere>)
+    -> Result<u64>;
 
     /// Counts of current versions by class (a label's where there is one) and by the `top` noisiest chats, over `since..until`.
     async fn class_counts(&self, query: &ClassCountsQuery) -> Result<ClassCounts>;

@@ -20,7 +20,7 @@ pub use cost::{
     Budget, BudgetRefusal, BudgetScope, CallOutcome, CallRow, CostBy, CostFilter, CostLedger,
     CostRow, Limits, Reservation, Spent, day_of, next_day,
 };
-pub use settings::{ChatSetting, ChatSettings, Consent, Enrich};
+pub use settings::{ChatSetting, ChatSettings, Consent, Enrich, KeptHere};
 
 /// A model that reads units of conversation, and knows beforehand what that may cost.
 #[async_trait]

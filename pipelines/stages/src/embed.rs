@@ -15,9 +15,10 @@ use std::{
 use bytes::Bytes;
 use futures::future::select_all;
 use telesift_ports::{
-    Clock, Embedder, MessageStore, RecordLog, dead_letters,
+    Clock, Embedder, MessageStore, RecordLog, catalog, dead_letters,
     embedder::{EmbedError, Purpose},
     message_store::{IndexedMessage, searched_text},
+    providers::{ChatSettings, KeptHere},
     record_log::{StoredRecord, Transaction},
 };
 use telesift_schemas::{
@@ -65,6 +66,18 @@ impl Default for EmbedConfig {
     }
 }
 
+/// The chats whose texts `embedder` may not be given; `None` where all stay here anyway. Asked before each batch: a text that
+/// left cannot be called back.
+pub(crate) async fn kept_from(
+    embedder: &dyn Embedder,
+    settings: &(impl ChatSettings + ?Sized),
+) -> catalog::Result<Option<KeptHere>> {
+    match embedder.is_local() {
+        true => Ok(None),
+        false => Ok(Some(KeptHere::of(&settings.chat_settings().await?))),
+    }
+}
+
 /// Fills in the vectors the store lacks.
 ///
 /// Its progress is the store itself: a version either has its vector or has not, so there is no position to lose, and a
@@ -73,6 +86,7 @@ pub struct Embed {
     log: Arc<dyn RecordLog>,
     store: Arc<dyn MessageStore>,
     embedder: Arc<dyn Embedder>,
+    settings: Arc<dyn ChatSettings>,
     clock: Arc<dyn Clock>,
     inputs: Vec<TopicPartition>,
     config: EmbedConfig,
@@ -83,11 +97,12 @@ pub struct Embed {
 }
 
 impl Embed {
-    /// Embeds what `store` lacks; `inputs` are the partitions of `messages`, whose news wake it.
+    /// Embeds what `store` lacks, as far as the chats' `settings` let it go to where `embedder` works; `inputs` are the partitions of `messages`, whose news wake it.
     pub fn new(
         log: Arc<dyn RecordLog>,
         store: Arc<dyn MessageStore>,
         embedder: Arc<dyn Embedder>,
+        settings: Arc<dyn ChatSettings>,
         clock: Arc<dyn Clock>,
         inputs: Vec<TopicPartition>,
         config: EmbedConfig,
@@ -96,6 +111,7 @@ impl Embed {
             log,
             store,
             embedder,
+            settings,
             clock,
             inputs,
             config,
@@ -150,12 +166,19 @@ impl Embed {
 
     /// Embeds the most urgent batch; false if nothing waits, retries included.
     async fn embed_next(&mut self, shutdown: &CancellationToken) -> Result<bool, StageError> {
+        let kept = kept_from(&*self.embedder, &*self.settings).await?;
         for class in self.config.classes.clone() {
             let wanted = self.config.batch.max(1) + self.refused.len();
-            let mut waiting = self.store.without_vector(&[class], wanted).await?;
+            let mut waiting = self
+                .store
+                .without_vector(&[class], kept.as_ref(), wanted)
+                .await?;
             waiting.retain(|m| !self.refused.contains_key(&(m.id, m.edit)));
             waiting.truncate(self.config.batch.max(1));
-            let backlog = self.store.count_without_vector(&[class]).await?;
+            let backlog = self
+                .store
+                .count_without_vector(&[class], kept.as_ref())
+                .await?;
             telemetry::backlog(self.stage, class.as_str(), backlog);
             if !waiting.is_empty() {
                 let n = waiting.len();

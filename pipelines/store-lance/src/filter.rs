@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use telesift_ports::message_store::MessageFilter;
+use telesift_ports::{message_store::MessageFilter, providers::KeptHere};
 use telesift_schemas::{ChatId, Class, MessageKey, MessageKind, Timestamp};
 
 use crate::schema::columns as col;
@@ -37,6 +37,24 @@ impl Predicate {
             [] => Predicate::Nothing,
             _ => self.and(integers(col::CHAT_ID, chats.iter().map(|c| c.0))),
         }
+    }
+
+    /// Only of chats whose texts may leave: the rule of [`KeptHere::keeps`].
+    pub(crate) fn not_kept(mut self, kept: &KeptHere) -> Self {
+        let set: Vec<i64> = kept.set().map(|chat| chat.0).collect();
+        if !set.is_empty() {
+            let is_set = integers(col::CHAT_ID, set.into_iter());
+            self = self.and(format!("NOT ({is_set})"));
+        }
+        let consenting: Vec<i64> = kept.consenting().map(|chat| chat.0).collect();
+        let is_no_persons = format!("{} <= 0", col::CHAT_ID);
+        self.and(match consenting.is_empty() {
+            true => is_no_persons,
+            false => {
+                let consents = integers(col::CHAT_ID, consenting.into_iter());
+                format!("({is_no_persons} OR {consents})")
+            }
+        })
     }
 
     /// Only these messages.

@@ -7,7 +7,10 @@ use std::{
 
 use futures::TryStreamExt;
 use lancedb::Table;
-use telesift_ports::message_store::{ListPosition, MessageFilter, Result, StoreStats};
+use telesift_ports::{
+    message_store::{ListPosition, MessageFilter, Result, StoreStats},
+    providers::KeptHere,
+};
 use telesift_schemas::{ChatId, Class, Message, MessageKey, MessageKind, Timestamp};
 
 use crate::{
@@ -187,9 +190,10 @@ impl LanceStore {
     pub(crate) async fn read_without_vector(
         &self,
         classes: &[Class],
+        kept: Option<&KeptHere>,
         limit: usize,
     ) -> Result<Vec<Message>> {
-        let predicate = no_vector_yet(classes);
+        let predicate = no_vector_yet(classes, kept);
         if limit == 0 || predicate == Predicate::Nothing {
             return Ok(Vec::new());
         }
@@ -198,9 +202,15 @@ impl LanceStore {
         Ok(rows::take_messages(&snapshot, &newest).await?)
     }
 
-    pub(crate) async fn number_without_vector(&self, classes: &[Class]) -> Result<u64> {
+    pub(crate) async fn number_without_vector(
+        &self,
+        classes: &[Class],
+        kept: Option<&KeptHere>,
+    ) -> Result<u64> {
         let snapshot = self.snapshot().await?;
-        let found = snapshot.count_rows(no_vector_yet(classes).sql()).await;
+        let found = snapshot
+            .count_rows(no_vector_yet(classes, kept).sql())
+            .await;
         Ok(found.map_err(Fault::from)? as u64)
     }
 
@@ -233,16 +243,20 @@ impl LanceStore {
 }
 
 /// Rows with words of these classes that wait for their vector.
-fn no_vector_yet(classes: &[Class]) -> Predicate {
+fn no_vector_yet(classes: &[Class], kept: Option<&KeptHere>) -> Predicate {
     if classes.is_empty() {
         return Predicate::Nothing;
     }
     let deleted = quoted(MessageKind::Deleted.as_str());
-    Predicate::everything()
+    let waiting = Predicate::everything()
         .and(texts(col::CLASS, classes.iter().map(|c| c.as_str())))
         .and(format!("NOT {}", col::HAS_VECTOR))
         .and(format!("{} != {deleted}", col::KIND))
-        .and(format!("{} != ''", col::TERMS))
+        .and(format!("{} != ''", col::TERMS));
+    match kept {
+        Some(kept) => waiting.not_kept(kept),
+        None => waiting,
+    }
 }
 
 /// The bodies of the rows that pass.

@@ -13,6 +13,7 @@ use telesift_ports::{
         Applied, ChatSummary, ClassCounts, ClassCountsQuery, Hit, IndexedMessage, ListPosition,
         MessageFilter, MessageStore, Result, SearchRequest, StoreStats, VersionLabel,
     },
+    providers::KeptHere,
 };
 use telesift_schemas::{ChatId, Class, Message, MessageKey};
 
@@ -94,12 +95,21 @@ impl MessageStore for LanceStore {
         self.read_many(keys).await
     }
 
-    async fn without_vector(&self, classes: &[Class], limit: usize) -> Result<Vec<Message>> {
-        self.read_without_vector(classes, limit).await
+    async fn without_vector(
+        &self,
+        classes: &[Class],
+        kept: Option<&KeptHere>,
+        limit: usize,
+    ) -> Result<Vec<Message>> {
+        self.read_without_vector(classes, kept, limit).await
     }
 
-    async fn count_without_vector(&self, classes: &[Class]) -> Result<u64> {
-        self.number_without_vector(classes).await
+    async fn count_without_vector(
+        &self,
+        classes: &[Class],
+        kept: Option<&KeptHere>,
+    ) -> Result<u64> {
+        self.number_without_vector(classes, kept).await
     }
 
     async fn class_counts(&self, query: &ClassCountsQuery) -> Result<ClassCounts> {

@@ -27,6 +27,7 @@ fn embedder(url: &str, kind: RemoteKind, policy: CallPolicy) -> RemoteEmbedder {
             passage: "p: ".to_owned(),
         },
         key: (kind == RemoteKind::OpenAi).then(|| Secret::new(KEY)),
+        is_local: false,
     };
     RemoteEmbedder::new(remote, caller)
 }

@@ -66,6 +66,7 @@ macro_rules! message_store_contract {
             a_missing_vector_is_filled_later
             tells_what_waits_for_a_vector
             a_message_without_vector_is_found_by_text
+            what_is_kept_here_waits_for_no_vector
             a_vector_of_another_length_is_refused
             hybrid_ranks_first_what_both_legs_find
             a_larger_limit_only_adds_hits

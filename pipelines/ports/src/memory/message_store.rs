@@ -21,6 +21,7 @@ use crate::{
         IndexedMessage, ListPosition, MessageFilter, MessageStore, Result, SearchRequest,
         StoreStats, VersionLabel, Versions, searched_text, sort_versions,
     },
+    providers::KeptHere,
 };
 
 pub use sets::MemoryStores;
@@ -183,15 +184,24 @@ impl MessageStore for MemoryStore {
         Ok(found.map(|i| i.message.clone()).collect())
     }
 
-    async fn without_vector(&self, classes: &[Class], limit: usize) -> Result<Vec<Message>> {
+    async fn without_vector(
+        &self,
+        classes: &[Class],
+        kept: Option<&KeptHere>,
+        limit: usize,
+    ) -> Result<Vec<Message>> {
         let state = self.state();
-        let mut found: Vec<&Message> = state.without_vector(classes).collect();
+        let mut found: Vec<&Message> = state.without_vector(classes, kept).collect();
         found.sort_by_key(|m| std::cmp::Reverse((m.event_time, m.id)));
         Ok(found.into_iter().take(limit).cloned().collect())
     }
 
-    async fn count_without_vector(&self, classes: &[Class]) -> Result<u64> {
-        Ok(self.state().without_vector(classes).count() as u64)
+    async fn count_without_vector(
+        &self,
+        classes: &[Class],
+        kept: Option<&KeptHere>,
+    ) -> Result<u64> {
+        Ok(self.state().without_vector(classes, kept).count() as u64)
     }
 
     async fn class_counts(&self, query: &ClassCountsQuery) -> Result<ClassCounts> {
@@ -256,18 +266,26 @@ impl State {
         self.current.values().map(|i| &i.message)
     }
 
-    fn without_vector(&self, classes: &[Class]) -> impl Iterator<Item = &Message> {
+    fn without_vector(
+        &self,
+        classes: &[Class],
+        kept: Option<&KeptHere>,
+    ) -> impl Iterator<Item = &Message> {
+        let may_leave = move |m: &&Message| !kept.is_some_and(|kept| kept.keeps(m.chat.id));
         let has_words = |m: &Message| !telesift_text::terms(&searched_text(m)).is_empty();
         let is_pending = |i: &&IndexedMessage| {
             let points = |v: &Vec<f32>| v.iter().any(|x| *x != 0.0);
             !i.vector.as_ref().is_some_and(points) && i.message.kind != MessageKind::Deleted
         };
         let pending = self.current.values().filter(is_pending);
-        pending.map(|i| &i.message).filter(move |m| {
-            let seen = self.seen(m);
-            let class = seen.screen.as_ref().map(|s| s.class);
-            class.is_some_and(|c| classes.contains(&c)) && has_words(m)
-        })
+        pending
+            .map(|i| &i.message)
+            .filter(may_leave)
+            .filter(move |m| {
+                let seen = self.seen(m);
+                let class = seen.screen.as_ref().map(|s| s.class);
+                class.is_some_and(|c| classes.contains(&c)) && has_words(m)
+            })
     }
 
     /// The message as filters and counts see it: a label goes before the screen.

@@ -1,5 +1,7 @@
 //! What may be made of a chat's messages, and where its texts may go.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 pub use telesift_schemas::Enrich;
@@ -42,6 +44,43 @@ impl ChatSetting {
             (Enrich::Remote, None) => Enrich::Local,
             (enrich, _) => enrich,
         }
+    }
+}
+
+/// The chats whose texts go to no model of others: private ones that did not consent, and those whose setting says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptHere {
+    consenting: BTreeSet<ChatId>,
+    set: BTreeSet<ChatId>,
+}
+
+impl KeptHere {
+    /// What these settings come to.
+    pub fn of(settings: &[ChatSetting]) -> Self {
+        let mut kept = KeptHere::default();
+        for setting in settings {
+            let chats = match setting.effective() {
+                Enrich::Remote => &mut kept.consenting,
+                Enrich::Local | Enrich::Off => &mut kept.set,
+            };
+            chats.insert(setting.chat);
+        }
+        kept
+    }
+
+    /// Whether the texts of `chat` stay.
+    pub fn keeps(&self, chat: ChatId) -> bool {
+        self.set.contains(&chat) || (chat.is_private() && !self.consenting.contains(&chat))
+    }
+
+    /// The private chats whose texts may leave.
+    pub fn consenting(&self) -> impl Iterator<Item = ChatId> {
+        self.consenting.iter().copied().filter(|c| c.is_private())
+    }
+
+    /// The chats of which somebody said that theirs stay.
+    pub fn set(&self) -> impl Iterator<Item = ChatId> {
+        self.set.iter().copied()
     }
 }
 

@@ -3,7 +3,7 @@
 use telesift_ports::{dead_letters::RetryRequest, embedder::EmbedError};
 use telesift_schemas::{DeadLetterCode, Message, MessageKey, TopicPartition};
 
-use super::Embed;
+use super::{Embed, kept_from};
 use crate::{
     consumer::{StageError, nothing},
     dead_letter::{Refusal, Retry},
@@ -11,7 +11,7 @@ use crate::{
 
 impl Embed {
     /// Ends every retry that was asked for. A version that is refused no more, because it was edited, deleted or embedded
-    /// since, is solved.
+    /// since, or its chat is kept here now, is solved.
     pub(super) async fn run_retries(&mut self) -> Result<(), StageError> {
         let prefix = RetryRequest::of_stage(self.stage);
         for (key, stored) in self.log.state_with_prefix(&prefix).await? {
@@ -49,7 +49,12 @@ impl Embed {
         (key, edit): (MessageKey, i64),
     ) -> Result<Option<Refusal>, StageError> {
         let current = self.store.get(&key).await?;
-        let Some(message) = current.filter(|m: &Message| m.edit == edit) else {
+        let kept = kept_from(&*self.embedder, &*self.settings).await?;
+        let may_leave = |m: &Message| !kept.is_some_and(|kept| kept.keeps(m.chat.id));
+        let current = current
+            .filter(|m: &Message| m.edit == edit)
+            .filter(may_leave);
+        let Some(message) = current else {
             return Ok(None);
         };
         match self.vectors(&[message]).await {

@@ -11,6 +11,7 @@ use telesift_ports::{
         Applied, ChatSummary, ClassCounts, ClassCountsQuery, Error, Hit, IndexedMessage,
         ListPosition, MessageFilter, Result, SearchRequest, StoreSets, StoreStats, VersionLabel,
     },
+    providers::KeptHere,
 };
 use telesift_schemas::{ChatId, Class, Generation, Message, MessageKey};
 use tokio::sync::{Mutex, RwLock};
@@ -175,12 +176,23 @@ impl MessageStore for LiveStore {
         self.0.live().await?.get_many(keys).await
     }
 
-    async fn without_vector(&self, classes: &[Class], limit: usize) -> Result<Vec<Message>> {
-        self.0.live().await?.without_vector(classes, limit).await
+    async fn without_vector(
+        &self,
+        classes: &[Class],
+        kept: Option<&KeptHere>,
+        limit: usize,
+    ) -> Result<Vec<Message>> {
+        let live = self.0.live().await?;
+        live.without_vector(classes, kept, limit).await
     }
 
-    async fn count_without_vector(&self, classes: &[Class]) -> Result<u64> {
-        self.0.live().await?.count_without_vector(classes).await
+    async fn count_without_vector(
+        &self,
+        classes: &[Class],
+        kept: Option<&KeptHere>,
+    ) -> Result<u64> {
+        let live = self.0.live().await?;
+        live.count_without_vector(classes, kept).await
     }
 
     async fn class_counts(&self, query: &ClassCountsQuery) -> Result<ClassCounts> {
@@ -232,6 +244,10 @@ impl Embedder for LiveEmbedder {
 
     fn cost(&self) -> EmbeddingCost {
         self.known().cost()
+    }
+
+    fn is_local(&self) -> bool {
+        self.known().is_local()
     }
 
     async fn embed(

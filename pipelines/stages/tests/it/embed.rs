@@ -7,11 +7,12 @@ use std::sync::{
 
 use async_trait::async_trait;
 use telesift_ports::{
-    Embedder, MessageStore, RecordLog,
+    Clock, Embedder, MessageStore, RecordLog,
     embedder::{EmbedError, EmbeddingCost, EmbeddingModel, Purpose},
     message_store::IndexedMessage,
+    providers::{ChatSetting, ChatSettings, Consent, Enrich},
 };
-use telesift_schemas::{Class, DeadLetterCode, Message, Topic};
+use telesift_schemas::{ChatId, Class, DeadLetterCode, Message, Topic};
 use telesift_stages::embed::{Embed, EmbedConfig};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,8 @@ struct Model {
     texts: Mutex<Vec<String>>,
     away: AtomicBool,
     broken: AtomicBool,
+    /// Whether it is somebody else's.
+    elsewhere: AtomicBool,
 }
 
 impl Model {
@@ -33,6 +36,7 @@ impl Model {
             texts: Mutex::default(),
             away: AtomicBool::new(false),
             broken: AtomicBool::new(false),
+            elsewhere: AtomicBool::new(false),
         })
     }
 
@@ -50,6 +54,10 @@ impl Embedder for Model {
 
     fn cost(&self) -> EmbeddingCost {
         EmbeddingCost::Compute
+    }
+
+    fn is_local(&self) -> bool {
+        !self.elsewhere.load(Ordering::SeqCst)
     }
 
     async fn embed(&self, texts: &[&str], _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
@@ -97,6 +105,7 @@ impl Flow {
             self.log.clone(),
             self.store.clone(),
             model.clone(),
+            self.catalog.clone(),
             self.clock.clone(),
             vec![at(Topic::MESSAGES)],
             config,
@@ -109,7 +118,10 @@ impl Flow {
     }
 
     async fn n_waiting(&self) -> u64 {
-        self.store.count_without_vector(&URGENT).await.unwrap()
+        self.store
+            .count_without_vector(&URGENT, None)
+            .await
+            .unwrap()
     }
 }
 
@@ -127,8 +139,38 @@ async fn signals_come_first_the_newest_first_and_noise_never() {
     flow.embed(&model, 1, async || flow.n_waiting().await == 0)
         .await;
     assert_eq!(model.texts(), ["new signal", "old signal", "weak"]);
-    let noise = flow.store.count_without_vector(&[Class::Noise]).await;
+    let noise = flow.store.count_without_vector(&[Class::Noise], None).await;
     assert_eq!(noise.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_model_elsewhere_is_given_no_private_text_without_consent() {
+    let flow = Flow::new().await;
+    let private = stored(1, Class::Signal, "between us");
+    let person = private.message.chat.id;
+    assert!(person.is_private());
+    let mut open = stored(2, Class::Signal, "for everybody");
+    (open.message.chat.id, open.message.id.chat) = (ChatId(-100), ChatId(-100));
+    flow.store.apply(vec![private, open]).await.unwrap();
+    let model = Model::new();
+    model.elsewhere.store(true, Ordering::SeqCst);
+    flow.embed(&model, 4, async || flow.n_waiting().await == 1)
+        .await;
+    assert_eq!(model.texts(), ["for everybody"]);
+    let consent = ChatSetting {
+        chat: person,
+        enrich: Enrich::Remote,
+        consent: Some(Consent {
+            by: "ops".to_owned(),
+            at: flow.clock.now(),
+        }),
+        updated_at: flow.clock.now(),
+        decided: None,
+    };
+    flow.catalog.put_chat_setting(&consent).await.unwrap();
+    flow.embed(&model, 4, async || flow.n_waiting().await == 0)
+        .await;
+    assert_eq!(model.texts(), ["for everybody", "between us"]);
 }
 
 #[tokio::test]

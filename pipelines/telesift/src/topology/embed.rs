@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use telesift_models::{
     Caller, Endpoint, HashEmbedder, LocalEmbedder, RemoteEmbedder, RemoteKind, RemoteModel,
 };
@@ -68,6 +68,12 @@ fn remote(embed: &Embed, kind: RemoteKind) -> Result<Arc<dyn Embedder>> {
         RemoteKind::OpenAi => "openai",
         RemoteKind::Ollama => "ollama",
     };
+    ensure!(
+        !(embed.local && kind.passes_on(&embed.model)),
+        "embed.local says that texts stay here, and Ollama passes those of `{}` on",
+        embed.model
+    );
+    let is_local = embed.local || kind.stays_here(&endpoint, &embed.model);
     let caller = Caller::new(provider, endpoint, embed.policy())?;
     let model = RemoteModel {
         kind,
@@ -75,6 +81,7 @@ fn remote(embed: &Embed, kind: RemoteKind) -> Result<Arc<dyn Embedder>> {
         dimensions: embed.dimensions,
         prefixes: embed.prefixes().unwrap_or_default(),
         key: (!embed.key.expose().is_empty()).then(|| embed.key.clone()),
+        is_local,
     };
     Ok(Arc::new(RemoteEmbedder::new(model, Arc::new(caller))))
 }

@@ -5,8 +5,9 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context, Result};
 use telesift_catalog::{CatalogConfig, KeySource, Location, SecretKey, SqlCatalog};
 use telesift_engine::{ChainSpec, EngineChain, ModuleSpec};
+use telesift_models::HashEmbedder;
 use telesift_ports::{
-    AtomIndex, SmartModuleChain, catalog,
+    AtomIndex, Embedder, SmartModuleChain, catalog,
     message_store::{self, StoreSets},
 };
 use telesift_schemas::Generation;
@@ -64,7 +65,8 @@ pub(super) fn stores(config: &Config, data_dir: &Path) -> LanceStores {
     LanceStores::new(store_config(config, data_dir))
 }
 
-/// The index of atoms, which lies beside them. Where it holds vectors of a model that is configured no more, it is made anew:
+/// The index of atoms, which lies beside them. A claim may be of several chats and has no consent of its own, so that only a
+/// model that keeps texts here is given any: a configured one, else the built-in one. Where the index holds vectors of a model that is configured no more, it is made anew:
 /// it is filled from `atoms` again.
 pub(super) async fn atom_index(
     config: &Config,
@@ -77,14 +79,19 @@ pub(super) async fn atom_index(
     store.metadata_cache_bytes = 16 << 20;
     let sets = LanceStores::new(store);
     let cannot = "cannot open the index of atoms";
-    for embedder in models.all() {
+    let configured = models.all().iter().filter(|model| model.is_local());
+    let mut here: Vec<Arc<dyn Embedder>> = configured.cloned().collect();
+    if here.is_empty() {
+        here.push(Arc::new(HashEmbedder::default()));
+    }
+    for embedder in &here {
         match sets.open(Generation::FIRST, embedder.model()).await {
             Ok(store) => return Ok(AtomIndex::new(store, embedder.clone())),
             Err(message_store::Error::ModelMismatch { .. }) => {}
             Err(error) => return Err(error).context(cannot),
         }
     }
-    let embedder = models.all()[0].clone();
+    let embedder = here.swap_remove(0);
     tracing::warn!(
         model = embedder.model().id,
         "the index of atoms holds vectors of a model that is not configured: it is made anew"

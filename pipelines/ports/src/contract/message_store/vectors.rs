@@ -1,11 +1,15 @@
 //! Checks of searching by vector, and by both.
 
-use telesift_schemas::{Class, Message, MessageKind, Offset};
+use telesift_schemas::{ChatId, Class, Message, MessageKind, Offset};
 
 use super::fixtures::{
-    direction, edited, key, keys, message, model, plain, store_all, text_request, turned,
+    chat, direction, edited, key, keys, message, model, plain, store_all, text_request, time,
+    turned,
 };
-use crate::message_store::{Applied, Error, MessageStore, SearchMode, SearchRequest, VersionLabel};
+use crate::{
+    message_store::{Applied, Error, MessageStore, SearchMode, SearchRequest, VersionLabel},
+    providers::{ChatSetting, Consent, Enrich, KeptHere},
+};
 
 fn vector_request(turn: f32, limit: usize) -> SearchRequest {
     SearchRequest {
@@ -182,15 +186,27 @@ pub async fn tells_what_waits_for_a_vector(store: &dyn MessageStore) {
     ];
     store.apply(batch).await.expect("fixtures are stored");
     let waiting = async |classes: &[Class], limit| -> Vec<_> {
-        let found = store.without_vector(classes, limit).await;
+        let found = store.without_vector(classes, None, limit).await;
         found.expect("an answer").iter().map(|m| m.id).collect()
     };
     assert_eq!(waiting(&[Class::Signal], 10).await, [key(1, 2), key(1, 1)]);
     assert_eq!(waiting(&[Class::Signal], 1).await, [key(1, 2)]);
     let both = [Class::Signal, Class::WeakSignal];
     assert_eq!(waiting(&both, 10).await, [key(1, 7), key(1, 2), key(1, 1)]);
-    assert_eq!(store.count_without_vector(&both).await.expect("a count"), 3);
-    assert_eq!(store.count_without_vector(&[]).await.expect("a count"), 0);
+    assert_eq!(
+        store
+            .count_without_vector(&both, None)
+            .await
+            .expect("a count"),
+        3
+    );
+    assert_eq!(
+        store
+            .count_without_vector(&[], None)
+            .await
+            .expect("a count"),
+        0
+    );
     // A label goes before the screen.
     let label = VersionLabel {
         key: key(1, 4),
@@ -204,4 +220,54 @@ pub async fn tells_what_waits_for_a_vector(store: &dyn MessageStore) {
     let filled = vec![turned(of(4, "some talk", Class::Noise), 0.1)];
     store.apply(filled).await.expect("a vector is filled in");
     assert_eq!(waiting(&[Class::Signal], 1).await, [key(1, 2)]);
+}
+
+/// What is kept here waits for no vector of a model elsewhere: private chats without consent, and chats set so.
+pub async fn what_is_kept_here_waits_for_no_vector(store: &dyn MessageStore) {
+    let (person, friend, group) = (ChatId(501), ChatId(502), ChatId(-503));
+    let of = |chat: ChatId, id: i64| {
+        let mut message = message(1, id, "a word or two");
+        message.chat.id = chat;
+        message.id.chat = chat;
+        plain(message)
+    };
+    let batch = vec![of(person, 1), of(friend, 2), of(group, 3), of(chat(1), 4)];
+    store.apply(batch).await.expect("fixtures are stored");
+    let waiting = async |kept: Option<&KeptHere>| -> Vec<ChatId> {
+        let found = store.without_vector(&[Class::Signal], kept, 10).await;
+        let mut found: Vec<ChatId> = found
+            .expect("an answer")
+            .iter()
+            .map(|m| m.chat.id)
+            .collect();
+        found.sort_unstable();
+        let n = store.count_without_vector(&[Class::Signal], kept).await;
+        assert_eq!(n.expect("a count"), found.len() as u64);
+        found
+    };
+    let mut everyone = [person, friend, group, chat(1)];
+    everyone.sort_unstable();
+    assert_eq!(waiting(None).await, everyone);
+    // Where nobody said anything only private chats are kept.
+    let mut groups = [group, chat(1)];
+    groups.sort_unstable();
+    assert_eq!(waiting(Some(&KeptHere::of(&[]))).await, groups);
+    let setting = |chat, enrich, consents: bool| ChatSetting {
+        chat,
+        enrich,
+        consent: consents.then(|| Consent {
+            by: "ops".to_owned(),
+            at: time(0),
+        }),
+        updated_at: time(0),
+        decided: None,
+    };
+    let kept = KeptHere::of(&[
+        setting(person, Enrich::Remote, true),
+        setting(friend, Enrich::Remote, false), // nobody consents to that
+        setting(group, Enrich::Local, false),
+    ]);
+    let mut left = [person, chat(1)];
+    left.sort_unstable();
+    assert_eq!(waiting(Some(&kept)).await, left);
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Line, Running, Turn, all, run};
 use crate::{
     StageError,
-    embed::Embed,
+    embed::{Embed, kept_from},
     generations::stage_name,
     index::{self, Index},
     labels::{self, LabelProjection},
@@ -90,6 +90,7 @@ impl Line {
                         parts.log.clone(),
                         store.clone(),
                         embedder.clone(),
+                        parts.catalog.clone(),
                         parts.clock.clone(),
                         messages.clone(),
                         line.config.embed.clone(),
@@ -152,16 +153,19 @@ impl Line {
     /// If the store fails.
     pub(crate) async fn lacking(&self, entry: &Entry) -> Result<u64, StageError> {
         let (stores, generation) = (&self.parts.stores, entry.generation);
-        let is_made_behind = entry.embeds
-            && stores.embedder_of(generation).await?.cost() != EmbeddingCost::Negligible;
-        if !is_made_behind {
+        if !entry.embeds {
             return Ok(0);
         }
+        let embedder = stores.embedder_of(generation).await?;
+        if embedder.cost() == EmbeddingCost::Negligible {
+            return Ok(0);
+        }
+        let kept = kept_from(&*embedder, &*self.parts.catalog).await?;
         // Asked first: what is refused from then on only makes it come later.
         let refused = self.refused_in(generation).load(Ordering::SeqCst);
         let store = stores.of(generation).await?;
         let lacking = store
-            .count_without_vector(&self.config.embed.classes)
+            .count_without_vector(&self.config.embed.classes, kept.as_ref())
             .await?;
         Ok(lacking.saturating_sub(refused))
     }

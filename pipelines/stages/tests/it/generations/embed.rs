@@ -43,7 +43,7 @@ async fn search(process: &Process) -> Vec<Hit> {
 async fn lacking(works: &Works, of: Generation) -> u64 {
     use telesift_ports::message_store::StoreSets;
     let store = works.sets.open(of, works.slow.model()).await.unwrap();
-    store.count_without_vector(&URGENT).await.unwrap()
+    store.count_without_vector(&URGENT, None).await.unwrap()
 }
 
 fn model_of(process: &Process) -> String {

@@ -11,6 +11,7 @@ use telesift_ports::{
         self, Applied, ChatSummary, ClassCounts, ClassCountsQuery, Hit, IndexedMessage,
         ListPosition, MessageFilter, SearchRequest, StoreStats, VersionLabel,
     },
+    providers::KeptHere,
     record_log::{
         Batch, Bounds, Durability, Outcome, PartitionBounds, ReadLimits, Result, TopicConfig,
         TopicInfo, Transaction,
@@ -180,13 +181,18 @@ impl MessageStore for GatedStore {
     async fn without_vector(
         &self,
         classes: &[Class],
+        kept: Option<&KeptHere>,
         limit: usize,
     ) -> message_store::Result<Vec<Message>> {
-        self.0.without_vector(classes, limit).await
+        self.0.without_vector(classes, kept, limit).await
     }
 
-    async fn count_without_vector(&self, classes: &[Class]) -> message_store::Result<u64> {
-        self.0.count_without_vector(classes).await
+    async fn count_without_vector(
+        &self,
+        classes: &[Class],
+        kept: Option<&KeptHere>,
+    ) -> message_store::Result<u64> {
+        self.0.count_without_vector(classes, kept).await
     }
 
     async fn class_counts(&self, query: &ClassCountsQuery) -> message_store::Result<ClassCounts> {
