@@ -22,7 +22,7 @@ async fn a_goodbye_is_answered() {
     let server = serve(&desk).await;
     let mut client = Client::open(server, &desk.admin, "messages/tail").await;
     client.next_of("heartbeat").await;
-    assert!(client.is_answered().await);
+    assert!(client.answers_goodbye().await);
 }
 
 #[tokio::test]

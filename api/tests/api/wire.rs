@@ -118,7 +118,7 @@ impl Client {
     }
 
     /// Says goodbye; whether the server answered it, as RFC 6455 wants it.
-    pub(crate) async fn is_answered(mut self) -> bool {
+    pub(crate) async fn answers_goodbye(mut self) -> bool {
         self.0.send(Message::Close(None)).await.unwrap();
         loop {
             let message = tokio::time::timeout(PATIENCE, self.0.next());

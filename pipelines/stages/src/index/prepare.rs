@@ -116,7 +116,13 @@ async fn embed(embedder: &dyn Embedder, rows: &mut [IndexedMessage]) -> Result<(
 
 /// The batch to come, being prepared while another is written.
 #[derive(Default)]
-pub(super) struct Ahead(Vec<(Arc<[Input]>, JoinHandle<Result<Prepared, StageError>>)>);
+pub(super) struct Ahead(Vec<Begun>);
+
+/// Batches being prepared.
+struct Begun {
+    inputs: Arc<[Input]>,
+    work: JoinHandle<Result<Prepared, StageError>>,
+}
 
 impl Ahead {
     /// Begins with `inputs`. What was begun of others stays, but for the oldest: there are two at most, the batch that is
@@ -125,13 +131,13 @@ impl Ahead {
         let these = inputs.clone();
         let work = tokio::spawn(async move { prepare(&*embedder, &these).await });
         self.0.truncate(1);
-        self.0.insert(0, (inputs, work));
+        self.0.insert(0, Begun { inputs, work });
     }
 
     /// What was made of these very `inputs`; `None` if nothing was begun, or if it failed: then it is to be done again.
     pub(super) async fn take(&mut self, inputs: &[Input]) -> Option<Prepared> {
-        let is_this = |(of, _): &(Arc<[Input]>, _)| std::ptr::eq(&**of, inputs);
+        let is_this = |begun: &Begun| std::ptr::eq(&*begun.inputs, inputs);
         let at = self.0.iter().position(is_this)?;
-        self.0.remove(at).1.await.ok()?.ok()
+        self.0.remove(at).work.await.ok()?.ok()
     }
 }

@@ -21,7 +21,11 @@ pub(crate) fn run(connection: Connection, args: ConfigArgs) -> Result<()> {
     };
     let is_shared = served.iter().any(|check| check.name == WORKER);
     let mut checks = vec![data_dir(&connection)];
-    checks.extend(log::checks(&args, &connection, is_shared));
+    checks.extend(log::checks(
+        &args,
+        connection.data_dir.as_deref(),
+        is_shared,
+    ));
     checks.extend(served);
     let n_failed = checks.iter().filter(|c| !c.is_ok).count();
     for check in &checks {

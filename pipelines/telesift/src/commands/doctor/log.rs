@@ -8,13 +8,13 @@ use telesift_schemas::TopicPartition;
 
 use super::Check;
 use crate::{
-    cli::{ConfigArgs, Connection},
+    cli::ConfigArgs,
     commands::{block_on_cluster, cluster_log, smartmodules},
     config::{Config, Log, LogKind},
 };
 
 /// `is_shared`: the server shares its work with other processes.
-pub(super) fn checks(args: &ConfigArgs, connection: &Connection, is_shared: bool) -> Vec<Check> {
+pub(super) fn checks(args: &ConfigArgs, data_dir: Option<&Path>, is_shared: bool) -> Vec<Check> {
     let config = match Config::load(args.config.as_deref()) {
         Ok(config) => config,
         Err(error) => return vec![Check::failed("configuration", format!("{error:#}"))],
@@ -24,7 +24,7 @@ pub(super) fn checks(args: &ConfigArgs, connection: &Connection, is_shared: bool
             "log",
             "not looked at: the server shares its work with others, so its log is a cluster; name its configuration with --config",
         )],
-        LogKind::Embedded => vec![embedded(&config, connection.data_dir.as_deref())],
+        LogKind::Embedded => vec![embedded(&config, data_dir)],
         LogKind::Fluvio => block_on_cluster(cluster(&config.log))
             .unwrap_or_else(|error| vec![Check::failed("log", format!("{error:#}"))]),
     }
@@ -132,7 +132,7 @@ mod tests {
     fn a_log_is_not_called_embedded_where_processes_share_it() {
         let of = |is_shared| {
             let args = ConfigArgs { config: None };
-            checks(&args, is_shared).remove(0)
+            checks(&args, None, is_shared).remove(0)
         };
         assert!(!of(false).is_warning);
         let shared = of(true);
