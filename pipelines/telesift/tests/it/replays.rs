@@ -188,16 +188,6 @@ async fn rules_that_cannot_be_used_are_refused_with_line_and_reason() {
             text(&output.stderr)
         );
     }
-    let output = run(
-        &home,
-        &["replay", "start", "--stage", "screen", "--dry-run"],
-    );
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        text(&output.stderr).contains("a dry run compares"),
-        "{}",
-        text(&output.stderr)
-    );
     assert!(text(&run(&home, &["replay", "list"]).stdout).contains("no replays"));
 }
 
