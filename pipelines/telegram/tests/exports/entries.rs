@@ -66,7 +66,7 @@ fn an_account_without_chats_is_an_export_of_nothing() {
 #[test]
 fn the_id_of_a_chat_may_be_written_as_a_text() {
     let text =
-        r#"{"name": "Ops", "type": "private_supergroup", "id": "55", "messages": [{"id": "7"}]}"#;
+        r#"{"name": "Ops", "type": "private_supergroup", "id": "55", "messages": [{"id": 7}]}"#;
     let entries = Export::new(text).entries();
     let [ExportEntry::Update(update)] = &entries[..] else {
         panic!("{}", entries.len())

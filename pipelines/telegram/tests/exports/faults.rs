@@ -147,7 +147,7 @@ fn a_chat_with_messages_must_say_which_it_is() {
     let (_, cause) = refusal(format!(
         r#"{{"id": "x", "type": "personal_chat", "messages": [{MESSAGE}]}}"#
     ));
-    assert!(cause.contains("expected i64"), "{cause}");
+    assert!(cause.contains("expected the id of a chat"), "{cause}");
 }
 
 #[test]
