@@ -15,6 +15,7 @@ mod imports;
 mod index;
 mod knowledge;
 mod labels;
+mod look_ahead;
 mod projection;
 mod reactions;
 mod replay;

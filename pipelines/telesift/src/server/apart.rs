@@ -36,3 +36,23 @@ impl Drop for Apart {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, time::Duration};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn it_works_while_every_other_thread_is_held() {
+        let apart = Apart::new("apart").unwrap();
+        let (answer, answered) = mpsc::channel();
+        let handle = apart.handle().clone();
+        // Holds the only thread until the other runtime has answered.
+        let held = tokio::spawn(async move {
+            handle.spawn(async move { answer.send(()) });
+            answered.recv_timeout(Duration::from_secs(60))
+        });
+        held.await.unwrap().unwrap();
+    }
+}
