@@ -109,7 +109,9 @@ impl Arroyo {
         let checked: Value = checked.await?;
         let errors = texts(&checked["errors"]);
         if !errors.is_empty() {
-            bail!("the UDF `{name}` does not compile: {}", errors.join("\n"));
+            // Arroyo quotes the compiler: its lines end in a written `\n`.
+            let said = errors.join("\n").replace("\\n", "\n").replace("\\\"", "\"");
+            bail!("the UDF `{name}` does not compile: {said}");
         }
         let body = json!({
             "prefix": "telesift", "language": "rust", "definition": source,

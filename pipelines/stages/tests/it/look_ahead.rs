@@ -93,8 +93,7 @@ async fn told(leaves_one: bool) -> Vec<String> {
     flow.wait_for(&run, is_through).await;
     stop.cancel();
     run.await.unwrap().unwrap();
-    let told = told.lock().unwrap().clone();
-    told
+    Arc::into_inner(told).unwrap().into_inner().unwrap()
 }
 
 #[tokio::test]

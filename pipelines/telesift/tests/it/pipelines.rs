@@ -91,10 +91,11 @@ async fn what_is_missing_is_planned_made_once_and_taken_away() {
 async fn errors_are_in_arroyos_words_and_leave_what_runs() {
     let arroyo = ArroyoStub::start().await;
     let yes = [&APPLY[..], &["--yes"]].concat();
-    arroyo.inner().compile_error = Some("error[E0425]: cannot find function `fold`");
+    arroyo.inner().compile_error =
+        Some(r"error[E0425]: cannot find function `fold`\n --> src/lib.rs:3:27");
     fails_with(
         &run(&arroyo.url, &yes),
-        "the UDF `text_terms` does not compile: error[E0425]",
+        "the UDF `text_terms` does not compile: error[E0425]: cannot find function `fold`\n --> src/lib.rs:3:27",
     );
     assert!(arroyo.inner().pipelines.is_empty());
     arroyo.inner().compile_error = None;
