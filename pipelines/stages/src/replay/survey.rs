@@ -2,6 +2,7 @@
 
 use telesift_ports::{
     catalog,
+    providers::KeptHere,
     record_log::{self, ReadLimits, StoredRecord},
     replays::{ReplayProgress, ReplayRange, ReplayStage, ReplayState, ReplayStatus},
 };
@@ -9,8 +10,8 @@ use telesift_schemas::{Class, Message, MessageKind, Offset, TopicPartition, flag
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{ReplayConfig, ReplayParts, attempt::End};
-use crate::{StageError, consumer::pause, generations::Pace};
+use super::{ReplayConfig, ReplayParts, attempt::End, order::other_embedder};
+use crate::{StageError, consumer::pause, embed::kept_from, generations::Pace};
 
 pub(super) struct Survey<'a> {
     parts: &'a ReplayParts,
@@ -21,6 +22,8 @@ pub(super) struct Survey<'a> {
     progress: ReplayProgress,
     /// Offsets processed as last stored.
     stored: u64,
+    /// The chats of which the model whose vectors would be made is given nothing; `None`: of all it is given what has words.
+    kept: Option<KeptHere>,
 }
 
 impl<'a> Survey<'a> {
@@ -33,6 +36,10 @@ impl<'a> Survey<'a> {
     ) -> Result<Self, StageError> {
         let replay = parts.replay(id).await?;
         let progress = replay.progress.clone();
+        let kept = match replay.spec.stage {
+            ReplayStage::Embed => kept(parts).await?,
+            _ => None,
+        };
         Ok(Survey {
             parts,
             config,
@@ -41,6 +48,7 @@ impl<'a> Survey<'a> {
             stored: progress.processed(),
             progress,
             replay,
+            kept,
         })
     }
 
@@ -121,6 +129,7 @@ impl<'a> Survey<'a> {
         let is_gone = message.kind == MessageKind::Deleted || message.text.trim().is_empty();
         match self.replay.spec.stage {
             ReplayStage::Embed if is_gone => Some("no_text"),
+            ReplayStage::Embed if self.stays(message) => Some("kept_here"),
             ReplayStage::Embed => {
                 let classes = self.parts.line.embedded_classes();
                 (!classes.contains(&class)).then_some("noise")
@@ -130,6 +139,11 @@ impl<'a> Survey<'a> {
             ReplayStage::Alert => (class == Class::Noise).then_some("noise"),
             _ => None,
         }
+    }
+
+    fn stays(&self, message: &Message) -> bool {
+        let kept = self.kept.as_ref();
+        kept.is_some_and(|kept| kept.keeps(message.chat.id))
     }
 
     async fn store(&mut self, progress: ReplayProgress) -> Result<bool, StageError> {
@@ -148,5 +162,14 @@ impl<'a> Survey<'a> {
         }
         let replay = catalog.replay(self.id).await?;
         Ok(replay.is_some_and(|r| r.state == ReplayState::Running))
+    }
+}
+
+/// What the other model of the configuration may not be given; all counts where none stands there yet.
+async fn kept(parts: &ReplayParts) -> Result<Option<KeptHere>, StageError> {
+    let (_, other) = other_embedder(parts).await?;
+    match other {
+        Some(other) => Ok(kept_from(&*other, &*parts.line.parts.catalog).await?),
+        None => Ok(None),
     }
 }
