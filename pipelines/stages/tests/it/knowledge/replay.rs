@@ -8,7 +8,7 @@ use telesift_ports::{
     extractor::ExtractError,
     generations::{Entry, GenerationState, Part},
     knowledge::StoredAtom,
-    memory::Fault,
+    memory::{Fault, MemoryCatalog},
     record_log::ReadLimits,
     replays::{
         Bound, Order, Reading, ReplayCatalog, ReplayError, ReplayRequest, ReplayStage, ReplayState,
@@ -331,11 +331,13 @@ async fn a_switch_of_many_conversations_is_many_commits_and_goes_on_wherever_it_
     const N: i64 = 300;
     let mut line = Line::new().await;
     // What a busy machine gets done in the time of a call.
-    let catalog = Arc::get_mut(&mut line.flow.catalog).unwrap();
-    catalog.max_changed_atoms = Some(150);
+    let mut slow = MemoryCatalog::new();
+    slow.max_changed_atoms = Some(150);
+    line.flow.catalog = Arc::new(slow);
     for id in 0..N {
-        let text = format!("problem: number {id} is late #n{id}");
-        line.post(8, id, &text).await;
+        let letter = |n: i64, times| char::from(b'a' + (n % 26) as u8).to_string().repeat(times);
+        let (most, some) = (letter(id, 30), letter(id + 1 + id / 26, 12));
+        line.post(8, id, &format!("problem: {most}{some}")).await;
     }
     line.settle().await;
     line.answers_as("2");
