@@ -10,7 +10,7 @@ use telesift_ports::{
     record_log::Transaction,
 };
 use telesift_schemas::{
-    Chat, ChatKind, Class, Offset, Origin, PartitionId, Timestamp, Topic, TopicPartition,
+    Chat, ChatId, ChatKind, Class, Offset, Origin, PartitionId, Timestamp, Topic, TopicPartition,
 };
 
 use crate::desk::{Desk, NEWS, OPS, message};
@@ -40,7 +40,7 @@ fn unit(id: &str, state: UnitState, note: Option<&str>) -> UnitRow {
     UnitRow {
         id: id.into(),
         chat: Chat {
-            id: OPS,
+            id: ChatId(-1),
             title: None,
             kind: ChatKind::Supergroup,
             username: None,

@@ -12,8 +12,8 @@ mod read;
 mod retries;
 mod told;
 mod unread;
-mod wait;
 pub mod verify;
+mod wait;
 
 use std::{
     collections::HashMap,

@@ -390,7 +390,10 @@ async fn calls_under_way_count_before_they_are_over() {
     };
     assert!(reason.contains("the budget of the day"), "{reason}");
     let tomorrow = next_day(table.clock.now());
-    assert!(until < tomorrow, "it may fit when the first is over: {reason}");
+    assert!(
+        until < tomorrow,
+        "it may fit when the first is over: {reason}"
+    );
     drop(gate);
     first.await.unwrap().unwrap();
     assert_eq!(table.spent(None).await, 70);

@@ -14,12 +14,12 @@ use std::{
 };
 
 use telesift_ports::{
-    Clock as _, KnowledgeCatalog, StoryCatalog, UnitCatalog as _, extractor::ExtractError, knowledge::StoredAtom,
-    memory::Fault,
+    Clock as _, KnowledgeCatalog, StoryCatalog, UnitCatalog as _, extractor::ExtractError,
+    knowledge::StoredAtom, memory::Fault,
 };
 use telesift_schemas::{
-    ApprovalRule, Atom, AtomKind, AtomStatus, AtomVerdict, DecisionKind, Generation, StoryAssigned, StoryLink,
-    SubjectChange, Topic,
+    ApprovalRule, Atom, AtomKind, AtomStatus, AtomVerdict, DecisionKind, Generation, StoryAssigned,
+    StoryLink, SubjectChange, Topic,
 };
 
 use line::{Line, key};
@@ -151,7 +151,10 @@ async fn a_deletion_retracts_and_a_reviewed_atom_is_flagged() {
         2,
         "nobody is asked about nothing"
     );
-    assert_eq!(line.units().await.passed_by, [("gone".to_owned(), 1)].into());
+    assert_eq!(
+        line.units().await.passed_by,
+        [("gone".to_owned(), 1)].into()
+    );
 }
 
 #[tokio::test]

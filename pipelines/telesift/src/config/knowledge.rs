@@ -92,7 +92,11 @@ impl Extract {
 /// From which cosine on two claims are one, and two names one subject, by this model: as `pairs.tsv` of the extractor has it. All
 /// that the e5 family sees is alike: `frontend` and `backend` have 0.96. For a model that was not measured: rather too few.
 fn likeness(model: &str) -> (f32, f32) {
-    let is_e5 = || model.split(['-', '_', '/', '.', ':', '@']).any(|part| part == "e5");
+    let is_e5 = || {
+        model
+            .split(['-', '_', '/', '.', ':', '@'])
+            .any(|part| part == "e5")
+    };
     match model {
         model if model.starts_with("hash") => (0.97, 0.85),
         model if model.starts_with("all-MiniLM-L6-v2") => (0.985, 0.86),

@@ -323,7 +323,9 @@ async fn one_step(line: &Line) -> bool {
         }
     }
     stage.process(&inputs).await.unwrap();
-    inputs.iter().any(|input| stage.taken(input) < input.batch.end)
+    inputs
+        .iter()
+        .any(|input| stage.taken(input) < input.batch.end)
 }
 
 #[tokio::test]

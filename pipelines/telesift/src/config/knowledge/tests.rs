@@ -52,7 +52,11 @@ fn judged(
             "other" => likeness > worst,
             _ => likeness < worst,
         };
-        if judged.worst.as_ref().is_none_or(|(worst, _)| is_worse(*worst)) {
+        if judged
+            .worst
+            .as_ref()
+            .is_none_or(|(worst, _)| is_worse(*worst))
+        {
             judged.worst = Some((likeness, format!("{a} / {b}")));
         }
     }
@@ -90,6 +94,9 @@ fn the_local_model_never_calls_the_same_what_is_not() {
     let all = judged("all-MiniLM-L6-v2@any", embed);
     for what in ["claim", "subject"] {
         assert_eq!(all[&(what, "other")].n_same, 0, "{what}");
-        assert!(all[&(what, "same")].n_same * 2 >= all[&(what, "same")].n, "{what}");
+        assert!(
+            all[&(what, "same")].n_same * 2 >= all[&(what, "same")].n,
+            "{what}"
+        );
     }
 }
