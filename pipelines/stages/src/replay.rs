@@ -397,7 +397,7 @@ impl ReplayRunner {
                 UnitReading::new(run).run(Some(build), &held.stop).await
             }
             (ReplayStage::Screen, true) => Attempt::new(run).run(&held.stop).await,
-            (_, true) => Survey::new(run).run(&held.stop).await,
+            (_, true) => Survey::begin(run).await?.run(&held.stop).await,
             (_, false) => Build::new(run).run(held).await,
         }
     }

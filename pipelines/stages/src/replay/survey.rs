@@ -1,6 +1,7 @@
 //! One run of a dry run that compares nothing: the live messages in, how many of them a stage would work on out.
 
 use telesift_ports::{
+    providers::KeptHere,
     record_log::{self, ReadLimits, StoredRecord},
     replays::{ReplayProgress, ReplayRange, ReplayStage},
 };
@@ -8,18 +9,29 @@ use telesift_schemas::{Class, Message, MessageKind, Offset, TopicPartition, flag
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{attempt::End, run::Run};
-use crate::{StageError, generations::Pace};
+use super::{ReplayParts, attempt::End, order::other_embedder, run::Run};
+use crate::{StageError, embed::kept_from, generations::Pace};
 
 pub(super) struct Survey<'a> {
     run: Run<'a>,
     progress: ReplayProgress,
+    /// The chats of which the model whose vectors would be made is given nothing; `None`: of all it is given what has words.
+    kept: Option<KeptHere>,
 }
 
 impl<'a> Survey<'a> {
-    pub(super) fn new(run: Run<'a>) -> Self {
-        let progress = run.replay.progress.clone();
-        Survey { run, progress }
+    /// # Errors
+    /// If the catalog fails.
+    pub(super) async fn begin(run: Run<'a>) -> Result<Self, StageError> {
+        let kept = match run.replay.spec.stage {
+            ReplayStage::Embed => kept(run.parts).await?,
+            _ => None,
+        };
+        Ok(Survey {
+            progress: run.replay.progress.clone(),
+            run,
+            kept,
+        })
     }
 
     /// Runs until an end.
@@ -95,6 +107,7 @@ impl<'a> Survey<'a> {
         let is_gone = message.kind == MessageKind::Deleted || message.text.trim().is_empty();
         match self.run.replay.spec.stage {
             ReplayStage::Embed if is_gone => Some("no_text"),
+            ReplayStage::Embed if self.stays(message) => Some("kept_here"),
             ReplayStage::Embed => {
                 let classes = self.run.parts.line.embedded_classes();
                 (!classes.contains(&class)).then_some("noise")
@@ -106,11 +119,25 @@ impl<'a> Survey<'a> {
         }
     }
 
+    fn stays(&self, message: &Message) -> bool {
+        let kept = self.kept.as_ref();
+        kept.is_some_and(|kept| kept.keeps(message.chat.id))
+    }
+
     async fn store(&mut self, progress: ReplayProgress) -> Result<bool, StageError> {
         if !self.run.store(&progress).await? {
             return Ok(false);
         }
         self.progress = progress;
         self.run.is_wanted().await
+    }
+}
+
+/// What the other model of the configuration may not be given; all counts where none stands there yet.
+async fn kept(parts: &ReplayParts) -> Result<Option<KeptHere>, StageError> {
+    let (_, other) = other_embedder(parts).await?;
+    match other {
+        Some(other) => Ok(kept_from(&*other, &*parts.line.parts.catalog).await?),
+        None => Ok(None),
     }
 }
