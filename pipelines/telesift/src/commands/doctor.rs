@@ -117,8 +117,19 @@ fn is_writable(dir: &Path) -> std::io::Result<()> {
 
 async fn server(client: &Client) -> Vec<Check> {
     let mut checks = Vec::new();
-    match client.get::<Value>("/readyz", &[]).await {
-        Ok(_) => checks.push(Check::ok("server", format!("{} is ready", client.url()))),
+    match client.not_ready().await {
+        Ok(parts) if parts.is_empty() => {
+            checks.push(Check::ok("server", format!("{} is ready", client.url())));
+        }
+        Ok(parts) => {
+            let detail = format!(
+                "{} is not ready: `{}` does not answer; what it logs says why",
+                client.url(),
+                parts.join("`, `")
+            );
+            checks.push(Check::failed("server", detail));
+            return checks;
+        }
         Err(error) => {
             checks.push(Check::failed("server", format!("{error:#}")));
             return checks;

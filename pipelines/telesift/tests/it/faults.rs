@@ -308,6 +308,27 @@ async fn a_message_store_that_is_damaged_says_what_to_do() {
         .await;
 }
 
+/// Nobody is to give up a store because the network is down.
+#[tokio::test]
+async fn an_object_store_that_cannot_be_reached_is_to_be_reached_first() {
+    let home = Home::new();
+    let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
+    // Nobody listens there.
+    let refused = command
+        .env("TELESIFT__STORE__URI", "s3://bucket/store")
+        .env("TELESIFT__STORE__ENDPOINT", "http://127.0.0.1:9")
+        .env("TELESIFT__STORE__REGION", "us-east-1")
+        .env("TELESIFT__STORE__ACCESS_KEY_ID", "key")
+        .env("TELESIFT__STORE__SECRET_ACCESS_KEY", "secret")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    let last = said.lines().last().unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{last}");
+    assert!(last.contains("s3://bucket/store"), "{last}");
+    assert!(last.contains("see that it can be reached"), "{last}");
+}
+
 fn files_below(directory: &Path) -> Vec<PathBuf> {
     let (mut found, mut pending) = (Vec::new(), vec![directory.to_owned()]);
     while let Some(directory) = pending.pop() {
