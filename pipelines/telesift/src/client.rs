@@ -124,6 +124,28 @@ impl Client {
         Err(self.refusal(status, &body))
     }
 
+    /// Which parts of the server do not work, by name.
+    pub(crate) async fn not_ready(&self) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Readiness {
+            checks: Vec<Part>,
+        }
+        #[derive(Deserialize)]
+        struct Part {
+            name: String,
+            ok: bool,
+        }
+        let request = self.request(Method::GET, "/readyz");
+        let response = request.send().await.map_err(|e| self.unreachable(e))?;
+        let status = response.status();
+        let body = response.bytes().await.unwrap_or_default();
+        let Ok(readiness) = serde_json::from_slice::<Readiness>(&body) else {
+            return Err(self.refusal(status, &body));
+        };
+        let broken = readiness.checks.into_iter().filter(|part| !part.ok);
+        Ok(broken.map(|part| part.name).collect())
+    }
+
     /// What the server says by an answer that is no success.
     pub(crate) fn refusal(&self, status: StatusCode, body: &[u8]) -> anyhow::Error {
         let Ok(problem) = serde_json::from_slice::<Problem>(body) else {

@@ -117,8 +117,16 @@ fn is_writable(dir: &Path) -> std::io::Result<()> {
 
 async fn server(client: &Client) -> Vec<Check> {
     let mut checks = Vec::new();
-    match client.get::<Value>("/readyz", &[]).await {
-        Ok(_) => checks.push(Check::ok("server", format!("{} is ready", client.url()))),
+    let url = client.url();
+    match client.not_ready().await {
+        Ok(parts) if parts.is_empty() => checks.push(Check::ok("server", format!("{url} is ready"))),
+        Ok(parts) => {
+            let parts: Vec<String> = parts.iter().map(|part| print::printable(part)).collect();
+            checks.push(Check::failed(
+                "server",
+                format!("{url} is not ready ({}): its log says why", parts.join(", ")),
+            ));
+        }
         Err(error) => {
             checks.push(Check::failed("server", format!("{error:#}")));
             return checks;

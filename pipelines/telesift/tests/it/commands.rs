@@ -178,6 +178,18 @@ fn wrong_usage_and_configuration_exit_2_and_say_why() {
 }
 
 #[test]
+fn another_number_of_partitions_than_there_is_a_matter_of_the_configuration() {
+    let home = Home::new();
+    drop(home.serve());
+    let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let output = command.env("TELESIFT__LOG__PARTITIONS", "8").output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    assert!(said.contains("has 4 partitions, not 8"), "{said}");
+}
+
+#[test]
 fn commands_without_a_server_say_what_to_do() {
     let home = Home::new();
     let output = run(&home, &["search", "x"]);
