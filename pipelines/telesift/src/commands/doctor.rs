@@ -119,12 +119,17 @@ async fn server(client: &Client) -> Vec<Check> {
     let mut checks = Vec::new();
     let url = client.url();
     match client.not_ready().await {
-        Ok(parts) if parts.is_empty() => checks.push(Check::ok("server", format!("{url} is ready"))),
+        Ok(parts) if parts.is_empty() => {
+            checks.push(Check::ok("server", format!("{url} is ready")))
+        }
         Ok(parts) => {
             let parts: Vec<String> = parts.iter().map(|part| print::printable(part)).collect();
             checks.push(Check::failed(
                 "server",
-                format!("{url} is not ready ({}): its log says why", parts.join(", ")),
+                format!(
+                    "{url} is not ready ({}): its log says why",
+                    parts.join(", ")
+                ),
             ));
         }
         Err(error) => {

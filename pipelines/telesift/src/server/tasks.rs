@@ -128,7 +128,10 @@ impl Parts {
 #[async_trait]
 impl Health for Parts {
     async fn checks(&self) -> Vec<HealthCheck> {
-        let looked_at = self.looked_at.lock().map(|all| all.iter().map(|c| c()).collect());
+        let looked_at = self
+            .looked_at
+            .lock()
+            .map(|all| all.iter().map(|c| c()).collect());
         let mut checks: Vec<HealthCheck> = looked_at.unwrap_or_default();
         checks.extend(self.failed.lock().map(|f| f.clone()).unwrap_or_default());
         checks
