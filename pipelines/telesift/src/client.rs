@@ -125,7 +125,7 @@ impl Client {
             .await
     }
 
-    /// The parts of the server that do not answer: none if it is ready.
+    /// The parts of the server that do not work: none if it is ready.
     pub(crate) async fn not_ready(&self) -> Result<Vec<String>> {
         let request = self.request(Method::GET, "/readyz");
         let response = request.send().await.map_err(|e| self.unreachable(e))?;

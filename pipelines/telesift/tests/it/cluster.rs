@@ -185,7 +185,11 @@ async fn topics_and_smartmodules_are_put_on_the_cluster_once() {
     let other = home.path().join("other.toml");
     fs::write(&other, topics.replace("partitions = 4", "partitions = 5")).unwrap();
     let file = ["topics", "apply", "--json", "--yes", "--file"];
-    let partly = run(&home, &config, &[&file[..], &[other.to_str().unwrap()]].concat());
+    let partly = run(
+        &home,
+        &config,
+        &[&file[..], &[other.to_str().unwrap()]].concat(),
+    );
     assert_eq!(partly.status.code(), Some(1));
     let of = |name: &str, steps: &[Value]| -> Value {
         let step = steps.iter().find(|step| step["topic"] == name).unwrap();
