@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Gaps(GapsArgs),
     /// Search messages.
     Search(SearchArgs),
+    /// Show why a message got its score: every factor, and the words behind it.
+    Explain(ExplainArgs),
     /// Show the messages that tell one story, oldest first.
     Story(StoryArgs),
     /// List, search and review what the conversations claim, with the words it stands on.
@@ -234,6 +236,13 @@ pub(crate) struct SearchArgs {
     /// How many hits.
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub(crate) limit: usize,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The message, as `<chat id>:<message id>`.
+    #[arg(value_name = "MESSAGE", allow_hyphen_values = true)]
+    pub(crate) message: String,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -10,6 +10,7 @@ pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod eval;
+pub(crate) mod explain;
 pub(crate) mod feedback;
 mod filters;
 pub(crate) mod gaps;

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Cost(args) => commands::costs::run(connection, args),
         Command::Gaps(args) => commands::gaps::run(connection, args),
         Command::Search(args) => commands::search::run(connection, args),
+        Command::Explain(args) => commands::explain::run(connection, args),
         Command::Story(args) => commands::story::run(connection, args),
         Command::Atoms(args) => commands::atoms::run(connection, args),
         Command::Subjects(args) => commands::subjects::run(connection, args),

@@ -203,7 +203,17 @@ async fn rules_change_from_a_stated_offset_on_and_back() {
         );
         assert_eq!(answer["recomputed"]["score"], answer["score"]);
         assert_eq!(answer["recomputed"]["class"], answer["class"]);
+        let id = format!("-1002100000001:{id}");
+        let shown = json_of(&run(&home, &["explain", &id, "--json"]));
+        assert_eq!(shown["factors"], answer["factors"]);
+        let shown = text(&run(&home, &["explain", &id]).stdout);
+        assert!(
+            shown.contains(rules.as_str()) && shown.contains("\nbias "),
+            "{shown}"
+        );
     }
+    let unknown = run(&home, &["explain", "-1002100000001:999999"]);
+    assert_eq!(unknown.status.code(), Some(1));
 }
 
 #[tokio::test]
