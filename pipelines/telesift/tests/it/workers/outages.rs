@@ -34,7 +34,7 @@ async fn a_catalog_that_is_away_for_longer_than_leases_last_costs_nothing() {
     let doctor = doctor.arg(&site.config).output().unwrap();
     assert_eq!(doctor.status.code(), Some(1));
     let said = String::from_utf8_lossy(&doctor.stdout);
-    assert!(said.contains("not ready: `catalog`"), "{said}");
+    assert!(said.contains("is not ready (catalog)"), "{said}");
     tokio::time::sleep(Duration::from_millis(LEASE_MS * 3 / 2)).await;
     site.postgres.start_again();
 
