@@ -89,10 +89,16 @@ async fn run(n_records: usize) {
         table.add(OURS_IN, produce(&log, &at, n_records).await);
         table.add(THEIRS_IN, fluvio_producer(&cluster, n_records, &LARGE));
         table.add(THEIRS_SMALL, fluvio_producer(&cluster, n_records, &[]));
-        table.add(CLIENT_IN, fluvio_client_producer(&endpoint, n_records).await);
+        table.add(
+            CLIENT_IN,
+            fluvio_client_producer(&endpoint, n_records).await,
+        );
         table.add(OURS_OUT, consume(&*log, &at, n_records).await);
         table.add(THEIRS_OUT, fluvio_consume(&cluster, &name, n_records));
-        table.add(CLIENT_OUT, fluvio_client_consumer(&endpoint, &name, n_records).await);
+        table.add(
+            CLIENT_OUT,
+            fluvio_client_consumer(&endpoint, &name, n_records).await,
+        );
         let at = create(&*embedded, &name).await;
         table.add(EMBEDDED_IN, produce(&embedded, &at, n_records).await);
         table.add(EMBEDDED_OUT, consume(&*embedded, &at, n_records).await);
@@ -138,7 +144,9 @@ impl Table {
     }
 
     fn print(&self) {
-        println!("\n| what | records/s, the median | all rounds | of Fluvio's own |\n|---|---|---|---|");
+        println!(
+            "\n| what | records/s, the median | all rounds | of Fluvio's own |\n|---|---|---|---|"
+        );
         for (what, rates) in &self.0 {
             let beside = BESIDE.iter().find(|(name, _)| name == what);
             let theirs = beside.and_then(|(_, other)| self.0.iter().find(|(n, _)| n == other));
@@ -273,7 +281,9 @@ fn fluvio_consume(cluster: &TestCluster, topic: &str, n_records: usize) -> f64 {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let started = Instant::now();
     let lines = BufReader::with_capacity(1 << 20, child.stdout.take().unwrap()).split(b'\n');
-    let n_read = lines.map(|line| line.unwrap()).filter(|l| l.len() == RECORD_BYTES);
+    let n_read = lines
+        .map(|line| line.unwrap())
+        .filter(|l| l.len() == RECORD_BYTES);
     let n_read = n_read.count();
     assert!(child.wait().unwrap().success());
     assert_eq!(n_read, n_records, "of `fluvio consume`");
