@@ -179,26 +179,24 @@ async fn topics_and_smartmodules_are_put_on_the_cluster_once() {
     assert!(lines(&again).iter().all(|s| s["action"] == "keep"));
 
     // What is missing is made, though another differs and cannot be changed.
-    let deleted = cluster.fluvio(&["topic", "delete", "stories"]).unwrap();
-    assert!(deleted.status.success(), "{deleted:?}");
-    let topics = include_str!("../../../../deploy/topics.toml");
-    let other = home.path().join("other.toml");
-    fs::write(&other, topics.replace("partitions = 4", "partitions = 5")).unwrap();
-    let file = ["topics", "apply", "--json", "--yes", "--file"];
-    let partly = run(
-        &home,
-        &config,
-        &[&file[..], &[other.to_str().unwrap()]].concat(),
-    );
-    assert_eq!(partly.status.code(), Some(1));
-    let of = |name: &str, steps: &[Value]| -> Value {
+    let of = |name: &str, output: &Output| -> Value {
+        let steps = lines(output);
         let step = steps.iter().find(|step| step["topic"] == name).unwrap();
         step["action"].clone()
     };
-    let steps = lines(&partly);
-    assert_eq!(of("messages", &steps), "differs");
-    assert_eq!(of("stories", &steps), "create");
-    assert_eq!(of("stories", &lines(&run(&home, &config, &apply))), "keep");
+    let deleted = cluster.fluvio(&["topic", "delete", "stories"]).unwrap();
+    assert!(deleted.status.success(), "{deleted:?}");
+    while of("stories", &run(&home, &config, &apply)) != "create" {}
+    let topics = include_str!("../../../../deploy/topics.toml");
+    let other = home.path().join("other.toml");
+    fs::write(&other, topics.replace("partitions = 4", "partitions = 5")).unwrap();
+    let other = other.to_str().unwrap();
+    let partly = ["topics", "apply", "--json", "--yes", "--file", other];
+    let partly = run(&home, &config, &partly);
+    assert_eq!(partly.status.code(), Some(1));
+    assert_eq!(of("messages", &partly), "differs");
+    assert_eq!(of("stories", &partly), "create");
+    assert_eq!(of("stories", &run(&home, &config, &apply)), "keep");
 
     let verify = ["smartmodules", "verify", "--json"];
     assert_eq!(run(&home, &config, &verify).status.code(), Some(1));
