@@ -282,6 +282,8 @@ impl<'a> Build<'a> {
 
     /// Stores how far it is; whether everything is there.
     async fn look(&mut self, entry: &Entry) -> Result<bool, StageError> {
+        // Asked first, so that what is stored at the end is all of it.
+        let is_complete = self.is_complete(entry).await?;
         let progress = self.progress(entry).await?;
         let processed = progress.processed();
         if processed != self.stored {
@@ -292,7 +294,10 @@ impl<'a> Build<'a> {
             {
                 Ok(()) => self.stored = processed,
                 // It is over; who ended it also interrupts this.
-                Err(catalog::Error::Conflict { .. }) => self.interrupted.cancel(),
+                Err(catalog::Error::Conflict { .. }) => {
+                    self.interrupted.cancel();
+                    return Ok(false);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -303,7 +308,7 @@ impl<'a> Build<'a> {
                 self.interrupted.cancel();
             }
         }
-        self.is_complete(entry).await
+        Ok(is_complete)
     }
 
     /// Part by part: the ends that one part must reach are those of the part before it once that was there.
