@@ -258,9 +258,12 @@ impl<'a> Build<'a> {
 
     /// Stores how far it is; whether everything is there.
     async fn look(&mut self, entry: &Entry) -> Result<bool, StageError> {
+        // Asked first, so that what is stored at the end is all of it.
+        let is_complete = self.is_complete(entry).await?;
         let progress = self.progress(entry).await?;
         if self.run.is_new(&progress) && !self.run.store(&progress).await? {
             self.run.interrupted.cancel(); // it is over; who ended it also interrupts this
+            return Ok(false);
         }
         if self.asked_at.elapsed() >= ASK_EVERY {
             self.asked_at = Instant::now();
@@ -268,7 +271,7 @@ impl<'a> Build<'a> {
                 self.run.interrupted.cancel();
             }
         }
-        self.is_complete(entry).await
+        Ok(is_complete)
     }
 
     /// Part by part: the ends that one part must reach are those of the part before it once that was there.
