@@ -95,7 +95,10 @@ fn table(name: &str, factors: &Value) -> Vec<String> {
     if rows.is_empty() {
         return rows;
     }
-    let head = format!("{name:<18}{:>8}{:>9}{:>14}", "value", "weight", "contribution");
+    let head = format!(
+        "{name:<18}{:>8}{:>9}{:>14}",
+        "value", "weight", "contribution"
+    );
     std::iter::once(head).chain(rows).collect()
 }
 
@@ -125,7 +128,9 @@ mod tests {
     #[test]
     fn what_counted_is_shown_with_its_words_and_the_rest_is_not() {
         let factor = |name: &str, value: f64, contribution: f64, evidence: &[&str]| {
-            json!({"name": name, "value": value, "weight": 2.5, "contribution": contribution, "evidence": evidence})
+            json!({
+                "name": name, "value": value, "weight": 2.5, "contribution": contribution, "evidence": evidence,
+            })
         };
         let lines = lines(&json!({
             "message": "-1001:7", "class": "signal", "score": 0.9966, "rules": "ops@1+ab", "note": null, "logit": 5.67,
