@@ -43,27 +43,19 @@ impl Default for HashEmbedder {
 impl HashEmbedder {
     /// The vector of one text: of length 1, or all zero for a text without any token.
     pub fn vector(&self, text: &str) -> Vec<f32> {
-        of_terms(telesift_text::terms(text))
+        let mut terms = telesift_text::terms(text);
+        // In a fixed order, so that the sum is the same whatever the order of the words.
+        terms.sort_unstable();
+        let mut vector = vec![0.0f32; DIMENSIONS];
+        let mut rest = terms.as_slice();
+        while let Some(term) = rest.first() {
+            let n = rest.iter().take_while(|t| *t == term).count();
+            rest = &rest[n..];
+            add_term(term, (n as f32).sqrt(), &mut vector);
+        }
+        normalise(&mut vector);
+        vector
     }
-
-    /// The vector of what a query is about: without words such as `how` or `the`, and without what it excludes.
-    pub fn query_vector(&self, query: &str) -> Vec<f32> {
-        of_terms(telesift_text::Query::parse(query).ranked)
-    }
-}
-
-fn of_terms(mut terms: Vec<String>) -> Vec<f32> {
-    // In a fixed order, so that the sum is the same whatever the order of the words.
-    terms.sort_unstable();
-    let mut vector = vec![0.0f32; DIMENSIONS];
-    let mut rest = terms.as_slice();
-    while let Some(term) = rest.first() {
-        let n = rest.iter().take_while(|t| *t == term).count();
-        rest = &rest[n..];
-        add_term(term, (n as f32).sqrt(), &mut vector);
-    }
-    normalise(&mut vector);
-    vector
 }
 
 #[async_trait]
@@ -76,12 +68,8 @@ impl Embedder for HashEmbedder {
         EmbeddingCost::Negligible
     }
 
-    async fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let vector = |text: &&str| match purpose {
-            Purpose::Query => self.query_vector(text),
-            Purpose::Passage => self.vector(text),
-        };
-        Ok(texts.iter().map(vector).collect())
+    async fn embed(&self, texts: &[&str], _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+        Ok(texts.iter().map(|text| self.vector(text)).collect())
     }
 }
 

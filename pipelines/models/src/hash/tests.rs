@@ -97,23 +97,3 @@ async fn embeds_in_order() {
         .unwrap();
     assert_eq!(vectors, [embedder.vector("один"), embedder.vector("два")]);
 }
-
-#[test]
-fn a_query_is_near_what_it_is_about_not_how_it_is_asked() {
-    let embedder = HashEmbedder::default();
-    let near = |query: &str, text: &str| -> f32 {
-        let (a, b) = (embedder.query_vector(query), embedder.vector(text));
-        a.iter().zip(&b).map(|(x, y)| x * y).sum()
-    };
-    let (asked, other) = (
-        "how to migrate to postgres -redis",
-        "how to do to what is to be",
-    );
-    assert!(near(asked, other).abs() < 0.2);
-    assert_eq!(
-        embedder.query_vector(asked),
-        embedder.query_vector("migrate postgres")
-    );
-    assert_eq!(embedder.query_vector("-redis"), vec![0.0; DIMENSIONS]);
-    assert_ne!(embedder.query_vector("how to"), vec![0.0; DIMENSIONS]);
-}
