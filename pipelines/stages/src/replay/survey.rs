@@ -107,11 +107,10 @@ impl<'a> Survey<'a> {
         let is_gone = message.kind == MessageKind::Deleted || message.text.trim().is_empty();
         match self.run.replay.spec.stage {
             ReplayStage::Embed if is_gone => Some("no_text"),
-            ReplayStage::Embed if self.stays(message) => Some("kept_here"),
-            ReplayStage::Embed => {
-                let classes = self.run.parts.line.embedded_classes();
-                (!classes.contains(&class)).then_some("noise")
+            ReplayStage::Embed if !self.run.parts.line.embedded_classes().contains(&class) => {
+                Some("noise")
             }
+            ReplayStage::Embed => self.stays(message).then_some("kept_here"),
             ReplayStage::Alert if message.kind == MessageKind::Deleted => Some("deleted"),
             ReplayStage::Alert if is_spam => Some("spam"),
             ReplayStage::Alert => (class == Class::Noise).then_some("noise"),
