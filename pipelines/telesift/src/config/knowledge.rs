@@ -99,7 +99,7 @@ fn likeness(model: &str) -> (f32, f32) {
     };
     match model {
         model if model.starts_with("hash") => (0.97, 0.85),
-        model if model.starts_with("all-MiniLM-L6-v2") => (0.995, 0.86),
+        model if model.starts_with("all-MiniLM-L6-v2") => (0.993, 0.88),
         _ if is_e5() => (0.99, 0.972),
         _ => (0.99, 0.98),
     }
