@@ -11,17 +11,18 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::{
-    params::reject_unknown_fields,
+    params::{Params, reject_unknown_fields},
     problem::{Code, Problem, Result},
     state::App,
 };
 
-/// A body that is one JSON object. An empty body is an empty object.
+/// A body that is one JSON object. An empty body is an empty object. Everything stands in it: such a route takes no parameter.
 pub(crate) struct JsonObject(pub(crate) Map<String, Value>);
 
 impl FromRequest<Arc<App>> for JsonObject {
     type Rejection = Problem;
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self> {
+        Params::parse(request.uri().query())?.finish()?;
         let bytes = read_whole(request, app).await?;
         if bytes.is_empty() {
             return Ok(JsonObject(Map::new()));

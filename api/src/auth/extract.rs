@@ -45,39 +45,44 @@ pub(crate) async fn authenticate(
     address: Option<IpAddr>,
     by_ticket: bool,
 ) -> Result<Viewer> {
-    let found = find(app, request, address, by_ticket).await;
-    match found {
+    match find(app, request, address, by_ticket).await {
+        Ok(Some(viewer)) => Ok(viewer),
+        // Nothing was presented: nobody guesses by that.
+        Ok(None) => Err(unauthorized()),
         Err(problem) if matches!(problem.code, Code::Unauthorized | Code::InvalidTicket) => {
             app.limits.failed_auth(address)?;
             Err(problem)
         }
-        other => other,
+        Err(problem) => Err(problem),
     }
 }
 
+/// `None` if the request carries neither.
 async fn find(
     app: &App,
     request: &mut Request,
     address: Option<IpAddr>,
     by_ticket: bool,
-) -> Result<Viewer> {
+) -> Result<Option<Viewer>> {
     if let Some(secret) = bearer(request.headers()) {
         if !app.keys.knows(&hash(secret)) {
             app.limits.may_fail_auth(address)?;
         }
-        return app.keys.viewer(secret).await;
+        return app.keys.viewer(secret).await.map(Some);
     }
     let ticket = match by_ticket {
         true => Params::parse(request.uri().query())?.one("ticket")?,
         false => None,
     };
-    let ticket = ticket.ok_or_else(unauthorized)?;
+    let Some(ticket) = ticket else {
+        return Ok(None);
+    };
     let target = request.uri().path_and_query().map_or("", |t| t.as_str());
     let resumes = request.headers().contains_key("last-event-id");
     app.limits.may_fail_auth(address)?;
     let (key, replaced) = app.tickets.redeem(&ticket, target, resumes).await?;
     request.extensions_mut().insert(Replaced(replaced));
-    app.keys.by_hash(key).await
+    app.keys.by_hash(key).await.map(Some)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -126,10 +126,8 @@ pub(crate) async fn show(
 pub(crate) async fn preview(
     Auditor(viewer): Auditor,
     State(app): State<Arc<App>>,
-    params: Params,
     body: JsonObject,
 ) -> Result<Json<ApprovalPreview>> {
-    params.finish()?;
     let (rules, _) = rules(body)?;
     let tried = waiting(&app, &viewer).await?;
     let approved = matched(&rules, &tried);
@@ -162,10 +160,8 @@ pub(crate) async fn preview(
 pub(crate) async fn set(
     Admin(viewer): Admin,
     State(app): State<Arc<App>>,
-    params: Params,
     body: JsonObject,
 ) -> Result<(StatusCode, Json<ApprovalRulesView>)> {
-    params.finish()?;
     let (rules, existing) = rules(body)?;
     let mut decisions = vec![DecisionKind::ApprovalRulesSet {
         rules: rules.clone(),

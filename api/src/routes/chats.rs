@@ -140,10 +140,8 @@ pub(crate) async fn set(
     Admin(viewer): Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    params: Params,
     body: JsonObject,
 ) -> Result<Json<ChatSettingView>> {
-    params.finish()?;
     let chat: ChatId = path_value("id", &id)?;
     let patch: ChatPatch = body.into(&["enrich", "consent"])?;
     let enrich: Enrich = parse_closed("enrich", &patch.enrich)?;

@@ -123,10 +123,8 @@ pub(crate) async fn retry(
     Admin(viewer): Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    params: Params,
     body: JsonObject,
 ) -> Result<(StatusCode, Json<DeadLetterView>)> {
-    params.finish()?;
     body.into::<serde::de::IgnoredAny>(&[])?;
     let mut row = find(&app, &id).await?;
     let status = match row.state {
@@ -180,10 +178,8 @@ pub(crate) struct RetriesView {
 pub(crate) async fn retry_many(
     Admin(viewer): Admin,
     State(app): State<Arc<App>>,
-    params: Params,
     body: JsonObject,
 ) -> Result<(StatusCode, Json<RetriesView>)> {
-    params.finish()?;
     let asked: RetryMany = body.into(FIELDS)?;
     let view = match (asked.all, asked.ids.is_empty()) {
         (false, false) => retry_named(&app, &viewer, &asked).await?,

@@ -152,8 +152,8 @@ pub(crate) async fn take_back(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<StatusCode> {
-    let key: MessageKey = path_value("id", &id)?;
     params.finish()?;
+    let key: MessageKey = path_value("id", &id)?;
     let message = app.store.seen_by(&viewer).get(&key).await?;
     let message = message.ok_or_else(|| missing(&key))?;
     let nothing = Change {

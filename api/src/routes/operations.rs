@@ -59,6 +59,8 @@ pub(crate) struct CheckView {
 }
 
 /// Check that every part works
+///
+/// Not ready is whoever cannot do all of it: a log without room on its disk takes nothing, though everything is still read.
 #[utoipa::path(
     get, path = "/readyz", tag = "operations", security(()),
     responses(

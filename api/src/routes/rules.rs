@@ -209,10 +209,8 @@ pub(crate) async fn activate(
     Admin(viewer): Admin,
     State(app): State<Arc<App>>,
     Path(version): Path<String>,
-    params: Params,
     body: JsonObject,
 ) -> Result<Json<ActivationView>> {
-    params.finish()?;
     let body: Activate = body.into(&["from", "note"])?;
     let asked = ActivateRules {
         asked: version,

@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{Json, extract::State};
 use serde::Serialize;
 use telesift_ports::{
+    generations::Part,
     leases,
     ledger::{StageKey, StageState},
     record_log,
 };
-use telesift_schemas::{ChatId, Class, Timestamp};
+use telesift_schemas::{ChatId, Class, Generation, Timestamp, Topic, TopicPartition};
 use telesift_windows::{Flag, Sums};
 
 use crate::{
@@ -67,6 +68,37 @@ impl StageView {
     }
 }
 
+/// The stages that take everything, with the part of the first generation that each fills.
+const OF_ALL: [(&str, Topic, Part); 4] = [
+    ("screen", Topic::TELEGRAM_RAW, Part::Messages),
+    ("index", Topic::MESSAGES, Part::Store),
+    ("stories", Topic::MESSAGES, Part::Stories),
+    ("windows", Topic::MESSAGES, Part::Windows),
+];
+
+/// The states of stages that have not committed anything yet: what waits for them shows all the same.
+async fn not_begun(app: &App) -> Result<BTreeMap<StageKey, StageState>> {
+    let mut states = BTreeMap::new();
+    let register = app.generations.now();
+    for (stage, topic, part) in OF_ALL {
+        if !register.is_used((part, Generation::FIRST)) {
+            continue;
+        }
+        let partitions = match app.log.partitions(&topic).await {
+            Err(record_log::Error::TopicNotFound(_)) => continue,
+            partitions => partitions?,
+        };
+        for partition in partitions {
+            let key = StageKey {
+                stage: stage.to_owned(),
+                input: TopicPartition::new(topic.clone(), partition.partition),
+            };
+            states.insert(key, StageState::default());
+        }
+    }
+    Ok(states)
+}
+
 /// List the stages' counters
 ///
 /// Per stage and partition, as committed together with the position.
@@ -86,7 +118,7 @@ pub(crate) async fn pipeline(
     let limit = params.limit_of_short()?;
     let after: Option<(String, String, u32)> = params.after(LIST)?;
     params.finish()?;
-    let mut states: BTreeMap<StageKey, StageState> = BTreeMap::new();
+    let mut states = not_begun(&app).await?;
     for (key, value) in app.log.ledger(&auditor, StageKey::STATE_PREFIX).await? {
         let Some(stage) = StageKey::from_state_key(&key) else {
             return Err(Problem::internal(format!("state key `{key}` is no stage")));
@@ -136,11 +168,11 @@ pub(crate) async fn pipeline(
             held_by: lease.map(|l| l.owner.clone()),
             held_since: lease.map(|l| l.since),
             stage: "extract".to_owned(),
-            topic: telesift_schemas::Topic::UNITS.to_string(),
+            topic: Topic::UNITS.to_string(),
             partition: 0,
             received: n_units,
-            emitted: units.done,
-            skipped: Default::default(),
+            emitted: units.done.saturating_sub(units.passed_by.values().sum()),
+            skipped: units.passed_by,
             dead_lettered: units.failed,
             retried_ok: 0,
             pending: units.due,

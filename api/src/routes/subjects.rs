@@ -162,10 +162,8 @@ pub(crate) async fn change(
     Reviewer(viewer): Reviewer,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    params: Params,
     body: JsonObject,
 ) -> Result<(StatusCode, Json<SubjectName>)> {
-    params.finish()?;
     let body: SubjectBody = body.into(FIELDS)?;
     let (id, _) = find(&app, &viewer, &id).await?;
     may_change(&app, &viewer, &id).await?;

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use telesift_ports::{
-    Catalog, RecordLog,
+    Catalog, RecordLog, UnitCatalog as _,
+    knowledge::{UnitRow, UnitState},
     leases::Fence,
     ledger::{Counters, StageKey, StageState},
     record_log::Transaction,
 };
-use telesift_schemas::{Offset, PartitionId, Topic, TopicPartition};
+use telesift_schemas::{
+    Chat, ChatId, ChatKind, Class, Offset, Origin, PartitionId, Timestamp, Topic, TopicPartition,
+};
 
 use crate::desk::{Desk, NEWS, OPS, message};
 
@@ -30,6 +33,32 @@ fn state(next: u64, skipped: u64, dead_lettered: u64) -> StageState {
             retried_ok: 0,
         },
         last_retry: None,
+    }
+}
+
+fn unit(id: &str, state: UnitState, note: Option<&str>) -> UnitRow {
+    UnitRow {
+        id: id.into(),
+        chat: Chat {
+            id: ChatId(-1),
+            title: None,
+            kind: ChatKind::Supergroup,
+            username: None,
+        },
+        members: Vec::new(),
+        class: Class::Signal,
+        newest: Timestamp::UNIX_EPOCH,
+        origin: Origin {
+            topic: Topic::UNITS,
+            partition: PartitionId(0),
+            offset: Offset(0),
+        },
+        revision: 1,
+        state,
+        attempts: 0,
+        not_before: None,
+        note: note.map(str::to_owned),
+        again: None,
     }
 }
 
@@ -55,6 +84,13 @@ async fn the_ledger_shows_stages_of_log_and_catalog_with_their_lag() {
         )
         .await
         .unwrap();
+    let units = [
+        unit("u-1", UnitState::Done, None),
+        unit("u-2", UnitState::Done, Some("same_story")),
+        unit("u-3", UnitState::Due, Some("waits")),
+    ];
+    let stored = desk.catalog.put_units(&units, &[], &Fence::open()).await;
+    stored.unwrap();
     let _sorted = crate::desk::sorted_maps();
     insta::assert_json_snapshot!(desk.get("/v1/stats/pipeline").await.ok());
 }

@@ -66,3 +66,22 @@ async fn a_limited_key_gets_no_raw_topic() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_parameter_nobody_knows_is_named_on_every_route() {
+    let desk = Desk::new().await;
+    desk.take_in(message(NEWS, 1, "signal", "слово")).await;
+    for operation in operations(&desk).await {
+        let is_for_machines = ["open", "metrics", "webhook"]
+            .into_iter()
+            .any(|class| operation.access["class"] == class);
+        // The tail asks for WebSocket first; its parameters are read as those of the stream.
+        if is_for_machines || operation.pattern.ends_with("/tail") {
+            continue;
+        }
+        let path = format!("{}?no_such_parameter=1", operation.path);
+        let answer = desk.call(&desk.admin, &operation.method, &path, "").await;
+        let problem = answer.problem(400, "unknown_parameter");
+        assert_eq!(problem["unknown"][0], "no_such_parameter", "{path}");
+    }
+}

@@ -18,11 +18,9 @@ use telesift_schemas::Generation;
 use crate::{
     SqlCatalog,
     database::Statement,
-    leases::{self, fence_args},
-    queries as stages,
-    records::{damaged, to_int, to_json},
+    leases, move_stage,
+    records::damaged,
     row::{Arg, Row},
-    stage_args,
 };
 
 impl SqlCatalog {
@@ -35,7 +33,7 @@ impl SqlCatalog {
     ) -> Result<()> {
         let mut all: Vec<Statement> = moved
             .iter()
-            .map(|step| move_stage(step, fence))
+            .map(|step| move_stage(&step.key, step.expected, &step.state, fence))
             .collect::<Result<_>>()?;
         all.extend(statements);
         match self.database.change(all).await? {
@@ -83,30 +81,6 @@ fn id_lists(ids: &[String]) -> Vec<Vec<Arg>> {
 fn in_list(select: &str) -> String {
     let places: Vec<String> = (1..=LOOK_UP).map(|i| format!("${i}")).collect();
     format!("{select} IN ({})", places.join(", "))
-}
-
-/// The statement that moves a stage on from where it is expected.
-fn move_stage(step: &Moved, fence: &Fence) -> Result<Statement> {
-    let state = &step.state;
-    let mut args = stage_args(&step.key);
-    args.extend([
-        to_int(state.next.0)?,
-        to_json(&state.counters)?,
-        state.last_retry.as_deref().into(),
-    ]);
-    args.extend(fence_args(fence)?);
-    let sql = match step.expected {
-        None => stages::INSERT_STAGE_STATE,
-        Some(offset) => {
-            args.push(to_int(offset.0)?);
-            stages::UPDATE_STAGE_STATE
-        }
-    };
-    Ok(Statement {
-        sql,
-        args,
-        must_change: true,
-    })
 }
 
 fn statement(sql: &'static str, args: Vec<Arg>) -> Statement {

@@ -44,7 +44,7 @@ use telesift_schemas::{Offset, Timestamp};
 pub use config::{CatalogConfig, Location, LocationError, PostgresUrl};
 pub use secrets::{KeySource, SecretKey, SecretKeyError};
 
-use database::Database;
+use database::{Database, Statement};
 use records::{to_bytes, to_int, to_json};
 use row::Arg;
 use secrets::Sealer;
@@ -102,21 +102,8 @@ impl Catalog for SqlCatalog {
         fence: &Fence,
     ) -> Result<()> {
         let conflict = || key.state_key();
-        let mut args = stage_args(key);
-        args.extend([
-            to_int(state.next.0)?,
-            to_json(&state.counters)?,
-            state.last_retry.as_deref().into(),
-        ]);
-        args.extend(leases::fence_args(fence)?);
-        let query = match expected {
-            None => queries::INSERT_STAGE_STATE,
-            Some(offset) => {
-                args.push(to_int(offset.0)?);
-                queries::UPDATE_STAGE_STATE
-            }
-        };
-        match self.database.write(query, args, conflict).await? {
+        let Statement { sql, args, .. } = move_stage(key, expected, state, fence)?;
+        match self.database.write(sql, args, conflict).await? {
             0 => Err(leases::refusal(self, fence, conflict()).await),
             _ => Ok(()),
         }
@@ -261,6 +248,34 @@ fn stage_args(key: &StageKey) -> Vec<Arg> {
         key.input.topic.as_str().into(),
         i64::from(key.input.partition.0).into(),
     ]
+}
+
+/// The statement that moves a stage on from where it is expected, under its lease.
+fn move_stage(
+    key: &StageKey,
+    expected: Option<Offset>,
+    state: &StageState,
+    fence: &Fence,
+) -> Result<Statement> {
+    let mut args = stage_args(key);
+    args.extend([
+        to_int(state.next.0)?,
+        to_json(&state.counters)?,
+        state.last_retry.as_deref().into(),
+    ]);
+    args.extend(leases::fence_args(fence)?);
+    let sql = match expected {
+        None => queries::INSERT_STAGE_STATE,
+        Some(offset) => {
+            args.push(to_int(offset.0)?);
+            queries::UPDATE_STAGE_STATE
+        }
+    };
+    Ok(Statement {
+        sql,
+        args,
+        must_change: true,
+    })
 }
 
 fn page(after: Option<&str>, limit: usize) -> Vec<Arg> {

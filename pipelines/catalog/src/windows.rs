@@ -13,11 +13,9 @@ use telesift_windows::{MinuteChange, Said, Sums, Told};
 use crate::{
     SqlCatalog,
     bundle::{CHUNKS, push},
-    database::Statement,
-    leases, queries as shared,
-    records::{timestamp, to_int, to_json, unsigned},
+    leases, move_stage,
+    records::{timestamp, to_int, unsigned},
     row::{Arg, Row},
-    stage_args,
     stories::{allowed, count, list},
 };
 
@@ -62,7 +60,9 @@ impl WindowCatalog for SqlCatalog {
     }
 
     async fn put_windows(&self, commit: WindowCommit<'_>) -> Result<()> {
-        let mut statements = vec![stage_state(&commit)?];
+        // First, so that nothing is written for one who is not where he thinks.
+        let moved = move_stage(commit.key, commit.expected, commit.state, commit.fence)?;
+        let mut statements = vec![moved];
         push(
             &mut statements,
             commit.told,
@@ -143,29 +143,6 @@ impl WindowCatalog for SqlCatalog {
         }
         Ok(())
     }
-}
-
-/// Moves the stage; the first statement, so that nothing is written for one who is not where he thinks.
-fn stage_state(commit: &WindowCommit<'_>) -> Result<Statement> {
-    let mut args = stage_args(commit.key);
-    args.extend([
-        to_int(commit.state.next.0)?,
-        to_json(&commit.state.counters)?,
-        commit.state.last_retry.as_deref().into(),
-    ]);
-    args.extend(leases::fence_args(commit.fence)?);
-    let sql = match commit.expected {
-        None => shared::INSERT_STAGE_STATE,
-        Some(offset) => {
-            args.push(to_int(offset.0)?);
-            shared::UPDATE_STAGE_STATE
-        }
-    };
-    Ok(Statement {
-        sql,
-        args,
-        must_change: true,
-    })
 }
 
 fn message_args(of: Generation, told: &Told) -> Result<[Arg; 12]> {

@@ -132,7 +132,7 @@ impl Seen<'_> {
 
     /// What kind of claim a sentence makes and how sure that is, 0..1; `None` if none, or not sure enough.
     fn judge(&self, sentence: &str, words: &[Word]) -> Option<(AtomKind, f64)> {
-        if words.len() < MIN_WORDS {
+        if words.len() < MIN_WORDS || is_code(sentence) {
             return None;
         }
         let (kind, weight) = match sentence
@@ -222,7 +222,8 @@ impl Seen<'_> {
         let range = all.iter().max_by_key(|r| r.len())?;
         let sentence = &text[range.clone()];
         let words = words(sentence);
-        let is_enough = words.len() >= 6 && !sentence.trim_end().ends_with('?');
+        let is_enough =
+            words.len() >= 6 && !sentence.trim_end().ends_with('?') && !is_code(sentence);
         is_enough
             .then(|| {
                 let confidence = probability(EVEN + 0.2 + self.standing(&words));
@@ -246,6 +247,18 @@ impl Seen<'_> {
             links: Vec::new(),
         }
     }
+}
+
+/// Whether a line is rather code than something said: by its signs.
+fn is_code(sentence: &str) -> bool {
+    let (mut n_signs, mut n, mut before) = (0, 0, ' ');
+    for c in sentence.chars().filter(|c| !c.is_whitespace()) {
+        let is_call = c == '(' && before.is_alphanumeric();
+        n_signs += usize::from(is_call || "{}[];=<>$".contains(c));
+        n += 1;
+        before = c;
+    }
+    n_signs * 12 >= n
 }
 
 /// The logistic function around [`EVEN`].

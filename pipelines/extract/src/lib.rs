@@ -18,7 +18,7 @@ use telesift_ports::{
 use telesift_schemas::{ChatKind, ExtractorRef, Usage};
 
 /// Version of the rules; a change of cues or of how they are weighed is a new one.
-const VERSION: &str = "3";
+const VERSION: &str = "4";
 
 /// The extractor `rules`: costs nothing, asks nobody, and says the same every time.
 #[derive(Clone, Debug, Default)]

@@ -32,6 +32,10 @@ pub(crate) fn from_fjall(path: &Path, error: &fjall::Error) -> Error {
     match error {
         fjall::Error::Io(e) | fjall::Error::Storage(fjall::LsmError::Io(e)) => from_io(path, e),
         fjall::Error::Locked => locked(path),
+        fjall::Error::Storage(damage) => unavailable(format_args!(
+            "{}: its files are damaged: restore a backup ({damage:?})",
+            path.display()
+        )),
         other => unavailable(format_args!("{}: {other}", path.display())),
     }
 }

@@ -25,11 +25,11 @@ use tokio::sync::{
 
 use crate::{
     EmbeddedLogConfig,
-    error::{ambiguous, unavailable},
+    error::{ambiguous, from_io, no_space, unavailable},
     reader, retention,
     store::Store,
     telemetry,
-    writer::{Commit, Job, Writer},
+    writer::{Commit, Job, Writer, free_bytes},
 };
 
 /// How soon a failure of the log is noticed.
@@ -125,6 +125,24 @@ impl EmbeddedLog {
                 Err(_) => std::future::pending().await,
             }
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Whether an append would find room on the disk; reads need none.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] while no more is free than [`EmbeddedLogConfig::min_free_bytes`], [`Error::Unavailable`] if the
+    /// directory cannot be looked at.
+    pub fn check_room(&self) -> Result<()> {
+        let EmbeddedLogConfig {
+            path,
+            min_free_bytes,
+            ..
+        } = &self.shared.config;
+        let free = free_bytes(path).map_err(|e| from_io(path, &e))?;
+        match free > *min_free_bytes {
+            true => Ok(()),
+            false => Err(no_space(path)),
         }
     }
 

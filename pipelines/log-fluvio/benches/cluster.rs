@@ -7,15 +7,17 @@
 mod support;
 
 use std::{
-    process::Output,
+    io::{BufRead as _, BufReader},
+    process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use fluvio::{
-    FluvioClusterConfig, Offset as FluvioOffset, TopicProducerConfigBuilder,
+    FluvioClusterConfig, Isolation, Offset as FluvioOffset, RecordKey, TopicProducerConfigBuilder,
     consumer::{ConsumerConfigExtBuilder, OffsetManagementStrategy},
+    metadata::topic::TopicSpec,
 };
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
@@ -31,8 +33,18 @@ const RECORD_BYTES: usize = 512;
 /// Records of one commit: what an import appends at once.
 const COMMIT: usize = 1_000;
 const IN_FLIGHT: usize = 8;
-/// Bytes the log's reader asks for at once, for the client beside it.
-const MAX_FETCH_BYTES: i32 = 4 << 20;
+/// Batches of Fluvio's own producer as the log's writer forms them.
+const LARGE: [&str; 6] = [
+    "--batch-size",
+    "1mib",
+    "--max-request-size",
+    "2mib",
+    "--linger",
+    "10ms",
+];
+/// What an answer to Fluvio's own consumer may hold: all of a file, of which topics made here have such of 64 MiB. An answer that
+/// ends within a batch it takes for one that holds all of it, and what was cut off is never given (Fluvio's #4627).
+const MAX_BYTES: &str = "67108864";
 /// A stream that gives nothing for so long gives nothing more.
 const STANDS_STILL: Duration = Duration::from_secs(20);
 /// Everything is measured so often, one after the other: neighbours on the machine come and go.
@@ -60,34 +72,100 @@ async fn run(n_records: usize) {
     let Some(cluster) = TestCluster::start(1).await else {
         return;
     };
-    println!("| what | result |\n|---|---|");
-    let config = FluvioLogConfig::new(cluster.endpoint(), Arc::new(MemoryState::new()));
+    // The command line connects by its profile, whatever cluster it is told.
+    let endpoint = cluster.endpoint();
+    let profile = ["profile", "add", "bench", &endpoint, "local"];
+    cluster.fluvio(&profile).unwrap();
+    let config = FluvioLogConfig::new(&*endpoint, Arc::new(MemoryState::new()));
     let log: Arc<dyn RecordLog> = Arc::new(FluvioLog::open(config).await.unwrap());
-    for round in 0..ROUNDS {
-        let name = format!("bench-{round}");
-        let at = create(&*log, &name).await;
-        produce("log-fluvio", &log, &at, n_records).await;
-        create(&*log, &format!("{name}-theirs")).await;
-        fluvio_client_producer(&cluster.endpoint(), &format!("{name}-theirs"), n_records).await;
-        fluvio_producer(&cluster, n_records);
-        consume("log-fluvio", &*log, &at, n_records).await;
-        fluvio_consumer(&cluster.endpoint(), &name, n_records).await;
-    }
     let folder = tempfile::tempdir_in(target_dir()).unwrap();
     let embedded = EmbeddedLog::open(EmbeddedLogConfig::new(folder.path().join("log"))).unwrap();
     let embedded: Arc<dyn RecordLog> = Arc::new(embedded);
-    let at = create(&*embedded, "bench").await;
-    produce("embedded, synced", &embedded, &at, n_records).await;
-    consume("embedded", &*embedded, &at, n_records).await;
 
-    let n_screened = number("TELESIFT_BENCH_SCREENED", 50_000);
-    for (name, log) in [("Fluvio", log), ("embedded", embedded)] {
-        let rate = support::screen(log, n_screened).await;
-        row(
-            &format!("screen on {name}: one partition, batches of 1,000"),
-            &format!("{rate:.0} records/s"),
+    let mut table = Table::default();
+    for round in 0..ROUNDS {
+        let name = format!("bench-{round}");
+        let at = create(&*log, &name).await;
+        table.add(OURS_IN, produce(&log, &at, n_records).await);
+        table.add(THEIRS_IN, fluvio_producer(&cluster, n_records, &LARGE));
+        table.add(THEIRS_SMALL, fluvio_producer(&cluster, n_records, &[]));
+        table.add(
+            CLIENT_IN,
+            fluvio_client_producer(&endpoint, n_records).await,
         );
+        table.add(OURS_OUT, consume(&*log, &at, n_records).await);
+        table.add(THEIRS_OUT, fluvio_consume(&cluster, &name, n_records));
+        table.add(
+            CLIENT_OUT,
+            fluvio_client_consumer(&endpoint, &name, n_records).await,
+        );
+        let at = create(&*embedded, &name).await;
+        table.add(EMBEDDED_IN, produce(&embedded, &at, n_records).await);
+        table.add(EMBEDDED_OUT, consume(&*embedded, &at, n_records).await);
     }
+    let n_screened = number("TELESIFT_BENCH_SCREENED", 50_000);
+    for (name, log) in [(SCREEN, log), (SCREEN_EMBEDDED, embedded)] {
+        table.add(name, support::screen(log, n_screened).await);
+    }
+    table.print();
+}
+
+const OURS_IN: &str = "log-fluvio: append, acknowledged, commits of 1,000, 8 at a time";
+const THEIRS_IN: &str = "`fluvio benchmark producer`, batches of 1 MiB as the log's";
+const THEIRS_SMALL: &str = "`fluvio benchmark producer`, batches as it makes them (16 KiB)";
+const CLIENT_IN: &str = "Fluvio's client in this program: produce and flush, batches of 1 MiB";
+const OURS_OUT: &str = "log-fluvio: read from the start";
+const THEIRS_OUT: &str = "`fluvio consume -B -d`, to nowhere";
+const CLIENT_OUT: &str = "Fluvio's client in this program: stream from the start";
+const EMBEDDED_IN: &str = "embedded log: append, synced, commits of 1,000, 8 at a time";
+const EMBEDDED_OUT: &str = "embedded log: read from the start";
+const SCREEN: &str = "screen on Fluvio, one partition, batches of 1,000";
+const SCREEN_EMBEDDED: &str = "screen on the embedded log, the same";
+
+/// What each row is to be compared with.
+const BESIDE: [(&str, &str); 4] = [
+    (OURS_IN, THEIRS_IN),
+    (CLIENT_IN, THEIRS_IN),
+    (OURS_OUT, THEIRS_OUT),
+    (CLIENT_OUT, THEIRS_OUT),
+];
+
+/// Records per second, of each round.
+#[derive(Default)]
+struct Table(Vec<(&'static str, Vec<f64>)>);
+
+impl Table {
+    fn add(&mut self, what: &'static str, rate: f64) {
+        println!("{what}: {rate:.0}/s");
+        match self.0.iter_mut().find(|(name, _)| *name == what) {
+            Some((_, rates)) => rates.push(rate),
+            None => self.0.push((what, vec![rate])),
+        }
+    }
+
+    fn print(&self) {
+        println!(
+            "\n| what | records/s, the median | all rounds | of Fluvio's own |\n|---|---|---|---|"
+        );
+        for (what, rates) in &self.0 {
+            let beside = BESIDE.iter().find(|(name, _)| name == what);
+            let theirs = beside.and_then(|(_, other)| self.0.iter().find(|(n, _)| n == other));
+            let ratio = theirs.map(|(_, theirs)| format!("{:.2}", median(rates) / median(theirs)));
+            let all: Vec<String> = rates.iter().map(|r| format!("{r:.0}")).collect();
+            println!(
+                "| {what} | {:.0} | {} | {} |",
+                median(rates),
+                all.join(", "),
+                ratio.unwrap_or_default()
+            );
+        }
+    }
+}
+
+fn median(rates: &[f64]) -> f64 {
+    let mut sorted = rates.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
 }
 
 /// Beside the build's own files: a disk, where the temporary directory may be memory.
@@ -106,17 +184,11 @@ async fn create(log: &dyn RecordLog, name: &str) -> TopicPartition {
     TopicPartition::new(topic, PartitionId(0))
 }
 
-fn row(what: &str, result: &str) {
-    println!("| {what} | {result} |");
+fn rate(n_records: usize, started: Instant) -> f64 {
+    n_records as f64 / started.elapsed().as_secs_f64()
 }
 
-fn rate(n_records: usize, started: Instant) -> String {
-    let rate = n_records as f64 / started.elapsed().as_secs_f64();
-    let mib = rate * RECORD_BYTES as f64 / f64::from(1 << 20);
-    format!("{rate:.0} records/s, {mib:.0} MiB/s")
-}
-
-async fn produce(name: &str, log: &Arc<dyn RecordLog>, at: &TopicPartition, n_records: usize) {
+async fn produce(log: &Arc<dyn RecordLog>, at: &TopicPartition, n_records: usize) -> f64 {
     let value = Bytes::from(vec![b'x'; RECORD_BYTES]);
     let commit = || {
         let record = NewRecord {
@@ -144,13 +216,10 @@ async fn produce(name: &str, log: &Arc<dyn RecordLog>, at: &TopicPartition, n_re
     while let Some(done) = flying.next().await {
         done.unwrap();
     }
-    row(
-        &format!("{name}: append, acknowledged, commits of 1,000, 8 at a time"),
-        &rate(n_records, started),
-    );
+    rate(n_records, started)
 }
 
-async fn consume(name: &str, log: &dyn RecordLog, at: &TopicPartition, n_records: usize) {
+async fn consume(log: &dyn RecordLog, at: &TopicPartition, n_records: usize) -> f64 {
     let started = Instant::now();
     let (mut next, mut n_read) = (Offset::ZERO, 0);
     while n_read < n_records {
@@ -158,20 +227,36 @@ async fn consume(name: &str, log: &dyn RecordLog, at: &TopicPartition, n_records
         n_read += batch.records.len();
         next = batch.next;
     }
-    row(
-        &format!("{name}: read from the start"),
-        &rate(n_read, started),
-    );
+    rate(n_read, started)
 }
 
-/// The producer of Fluvio's own client, built as this is, with batches as the log's writer forms them.
-async fn fluvio_client_producer(endpoint: &str, topic: &str, n_records: usize) {
+/// Fluvio's own benchmark, as its command line is built.
+fn fluvio_producer(cluster: &TestCluster, n_records: usize, more: &[&str]) -> f64 {
+    let (n, size) = (n_records.to_string(), RECORD_BYTES.to_string());
+    let mut arguments = vec!["benchmark", "producer", "--num-records", &n];
+    arguments.extend(["--record-size", &size, "--num-samples", "1"]);
+    arguments.extend(more);
+    let output = cluster.fluvio(&arguments).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().find(|l| l.contains("total records sent"));
+    let rate = line.and_then(|l| l.split(" records/sec").next()?.rsplit(' ').next());
+    let rate = rate.and_then(|r| r.parse().ok());
+    rate.unwrap_or_else(|| panic!("no rate: {text}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// The producer of the same client, built as this is.
+async fn fluvio_client_producer(endpoint: &str, n_records: usize) -> f64 {
     let config = FluvioClusterConfig::new(endpoint);
     let client = fluvio::Fluvio::connect_with_config(&config).await.unwrap();
+    let admin = client.admin().await;
+    let topic = "bench-client";
+    let spec = TopicSpec::new_computed(1, 1, None);
+    admin.create(topic.to_owned(), false, spec).await.unwrap();
     let config = TopicProducerConfigBuilder::default()
         .batch_size(1 << 20)
         .max_request_size(2 << 20)
         .linger(Duration::from_millis(10))
+        .isolation(Isolation::ReadUncommitted)
         .build()
         .unwrap();
     let producer = client
@@ -181,56 +266,32 @@ async fn fluvio_client_producer(endpoint: &str, topic: &str, n_records: usize) {
     let value = vec![b'x'; RECORD_BYTES];
     let started = Instant::now();
     for _ in 0..n_records {
-        producer
-            .send("-1001234567890", value.clone())
-            .await
-            .unwrap();
+        producer.send(RecordKey::NULL, value.clone()).await.unwrap();
     }
     producer.flush().await.unwrap();
-    row(
-        "Fluvio's own client: produce and flush",
-        &rate(n_records, started),
-    );
+    let rate = rate(n_records, started);
+    admin.delete::<TopicSpec>(topic).await.unwrap();
+    rate
 }
 
-/// Fluvio's own benchmark, with batches as the log's writer forms them. Its command line may be another build than this.
-fn fluvio_producer(cluster: &TestCluster, n_records: usize) {
-    // It connects by the profile, whatever cluster it is told.
-    let endpoint = cluster.endpoint();
-    let profile = ["profile", "add", "bench", &endpoint, "local"];
-    cluster.fluvio(&profile).unwrap();
-    let (n, size) = (n_records.to_string(), RECORD_BYTES.to_string());
-    let arguments = [
-        "benchmark",
-        "producer",
-        "--num-records",
-        &n,
-        "--record-size",
-        &size,
-        "--batch-size",
-        "1mib",
-        "--max-request-size",
-        "2mib",
-        "--linger",
-        "10ms",
-        "--num-samples",
-        "1",
-    ];
-    show(&cluster.fluvio(&arguments).unwrap());
+/// Fluvio's command line, which has no benchmark of consumers (`consume not implemented`), reading what the log wrote.
+fn fluvio_consume(cluster: &TestCluster, topic: &str, n_records: usize) -> f64 {
+    let arguments = ["consume", topic, "-B", "-d", "--maxbytes", MAX_BYTES];
+    let mut command = cluster.fluvio_command(&arguments);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let started = Instant::now();
+    let lines = BufReader::with_capacity(1 << 20, child.stdout.take().unwrap()).split(b'\n');
+    let n_read = lines
+        .map(|line| line.unwrap())
+        .filter(|l| l.len() == RECORD_BYTES);
+    let n_read = n_read.count();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(n_read, n_records, "of `fluvio consume`");
+    rate(n_read, started)
 }
 
-/// What Fluvio's benchmark printed: its lines with figures.
-fn show(output: &Output) {
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let lines = text.lines().chain(errors.lines()).map(str::trim);
-    for line in lines.filter(|l| l.contains("/s") || !output.status.success()) {
-        row("`fluvio benchmark producer`", line);
-    }
-}
-
-/// The stream of Fluvio's own client: its command line cannot measure consumers.
-async fn fluvio_consumer(endpoint: &str, topic: &str, n_records: usize) {
+/// The stream of the same client, built as this is.
+async fn fluvio_client_consumer(endpoint: &str, topic: &str, n_records: usize) -> f64 {
     let config = FluvioClusterConfig::new(endpoint);
     let client = fluvio::Fluvio::connect_with_config(&config).await.unwrap();
     let consumer = ConsumerConfigExtBuilder::default()
@@ -238,23 +299,15 @@ async fn fluvio_consumer(endpoint: &str, topic: &str, n_records: usize) {
         .partition(0)
         .offset_start(FluvioOffset::beginning())
         .offset_strategy(OffsetManagementStrategy::None)
-        // A batch that is larger than what may come at once never comes, and its stream stands still for ever.
-        .max_bytes(MAX_FETCH_BYTES)
+        .max_bytes(MAX_BYTES.parse().unwrap())
         .build()
         .unwrap();
     let started = Instant::now();
     let mut stream = client.consumer_with_config(consumer).await.unwrap();
-    let mut n_read = 0;
-    while n_read < n_records {
-        match tokio::time::timeout(STANDS_STILL, stream.next()).await {
-            Ok(record) => drop(record.unwrap().unwrap()),
-            Err(_) => break,
-        }
-        n_read += 1;
+    for n_read in 0..n_records {
+        let next = tokio::time::timeout(STANDS_STILL, stream.next()).await;
+        let record = next.unwrap_or_else(|_| panic!("nothing more after {n_read} records"));
+        record.unwrap().unwrap();
     }
-    let result = match n_read < n_records {
-        true => format!("stood still after {n_read} records"),
-        false => rate(n_records, started),
-    };
-    row("Fluvio's own client: stream from the start", &result);
+    rate(n_records, started)
 }

@@ -172,7 +172,21 @@ impl Reader {
                     if from > bounds.end {
                         return Err(self.beyond(at, from, bounds.end).await);
                     }
-                    return at_the_end(at, from, all, bounds);
+                    if from < bounds.start {
+                        return Err(Error::Evicted {
+                            at: at.clone(),
+                            from,
+                            first: bounds.start,
+                        });
+                    }
+                    if from < bounds.end && all.records.is_empty() {
+                        // It was appended between the two questions.
+                        let missing = format!("`{at}` has no record at offset {from} yet");
+                        retry.pause(missing).await.map_err(unavailable)?;
+                        continue;
+                    }
+                    all.end = bounds.end;
+                    return Ok(all);
                 }
                 Err(failure) => {
                     self.again(&mut retry, failure).await?;
@@ -331,26 +345,6 @@ fn end_of(fetched: &Fetched) -> Offset {
     let batches = fetched.records.batches.iter();
     let ends = batches.map(|batch| offset(batch.computed_last_offset()));
     ends.max().unwrap_or_default()
-}
-
-/// What a read of `from`, which lies at the end at most and where nothing is, gives.
-fn at_the_end(at: &TopicPartition, from: Offset, all: Batch, bounds: Bounds) -> Result<Batch> {
-    if from < bounds.start {
-        return Err(Error::Evicted {
-            at: at.clone(),
-            from,
-            first: bounds.start,
-        });
-    }
-    if from < bounds.end && all.records.is_empty() {
-        return Err(unavailable(format_args!(
-            "`{at}` has no record at offset {from}, which lies before its end"
-        )));
-    }
-    Ok(Batch {
-        end: bounds.end,
-        ..all
-    })
 }
 
 /// Counts what is given to a reader.

@@ -7,7 +7,7 @@ mod damage;
 use std::{
     env, fs, io,
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -238,17 +238,24 @@ impl TestCluster {
         place.expect("an SPU of this cluster leads")
     }
 
-    /// Runs Fluvio's own command line on this cluster, `stdin` on its standard input.
+    /// Runs Fluvio's own command line on this cluster.
     ///
     /// # Errors
     /// If it cannot be run.
     pub fn fluvio(&self, arguments: &[&str]) -> io::Result<Output> {
-        fluvio_cli(
-            &self.bin,
-            self.directory.path(),
-            &self.endpoint(),
-            arguments,
-        )
+        self.fluvio_command(arguments).output()
+    }
+
+    /// The same, to be run.
+    pub fn fluvio_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.bin.join("fluvio"));
+        command
+            .env("HOME", self.directory.path())
+            .arg("--cluster")
+            .arg(self.endpoint())
+            .args(arguments)
+            .stdin(Stdio::null());
+        command
     }
 
     fn command(&self, program: &str, name: &str) -> Command {
@@ -304,25 +311,6 @@ impl TestCluster {
             }
         }
     }
-}
-
-/// Runs Fluvio's own command line on the cluster at `endpoint`, with `home` for its profile.
-///
-/// # Errors
-/// If it cannot be run.
-pub fn fluvio_cli(
-    bin: &Path,
-    home: &Path,
-    endpoint: &str,
-    arguments: &[&str],
-) -> io::Result<Output> {
-    Command::new(bin.join("fluvio"))
-        .env("HOME", home)
-        .arg("--cluster")
-        .arg(endpoint)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
 }
 
 async fn register(admin: &FluvioAdmin, spu: &TestSpu) {

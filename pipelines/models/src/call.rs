@@ -124,6 +124,34 @@ impl Caller {
         n_tokens: u32,
         prepare: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Vec<u8>, CallError> {
+        let again = |error: &CallError| error.is_retryable();
+        self.attempts(path, body, n_tokens, prepare, again).await
+    }
+
+    /// The same where each attempt may be charged for: what the provider may have done already is not asked again. Whoever asks
+    /// writes that down, and comes again within his budget.
+    ///
+    /// # Errors
+    /// As for [`Caller::post`].
+    pub(crate) async fn post_paid<B: Serialize + ?Sized + Sync>(
+        &self,
+        path: &str,
+        body: &B,
+        n_tokens: u32,
+        prepare: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Vec<u8>, CallError> {
+        let again = |error: &CallError| error.is_retryable() && !error.may_have_been_done();
+        self.attempts(path, body, n_tokens, prepare, again).await
+    }
+
+    async fn attempts<B: Serialize + ?Sized + Sync>(
+        &self,
+        path: &str,
+        body: &B,
+        n_tokens: u32,
+        prepare: impl Fn(RequestBuilder) -> RequestBuilder,
+        again: impl Fn(&CallError) -> bool,
+    ) -> Result<Vec<u8>, CallError> {
         let mut delays = self.delays();
         let mut attempt = 1;
         loop {
@@ -137,7 +165,7 @@ impl Caller {
             let own = delays.next().unwrap_or_default();
             let own = own.min(self.policy.max_delay);
             let delay = error.retry_after().unwrap_or(own);
-            if !error.is_retryable()
+            if !again(&error)
                 || error.is_held()
                 || attempt >= self.policy.max_attempts
                 || delay > self.policy.max_delay

@@ -78,7 +78,7 @@ impl ChatProvider {
         let key = self.model.key.as_ref();
         let called = self
             .caller
-            .post(wire::path(kind), &body, n_tokens, |request| {
+            .post_paid(wire::path(kind), &body, n_tokens, |request| {
                 wire::identified(kind, request, key)
             });
         let bytes = match called.await {

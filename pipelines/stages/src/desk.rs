@@ -1,5 +1,7 @@
 //! Units on their way to an extractor: which one a chat allows, what was answered before, what the budgets allow.
 
+mod budget;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -13,13 +15,13 @@ use telesift_ports::{
     extractor::{Answers, ExtractError, Extracted, Plan, Unit},
     providers::{
         AskError, Asked, CachedAnswer, CallOutcome, CallRow, Enrich, Estimate, Limits, Reservation,
-        day_of, next_day,
     },
 };
 use telesift_schemas::{ChatId, Timestamp, Usage};
 use uuid::Uuid;
 
 use crate::telemetry;
+use budget::{SetAside, UnderWay};
 
 /// What an [`ExtractDesk`] stands on.
 #[derive(Clone)]
@@ -50,6 +52,8 @@ pub struct ExtractDesk {
     turns: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     /// Who this is to other processes.
     asker: String,
+    /// What is set aside for calls under way here.
+    under_way: UnderWay,
 }
 
 /// How long nobody else asks what this process asks, from the last time it said so: so long lies what one asked that died.
@@ -66,6 +70,7 @@ impl ExtractDesk {
             parts,
             turns: Mutex::default(),
             asker: Uuid::now_v7().simple().to_string(),
+            under_way: UnderWay::default(),
         }
     }
 
@@ -140,12 +145,11 @@ impl ExtractDesk {
         if let Some(kept) = self.kept(provider, unit, input).await? {
             return Ok(kept);
         }
-        let reservation = self.reserve(provider, unit, estimate.most).await?;
+        let aside = self.reserve(provider, unit, estimate.most).await?;
         let started = Instant::now();
         let asked = self.ask(provider, unit, input).await;
         let took = started.elapsed();
-        self.book(provider, unit, input, &asked, took, reservation)
-            .await;
+        self.book(provider, unit, input, &asked, took, aside).await;
         let usage = asked.usage;
         let answer = asked.answer.map_err(|e| self.sorted(provider, e, usage))?;
         let claims = provider.claims(unit, &answer);
@@ -197,35 +201,6 @@ impl ExtractDesk {
         turn
     }
 
-    /// Sets aside what a call may cost. `None`: it costs nobody anything.
-    async fn reserve(
-        &self,
-        provider: &dyn Provider,
-        unit: &Unit,
-        most: Usage,
-    ) -> Result<Option<Reservation>, ExtractError> {
-        if provider.is_local() {
-            return Ok(None);
-        }
-        let now = self.parts.clock.now();
-        let reservation = Reservation {
-            day: day_of(now),
-            chat: unit.chat.id,
-            most,
-        };
-        let reserved = self.parts.ledger.reserve(&reservation, &self.parts.limits);
-        match stored(reserved.await)? {
-            None => Ok(Some(reservation)),
-            Some(refused) => {
-                telemetry::held("budget");
-                Err(ExtractError::Held {
-                    until: next_day(now),
-                    reason: format!("{} is used up", refused.scope.as_str()),
-                })
-            }
-        }
-    }
-
     /// Keeps the answer, then writes the call down. What was paid for is not given up because a table cannot be written:
     /// what is set aside then stays counted.
     async fn book(
@@ -235,15 +210,16 @@ impl ExtractDesk {
         input: &str,
         asked: &Asked,
         took: Duration,
-        reservation: Option<Reservation>,
+        aside: Option<SetAside<'_>>,
     ) {
+        let reservation = aside.as_ref().map(SetAside::reservation);
         let outcome = match &asked.answer {
             Ok(answer) => {
                 self.keep(input, answer).await;
                 CallOutcome::Ok
             }
             Err(AskError::Resting { .. }) => {
-                if let Some(reservation) = &reservation {
+                if let Some(reservation) = reservation {
                     let released = self.parts.ledger.give_back(reservation).await;
                     warn_of(released, "what was set aside for a call stays counted");
                 }
@@ -259,7 +235,7 @@ impl ExtractDesk {
             latency_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             ..self.call(provider, unit, input, outcome)
         };
-        self.settle(call, reservation.as_ref()).await;
+        self.settle(call, reservation).await;
     }
 
     async fn keep(&self, input: &str, answer: &str) {

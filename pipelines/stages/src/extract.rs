@@ -13,6 +13,7 @@ mod retries;
 mod told;
 mod unread;
 pub mod verify;
+mod wait;
 
 use std::{
     collections::HashMap,
@@ -212,7 +213,7 @@ impl Extract {
                         noted => noted?,
                     }
                 }
-                () = this.wait(look_in), if has_room => {}
+                () = this.wait(&flight, look_in), if has_room => {}
             }
         }
         Ok(())
@@ -273,22 +274,6 @@ impl Extract {
         Ok(())
     }
 
-    /// Waits for news, for the time of the next unit, or for the longest pause; or just for `look_in`.
-    async fn wait(&self, look_in: Option<Duration>) {
-        if let Some(pause) = look_in {
-            return tokio::time::sleep(pause).await;
-        }
-        let now = self.parts.clock.now();
-        let next = self.parts.catalog.next_due(now).await.ok().flatten();
-        let next = next.map(|t| t.as_millisecond() - now.as_millisecond());
-        let next = next.map(|ms| Duration::from_millis(ms.max(1).unsigned_abs()));
-        let pause = next.map_or(self.config.max_pause, |t| t.min(self.config.max_pause));
-        tokio::select! {
-            () = self.news.notified() => {}
-            () = tokio::time::sleep(pause) => {}
-        }
-    }
-
     /// Works on what was begun.
     async fn worked(self: Arc<Self>, begun: Begun) -> Handled {
         let Begun {
@@ -328,9 +313,12 @@ impl Extract {
         };
         // A note may say that the same messages are to be looked at anew; so may a replay, unless that has its answer.
         let is_wanted = self.is_wanted(unit).await?;
-        let is_known = |b: &ExtractionRow| covers(b, unit) && unit.note.is_none();
-        if is_alone && !is_wanted && before.as_ref().is_some_and(is_known) {
-            return Ok(Outcome::Done);
+        let is_known = |b: &&ExtractionRow| covers(b, unit) && unit.note.is_none();
+        if let Some(before) = before.as_ref().filter(is_known)
+            && is_alone
+            && !is_wanted
+        {
+            return Ok(Outcome::of(before));
         }
         let messages = match self.read(unit).await? {
             read::Read::Messages(messages) => messages,
@@ -339,9 +327,9 @@ impl Extract {
         self.waiting().remove(&unit.id);
         let members: Vec<_> = messages.iter().map(read::member).collect();
         match &before {
-            None if members.is_empty() => return Ok(Outcome::Done),
+            None if members.is_empty() => return Ok(Outcome::PassedBy(outcome::GONE)),
             Some(before) if is_alone && !is_wanted && before.members == members => {
-                return Ok(Outcome::Done);
+                return Ok(Outcome::of(before));
             }
             _ => {}
         }

@@ -5,7 +5,7 @@ mod claims;
 mod readings;
 mod reviews;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use telesift_ports::{
     record_log::{NewRecord, StoredRecord, Transaction},
 };
 use telesift_schemas::{
-    Atom, Decision, DecisionKind, Extraction, Generation, Offset, PartitionId, Topic,
+    Atom, Decision, DecisionKind, Extraction, Generation, Offset, PartitionId, Timestamp, Topic,
     TopicPartition,
 };
 use tokio::sync::watch;
@@ -31,6 +31,7 @@ use crate::{
     screen::gap_counters,
 };
 use book::Book;
+use readings::Step;
 
 pub use claims::{atom_id, subject_id, subject_key};
 
@@ -68,6 +69,8 @@ pub struct Knowledge {
     generations: Option<Arc<Generations>>,
     /// Whose readings count, as of the last commit.
     in_force: Vec<Generation>,
+    /// What is still to be put in place for the switch at that offset of `decisions`.
+    switching: Option<(Offset, VecDeque<Step>)>,
     fence: Fence,
 }
 
@@ -89,6 +92,7 @@ impl Knowledge {
             applied,
             generations: None,
             in_force: Vec::new(),
+            switching: None,
             fence: Fence::open(),
         }
     }
@@ -152,6 +156,15 @@ impl Knowledge {
                 state,
             });
         }
+        if moved.is_empty() {
+            // What is stored without a step of the stage is so under its lease all the same.
+            let state = self.states[1].clone();
+            moved.push(Moved {
+                key: self.key(1),
+                expected: state.as_ref().map(|s| s.next),
+                state: state.unwrap_or_default(),
+            });
+        }
         let change = book.into_change();
         self.catalog
             .apply_knowledge(&change, &moved, &self.fence)
@@ -212,6 +225,28 @@ impl Knowledge {
         Ok(())
     }
 
+    /// Puts in place what counts from this switch on, as much as one commit should hold; gives what is left of `steps` then. Nothing
+    /// left: the switch can be taken.
+    ///
+    /// A switch of many thousands of conversations is many commits, each of conversations as a whole. It is taken with the last of
+    /// them: after a crash it is begun anew, and what is in place is left out.
+    async fn put_in_place(
+        &self,
+        book: &mut Book,
+        (readings, at): (&[Generation], Timestamp),
+        steps: Option<VecDeque<Step>>,
+    ) -> Result<VecDeque<Step>, StageError> {
+        if book.in_force == readings {
+            return Ok(VecDeque::new());
+        }
+        let mut steps = match steps {
+            Some(steps) => steps,
+            None => book.steps_to(readings).await?,
+        };
+        book.put_in_place(&mut steps, at).await?;
+        Ok(steps)
+    }
+
     /// Applies one record; what it is not becomes a refusal.
     async fn take(
         &self,
@@ -257,18 +292,33 @@ impl Process for Knowledge {
         let mut book = Book::open(self.log.clone(), self.catalog.clone()).await?;
         let mut counters = [Counters::default(), Counters::default()];
         let mut letters = Vec::new();
-        let mut n_taken = 0;
+        let (mut n_taken, mut is_first) = (0, true);
+        // Forgotten where this fails: what is in place then is looked up again.
+        let mut begun = self.switching.take();
         for &(input, record) in &ready.records {
             if book.n_changed() >= MAX_CHANGED {
                 break;
             }
-            n_taken += 1;
-            let Some(i) = self.index_of(&input.at) else {
+            let i = self.index_of(&input.at);
+            // What an earlier try of this batch committed is passed over.
+            let Some(i) = i.filter(|i| record.offset >= self.next(*i)) else {
+                n_taken += 1;
                 continue;
             };
-            if record.offset < self.next(i) {
-                continue; // committed by an earlier try of this batch
+            if let Some((readings, at)) = switch(i, record) {
+                if !is_first {
+                    break; // it looks at what is committed
+                }
+                let steps = begun.take().filter(|(of, _)| *of == record.offset);
+                let steps = steps.map(|(_, steps)| steps);
+                let switch = (&*readings, at);
+                let steps = self.put_in_place(&mut book, switch, steps).await?;
+                if !steps.is_empty() {
+                    begun = Some((record.offset, steps));
+                    break;
+                }
             }
+            (n_taken, is_first) = (n_taken + 1, false);
             counters[i].received += 1;
             match self.take(&mut book, i, record).await? {
                 Ok(Fate::Skipped(reason)) => counters[i].skip(&reason),
@@ -295,9 +345,10 @@ impl Process for Knowledge {
         if !letters.is_empty() {
             self.log.commit(Transaction::appends(letters)).await?;
         }
-        if states.iter().any(Option::is_some) {
+        if states.iter().any(Option::is_some) || begun.is_some() {
             self.commit(book, states).await?;
         }
+        self.switching = begun;
         self.publish().await?;
         self.follow().await?;
         for (input, next) in ready.positions {
@@ -326,6 +377,19 @@ impl Process for Knowledge {
             return Ok(Tried::Later);
         };
         let mut book = Book::open(self.log.clone(), self.catalog.clone()).await?;
+        if let Some((readings, at)) = switch(i, &retry.record) {
+            let mut steps = None;
+            loop {
+                let switch = (&*readings, at);
+                let left = self.put_in_place(&mut book, switch, steps).await?;
+                if left.is_empty() {
+                    break;
+                }
+                self.commit(book, [None, None]).await?;
+                book = Book::open(self.log.clone(), self.catalog.clone()).await?;
+                steps = Some(left);
+            }
+        }
         let (fate, refusal) = match self.take(&mut book, i, &retry.record).await? {
             Ok(fate) => (fate, None),
             Err(refusal) => (Fate::Refused, Some(refusal)),
@@ -336,6 +400,16 @@ impl Process for Knowledge {
         states[i] = Some(state);
         self.commit(book, states).await?;
         Ok(Tried::Stored(refusal))
+    }
+}
+
+/// Whose readings count from this record of the `i`th input on, and as of when, if it says so.
+fn switch(i: usize, record: &StoredRecord) -> Option<(Vec<Generation>, Timestamp)> {
+    let read = (i == 1).then(|| decisions::read(record, &["readings_switched"]))?;
+    let decision = read.ok().flatten()?;
+    match decision.decision {
+        DecisionKind::ReadingsSwitched { readings } => Some((readings, decision.at)),
+        _ => None,
     }
 }
 

@@ -14,6 +14,7 @@ mod judge;
 mod order;
 mod range;
 mod reading;
+mod run;
 mod sources;
 mod survey;
 mod switch;
@@ -48,6 +49,7 @@ use crate::{
 use attempt::{Attempt, End};
 use build::Build;
 use reading::UnitReading;
+use run::Run;
 pub use sources::{KeptLabels, KeptRules};
 use survey::Survey;
 
@@ -371,42 +373,33 @@ impl ReplayRunner {
             ReplayState::Running => true, // a restart interrupted it
             from => self.move_to(&id, from, ReplayState::Running, None).await?,
         };
-        let end = match (is_ours, replay.spec.dry_run) {
-            (false, _) => Ok(End::Interrupted),
-            (true, is_dry) if replay.spec.stage == ReplayStage::Extract => {
-                let build = match is_dry {
-                    true => None,
-                    false => {
-                        let token = token.clone();
-                        Some(Build::begin(&self.parts, &self.config, &id, token).await?)
-                    }
-                };
-                UnitReading::begin(&self.parts, &self.config, &id, token)
-                    .await?
-                    .run(build, &held.stop)
-                    .await
-            }
-            (true, true) if replay.spec.stage != ReplayStage::Screen => {
-                Survey::begin(&self.parts, &self.config, &id, token)
-                    .await?
-                    .run(&held.stop)
-                    .await
-            }
-            (true, true) => {
-                Attempt::begin(&self.parts, &self.config, &id, token)
-                    .await?
-                    .run(&held.stop)
-                    .await
-            }
-            (true, false) => {
-                Build::begin(&self.parts, &self.config, &id, token)
-                    .await?
-                    .run(held)
-                    .await
-            }
+        let end = match is_ours {
+            true => self.run_as(&replay, token, held).await,
+            false => Ok(End::Interrupted),
         };
         self.set_current(None);
         self.finish(&id, end?).await
+    }
+
+    /// Runs it as what it is: a dry run that compares, reads or only counts, or one that fills a generation.
+    async fn run_as(
+        &self,
+        replay: &ReplayStatus,
+        token: CancellationToken,
+        held: &Held,
+    ) -> Result<End, StageError> {
+        let (stage, is_dry) = (replay.spec.stage, replay.spec.dry_run);
+        let run = Run::begin(&self.parts, &self.config, &replay.id, token).await?;
+        match (stage, is_dry) {
+            (ReplayStage::Extract, true) => UnitReading::new(run).run(None, &held.stop).await,
+            (ReplayStage::Extract, false) => {
+                let build = Build::new(run.clone());
+                UnitReading::new(run).run(Some(build), &held.stop).await
+            }
+            (ReplayStage::Screen, true) => Attempt::new(run).run(&held.stop).await,
+            (_, true) => Survey::begin(run).await?.run(&held.stop).await,
+            (_, false) => Build::new(run).run(held).await,
+        }
     }
 
     async fn finish(&self, id: &str, end: End) -> Result<(), StageError> {

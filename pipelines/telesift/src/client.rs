@@ -45,6 +45,18 @@ struct Problem {
     code: String,
 }
 
+/// How a server stands, part by part.
+#[derive(Debug, Deserialize)]
+struct Readiness {
+    checks: Vec<Part>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Part {
+    name: String,
+    ok: bool,
+}
+
 impl Client {
     /// The server and key of `connection`, else those of the data directory.
     pub(crate) fn find(connection: &Connection) -> Result<Self> {
@@ -111,6 +123,19 @@ impl Client {
     ) -> Result<T> {
         self.json(self.request(Method::GET, path).query(query))
             .await
+    }
+
+    /// The parts of the server that do not work: none if it is ready.
+    pub(crate) async fn not_ready(&self) -> Result<Vec<String>> {
+        let request = self.request(Method::GET, "/readyz");
+        let response = request.send().await.map_err(|e| self.unreachable(e))?;
+        let status = response.status();
+        let body = response.bytes().await.unwrap_or_default();
+        let Ok(readiness) = serde_json::from_slice::<Readiness>(&body) else {
+            return Err(self.refusal(status, &body));
+        };
+        let failed = readiness.checks.into_iter().filter(|check| !check.ok);
+        Ok(failed.map(|check| check.name).collect())
     }
 
     /// Sends; an answer that is a problem becomes an error in its words.

@@ -152,9 +152,12 @@ pub(crate) fn wanted(config: &Log) -> Result<Vec<(Topic, TopicConfig)>> {
     Ok(topics.map(|(topic, plan)| (topic, plan.config())).collect())
 }
 
-/// Makes every topic that is missing.
-pub(crate) async fn create_topics(config: &Log, log: &dyn RecordLog) -> Result<()> {
-    for (topic, spec) in wanted(config)? {
+/// Makes those of `topics` that are missing.
+pub(crate) async fn create_topics(
+    topics: Vec<(Topic, TopicConfig)>,
+    log: &dyn RecordLog,
+) -> Result<()> {
+    for (topic, spec) in topics {
         log.create_topic(&topic, spec)
             .await
             .with_context(|| format!("cannot create the topic `{topic}`"))?;

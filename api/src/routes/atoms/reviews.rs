@@ -15,7 +15,7 @@ use crate::{
     body::JsonObject,
     knowledge::AtomView,
     openapi::AtomBody,
-    params::{Params, parse_closed},
+    params::parse_closed,
     problem::{Code, Problem, Result},
     state::App,
 };
@@ -92,10 +92,8 @@ pub(crate) async fn review(
     Reviewer(viewer): Reviewer,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    params: Params,
     body: JsonObject,
 ) -> Result<(StatusCode, Json<AtomView>)> {
-    params.finish()?;
     let body: ReviewBody = body.into(FIELDS)?;
     let version = body.version;
     let stored = app.atom(&viewer, &id).await?;
@@ -122,10 +120,8 @@ pub(crate) async fn review(
 pub(crate) async fn review_many(
     Reviewer(viewer): Reviewer,
     State(app): State<Arc<App>>,
-    params: Params,
     body: JsonObject,
 ) -> Result<(StatusCode, Json<Reviewed>)> {
-    params.finish()?;
     let body: ReviewMany = body.into(MANY_FIELDS)?;
     if body.ids.is_empty() || body.ids.len() > MAX_AT_ONCE {
         let detail = format!("`ids` names 1 to {MAX_AT_ONCE} atoms");

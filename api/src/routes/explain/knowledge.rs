@@ -18,7 +18,7 @@ pub(crate) struct ExtractView {
     /// `due`: it waits. `done`: it was read, or nothing is to be read. `failed`: it is a dead letter.
     #[schema(value_type = String)]
     state: UnitState,
-    /// What it waits for, or why it was given up.
+    /// What it waits for, why it was given up, or why nothing was made of it: `off`, `same_story`, `gone`.
     note: Option<String>,
     /// Before when it is not tried again.
     #[schema(value_type = Option<String>, format = DateTime)]

@@ -79,6 +79,9 @@ pub(super) const WAKE_UNITS: &str = "
 
 pub(super) const UNIT_COUNTS: &str = "SELECT state, COUNT(*) FROM units GROUP BY state";
 
+pub(super) const PASSED_BY: &str = "
+    SELECT note, COUNT(*) FROM units WHERE state = 'done' AND note IS NOT NULL GROUP BY note";
+
 /// `$1` and `$2`: chat and message ids in turn, and how many messages.
 pub(super) const UNITS_OF: &str = "
     WITH RECURSIVE

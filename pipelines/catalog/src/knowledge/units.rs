@@ -157,6 +157,10 @@ impl UnitCatalog for SqlCatalog {
                 UnitState::Failed => counts.failed = n,
             }
         }
+        let rows = self.database.read(queries::PASSED_BY, Vec::new()).await?;
+        for row in &rows {
+            counts.passed_by.insert(row.get(0)?, unsigned(row, 1)?);
+        }
         Ok(counts)
     }
 }

@@ -106,6 +106,32 @@ async fn a_damaged_block_is_a_gap_and_the_rest_is_served() {
     append(&log, N..N + 1).await.unwrap();
 }
 
+/// Topics, positions and state stand in tables of their own, without which nothing of the rest can be told.
+#[tokio::test]
+async fn damage_in_what_the_log_knows_of_itself_is_named_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    // A small log writes little else when it is closed.
+    let log = EmbeddedLog::open(small_tables(directory.path())).unwrap();
+    create(&log, 2, Retention::default()).await;
+    append(&log, 0..10).await.unwrap();
+    log.close().await.unwrap();
+    let own = directory.path().join("store/keyspaces/0");
+    let mut own = tables(directory.path())
+        .into_iter()
+        .filter(|file| file.starts_with(&own));
+    let table = own.next().expect("a table of its own");
+    let mut bytes = fs::read(&table).unwrap();
+    for byte in &mut bytes {
+        *byte ^= 0x10;
+    }
+    fs::write(&table, &bytes).unwrap();
+
+    let refused = EmbeddedLog::open(small_tables(directory.path())).err();
+    let said = refused.expect("it is not opened").to_string();
+    let place = directory.path().display().to_string();
+    assert!(said.contains(&place) && said.contains("backup"), "{said}");
+}
+
 #[tokio::test]
 async fn retention_gives_disk_space_back_without_rewriting_what_stays() {
     let directory = tempfile::tempdir().unwrap();

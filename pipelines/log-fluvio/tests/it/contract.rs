@@ -69,6 +69,36 @@ async fn a_log_that_is_opened_again_goes_on() {
     assert_ne!(other.epoch(), first.epoch());
 }
 
+/// Where the end is and what stands there are two questions, between which records come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_reads_at_an_end_that_moves_is_told_of_no_hole() {
+    let Some((endpoint, _cluster)) = any_cluster().await else {
+        return;
+    };
+    const N: usize = 1_000;
+    let config = config(&endpoint);
+    let topic = Topic::new("moving");
+    let log = FluvioLog::open(config.clone()).await.unwrap();
+    create(&log, &topic, 1).await;
+    let appending = tokio::spawn({
+        let at = at(&topic);
+        async move {
+            for n in 0..N {
+                append(&log, &at, [n.to_string()]).await.unwrap();
+            }
+        }
+    });
+    let reader = FluvioLog::open(config).await.unwrap();
+    let (mut next, mut n_read) = (Offset::ZERO, 0);
+    while n_read < N {
+        let limits = ReadLimits::default();
+        let batch = reader.read(&at(&topic), next, limits).await.unwrap();
+        n_read += batch.records.len();
+        next = batch.next;
+    }
+    appending.await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_commit_keeps_its_order_over_many_batches() {
     let Some((endpoint, _cluster)) = any_cluster().await else {

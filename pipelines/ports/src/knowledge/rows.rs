@@ -31,7 +31,7 @@ pub struct UnitRow {
     pub attempts: u32,
     /// Before when it is not to be tried again.
     pub not_before: Option<Timestamp>,
-    /// What it waits for, or why it was given up, in words without message text.
+    /// What it waits for, why it was given up, or, of one that is done, why nothing was made of it; without message text.
     pub note: Option<String>,
     /// The generation for which it is to be asked for anew, whatever was extracted from it.
     pub again: Option<Generation>,
@@ -64,12 +64,14 @@ impl UnitState {
 }
 
 /// How many units stand where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct UnitCounts {
     /// Wait.
     pub due: u64,
-    /// Are done.
+    /// Are done, those that were passed by among them.
     pub done: u64,
+    /// Of those that are done: of which nothing was made, by reason.
+    pub passed_by: BTreeMap<String, u64>,
     /// Were given up.
     pub failed: u64,
 }

@@ -8,7 +8,13 @@ use telesift_ports::{
 use telesift_schemas::{Extraction, ExtractorRef, Offset, UnitMember, Usage};
 use tokio::sync::oneshot;
 
-use super::{Extract, appender::Queued, extractions, outcome::Outcome, verify::verify};
+use super::{
+    Extract,
+    appender::Queued,
+    extractions,
+    outcome::{GONE, Outcome, SAME_STORY},
+    verify::verify,
+};
 use crate::{consumer::StageError, identities, telemetry};
 
 impl Extract {
@@ -44,7 +50,8 @@ impl Extract {
             Ok(offset) => offset.next(),
             Err(_) => self.append(record).await?,
         };
-        Ok(self.applied(end).await)
+        self.applied(end).await;
+        Ok(Outcome::Done)
     }
 
     /// Notes that another unit told it all before.
@@ -56,14 +63,15 @@ impl Extract {
         told: String,
     ) -> Result<Outcome, StageError> {
         let Some(other) = self.extraction_of(&told).await? else {
-            return Ok(Outcome::Done);
+            return Ok(Outcome::PassedBy(SAME_STORY));
         };
         let extraction = Extraction {
             same_as: Some(told),
             ..self.extraction(unit, before, members, other.extractor)
         };
         let end = self.append(record(&extraction)?).await?;
-        Ok(self.applied(end).await)
+        self.applied(end).await;
+        Ok(Outcome::PassedBy(SAME_STORY))
     }
 
     /// Notes that nothing is left of the unit.
@@ -72,15 +80,16 @@ impl Extract {
         unit: &UnitRow,
         before: Option<ExtractionRow>,
     ) -> Result<Outcome, StageError> {
-        let Some(before) = before else {
-            return Ok(Outcome::Done);
-        };
-        let extraction = self.extraction(unit, Some(&before), Vec::new(), before.extractor.clone());
-        self.put(&extraction).await
+        if let Some(before) = before {
+            let by = before.extractor.clone();
+            let extraction = self.extraction(unit, Some(&before), Vec::new(), by);
+            self.put(&extraction).await?;
+        }
+        Ok(Outcome::PassedBy(GONE))
     }
 
     /// Stores what claims nothing any more. Units that counted as the same are asked for themselves then.
-    pub(super) async fn put(&self, extraction: &Extraction) -> Result<Outcome, StageError> {
+    pub(super) async fn put(&self, extraction: &Extraction) -> Result<(), StageError> {
         let unit = &extraction.unit;
         let atoms = self
             .parts
@@ -92,14 +101,14 @@ impl Extract {
         same.sort();
         same.dedup();
         let end = self.append(record(extraction)?).await?;
-        let outcome = self.applied(end).await;
+        self.applied(end).await;
         for mut other in self.parts.catalog.units(&same).await? {
             other.state = UnitState::Due;
             (other.not_before, other.note) = (None, None);
             self.parts.catalog.settle_unit(&other).await?;
         }
         self.news.notify_one();
-        Ok(outcome)
+        Ok(())
     }
 
     pub(super) fn extraction(
@@ -153,11 +162,10 @@ impl Extract {
     }
 
     /// Waits until what stands before `end` is applied.
-    async fn applied(&self, end: Offset) -> Outcome {
+    async fn applied(&self, end: Offset) {
         let mut applied = self.applied.clone();
         // An end of the knowledge stage is the end of this one too; what was appended is applied by the next.
         let _ = applied.wait_for(|at| *at >= end).await;
-        Outcome::Done
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use telesift_ports::{
     extractor::ExtractError,
-    knowledge::{UnitRow, UnitState},
+    knowledge::{ExtractionRow, UnitRow, UnitState},
     record_log::{StoredRecord, Transaction},
 };
 use telesift_schemas::{DeadLetterCode, Timestamp, TopicPartition};
@@ -22,11 +22,18 @@ use crate::{
 /// The longest pause after failures of a provider that does not say when to come back.
 const MAX_AWAY: Duration = Duration::from_secs(300);
 
+/// Why nothing is made of a unit: nobody may read its chat; another that tells the same was read; none of its messages is left.
+pub(super) const OFF: &str = "off";
+pub(super) const SAME_STORY: &str = "same_story";
+pub(super) const GONE: &str = "gone";
+
 /// How work on a unit ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// Its extraction is applied, or nothing is to be extracted.
+    /// Its extraction is applied.
     Done,
+    /// Nothing is made of it, for this reason.
+    PassedBy(&'static str),
     /// It waits; nothing is wrong with it.
     Later {
         /// How long.
@@ -61,6 +68,18 @@ pub(super) struct Away {
     until: Instant,
 }
 
+impl Outcome {
+    /// Of a unit of which this counts.
+    pub(super) fn of(extraction: &ExtractionRow) -> Self {
+        match extraction {
+            same if same.same_as.is_some() => Outcome::PassedBy(SAME_STORY),
+            empty if empty.members.is_empty() => Outcome::PassedBy(GONE),
+            unread if unread.extractor.is_nobody() => Outcome::PassedBy(OFF),
+            _ => Outcome::Done,
+        }
+    }
+}
+
 impl Extract {
     /// Counts a failure of `extractor`; which one in a row it is, from 0, and how long to leave him alone.
     fn is_away(&self, extractor: String) -> (u32, Duration) {
@@ -92,7 +111,7 @@ impl Extract {
         let note = error.to_string();
         match error {
             // Noted before it comes to this.
-            ExtractError::Off => Outcome::Done,
+            ExtractError::Off => Outcome::PassedBy(OFF),
             ExtractError::Held { until, .. } => Outcome::Until { until, note },
             ExtractError::Unavailable {
                 extractor,
@@ -142,6 +161,9 @@ impl Extract {
         (row.not_before, row.note) = (None, None);
         match outcome {
             Outcome::Done => row.state = UnitState::Done,
+            Outcome::PassedBy(reason) => {
+                (row.state, row.note) = (UnitState::Done, Some(reason.to_owned()));
+            }
             Outcome::Later { delay, note } => {
                 (row.not_before, row.note) = (Some(later(delay)), Some(note));
             }

@@ -86,7 +86,7 @@ impl Extract {
     pub(super) async fn try_again(&self, unit: &UnitRow, asked: &Asked) -> Result<(), StageError> {
         let mut outcome = self.work(unit).await?;
         let ended = match &mut outcome {
-            Outcome::Done => Some(None),
+            Outcome::Done | Outcome::PassedBy(_) => Some(None),
             Outcome::Refused(refusal) => {
                 refusal.attempts = asked.request.attempt;
                 Some(Some(refusal.clone()))

@@ -6,7 +6,10 @@ use telesift_ports::{
 };
 use telesift_schemas::{DraftAtom, Extraction, ExtractorRef, UnitMember};
 
-use super::{Extract, extractions, outcome::Outcome};
+use super::{
+    Extract, extractions,
+    outcome::{OFF, Outcome},
+};
 use crate::consumer::StageError;
 
 impl Extract {
@@ -19,7 +22,8 @@ impl Extract {
         members: Vec<UnitMember>,
     ) -> Result<Outcome, StageError> {
         if unit.again.is_some() {
-            return Ok(Outcome::Done); // a replay wanted it read; what it says now is noted
+            // A replay wanted it read; what it says now is noted.
+            return Ok(before.map_or(Outcome::PassedBy(OFF), Outcome::of));
         }
         let (by, atoms) = match before {
             Some(before) => (before.extractor.clone(), self.left(before, &members).await?),
@@ -33,7 +37,12 @@ impl Extract {
             atoms,
             ..self.extraction(unit, before, members, by)
         };
-        self.put(&extraction).await
+        let outcome = match extraction.extractor.is_nobody() {
+            true => Outcome::PassedBy(OFF),
+            false => Outcome::Done,
+        };
+        self.put(&extraction).await?;
+        Ok(outcome)
     }
 
     /// What was claimed of messages that are still as they were.

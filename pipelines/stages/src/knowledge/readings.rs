@@ -1,6 +1,6 @@
 //! What generations read of conversations: kept beside what counts, and put in its place when the live generation changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use telesift_ports::{
     knowledge::{AtomReview, ExtractionRow, ReadingChange, ReadingRow},
@@ -8,8 +8,23 @@ use telesift_ports::{
 };
 use telesift_schemas::{Extraction, Generation, Offset, Timestamp};
 
-use super::book::Book;
+use super::{MAX_CHANGED, book::Book};
 use crate::{consumer::StageError, extract::extractions};
+
+/// Units looked at at once for what is to be done about them.
+const PORTION: usize = 500;
+/// Units put in place in one commit, at most, and those looked up together.
+const MAX_STEPS: usize = 100;
+const AT_ONCE: usize = 16;
+
+/// What a switch does about one unit.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It claims nothing any more.
+    Nothing(String),
+    /// What was read of it counts, which stands at this offset.
+    Read(Offset),
+}
 
 impl Book {
     /// Takes what was read of a unit. What was read for all generations counts at once, in all of them; what was read for one
@@ -37,49 +52,87 @@ impl Book {
         }
         self.put_reading(generation, unit, Some(offset));
         // It is live already where a process died between the answer and the log.
-        let counts = self.counts(unit) == Some(Some(offset));
+        let counts = self.counts(unit, &self.in_force) == Some(Some(offset));
         if counts && !self.reviewed().contains(unit) {
             self.extraction(extraction, offset, extraction.at).await?;
         }
         Ok(())
     }
 
-    /// From now on the readings of these generations count, the first one's first; `false` if they did before. A unit that somebody
-    /// reviewed an atom of stays as it is.
-    pub(super) async fn switch(
-        &mut self,
-        to: &[Generation],
-        at: Timestamp,
-    ) -> Result<bool, StageError> {
+    /// From now on the readings of these generations count, the first one's first; `false` if they did before. What is to be put
+    /// in place for that is in place already ([`Book::put_in_place`]).
+    pub(super) fn switch(&mut self, to: &[Generation]) -> bool {
         if self.in_force == to {
-            return Ok(false);
+            return false;
         }
-        let mut concerned = std::mem::replace(&mut self.in_force, to.to_vec());
-        concerned.extend(to);
+        self.in_force = to.to_vec();
         self.change.in_force = Some(to.to_vec());
-        let stored = self.catalog.units_read_by(&concerned).await?;
-        let here = self.readings.keys().cloned();
-        let units: BTreeSet<String> = stored.into_iter().chain(here).collect();
-        let units: Vec<String> = units.into_iter().collect();
-        self.load(&units).await?;
-        let reviewed = self.reviewed();
-        let (mut wanted, mut none) = (Vec::new(), Vec::new());
-        for unit in units {
-            let applied = self.applied.get(&unit).and_then(Option::as_ref);
-            let applied = applied.map(|row| row.offset);
-            match self.counts(&unit) {
-                Some(counts) if counts == applied || reviewed.contains(&unit) => {}
-                Some(Some(offset)) => wanted.push(offset),
-                Some(None) => none.push(unit),
-                None => {}
+        true
+    }
+
+    /// What is to be put in place before the readings of `to` count, in order: what claims nothing any more, then what was read, as
+    /// it was appended. A unit that somebody reviewed an atom of stays as it is.
+    ///
+    /// Only this is remembered of the units, which may be many thousands.
+    pub(super) async fn steps_to(&self, to: &[Generation]) -> Result<VecDeque<Step>, StageError> {
+        let mut concerned = self.in_force.clone();
+        concerned.extend(to);
+        let units = self.catalog.units_read_by(&concerned).await?;
+        let (mut wanted, mut steps) = (Vec::new(), VecDeque::new());
+        for units in units.chunks(PORTION) {
+            let mut seen = Book::open(self.log.clone(), self.catalog.clone()).await?;
+            seen.load(units).await?;
+            let reviewed = seen.reviewed();
+            for unit in units.iter().filter(|unit| !reviewed.contains(*unit)) {
+                let applied = seen.applied.get(unit).and_then(Option::as_ref);
+                let applied = applied.map(|row| row.offset);
+                match seen.counts(unit, to) {
+                    Some(counts) if counts == applied => {}
+                    Some(Some(offset)) => wanted.push(offset),
+                    Some(None) => steps.push_back(Step::Nothing(unit.clone())),
+                    None => {}
+                }
             }
         }
+        wanted.sort_unstable();
+        steps.extend(wanted.into_iter().map(Step::Read));
+        Ok(steps)
+    }
+
+    /// Takes some of these steps, the first ones: as many as one commit should hold. Taken again, one changes nothing.
+    pub(super) async fn put_in_place(
+        &mut self,
+        steps: &mut VecDeque<Step>,
+        at: Timestamp,
+    ) -> Result<(), StageError> {
+        let n_steps = steps.len();
+        while !steps.is_empty()
+            && self.n_changed() < MAX_CHANGED
+            && n_steps - steps.len() < MAX_STEPS
+        {
+            self.take_steps(steps, at).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_steps(
+        &mut self,
+        steps: &mut VecDeque<Step>,
+        at: Timestamp,
+    ) -> Result<(), StageError> {
+        let (mut none, mut wanted) = (Vec::new(), Vec::new());
+        while none.len() + wanted.len() < AT_ONCE {
+            match steps.pop_front() {
+                Some(Step::Nothing(unit)) => none.push(unit),
+                Some(Step::Read(offset)) => wanted.push(offset),
+                None => break,
+            }
+        }
+        self.load(&none).await?;
         for unit in none {
             self.nothing(&unit, at).await?;
         }
-        wanted.sort_unstable();
-        self.apply(&wanted, at).await?;
-        Ok(true)
+        self.apply(&wanted, at).await
     }
 
     /// What counts of a unit, and what its generations read, is known from here on.
@@ -123,9 +176,9 @@ impl Book {
         self.change.readings.push(ReadingChange::Put(row));
     }
 
-    /// Where what should count of a unit stands, if any generation has a reading of its own.
-    fn counts(&self, unit: &str) -> Option<Option<Offset>> {
-        let whose = self.in_force.iter().chain([&Generation::FIRST]);
+    /// Where what should count of a unit stands while the readings of `whose` do, if any generation has a reading of its own.
+    fn counts(&self, unit: &str, whose: &[Generation]) -> Option<Option<Offset>> {
+        let whose = whose.iter().chain([&Generation::FIRST]);
         let mut found = whose.filter_map(|of| self.reading(unit, *of));
         found.next().map(|row| row.offset)
     }
@@ -141,13 +194,13 @@ impl Book {
 
     /// Applies the extractions at these offsets, ascending. What the log has no more is left as it is.
     async fn apply(&mut self, wanted: &[Offset], at: Timestamp) -> Result<(), StageError> {
+        let limits = ReadLimits {
+            max_records: AT_ONCE,
+            ..ReadLimits::default()
+        };
         let mut rest = wanted;
         while let Some(first) = rest.first().copied() {
-            let batch = match self
-                .log
-                .read(&extractions(), first, ReadLimits::default())
-                .await
-            {
+            let batch = match self.log.read(&extractions(), first, limits).await {
                 Ok(batch) => batch,
                 Err(record_log::Error::Evicted { first, .. }) => {
                     rest = &rest[rest.partition_point(|offset| *offset < first)..];
@@ -164,6 +217,8 @@ impl Book {
                     extractions.push(extraction);
                 }
             }
+            let units: Vec<String> = extractions.iter().map(|e| e.unit.clone()).collect();
+            self.look_up(&units).await?;
             self.expect(&extractions).await?;
             for (extraction, offset) in extractions.iter().zip(offsets) {
                 self.extraction(extraction, offset, at).await?;

@@ -31,7 +31,7 @@ impl Book {
             DecisionKind::SubjectChanged {
                 subject, change, ..
             } => self.change_subject(subject, change, decision.at).await,
-            DecisionKind::ReadingsSwitched { readings } => self.switch(readings, decision.at).await,
+            DecisionKind::ReadingsSwitched { readings } => Ok(self.switch(readings)),
             DecisionKind::ApprovalRulesSet { rules, owner } => {
                 self.rules = ApprovalRules {
                     rules: rules.clone(),

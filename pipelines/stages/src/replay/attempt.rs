@@ -1,27 +1,22 @@
 //! One run of one replay: reads its ranges from where they stand, and stores how far it came, now and then and at last.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use telesift_ports::{
     catalog,
     record_log::{self, Batch, Gap, GapReason, ReadLimits, StoredRecord},
-    replays::{BaseRules, Label, ReplayProgress, ReplayRange, ReplayStatus, RuleText},
+    replays::{BaseRules, Label, ReplayProgress, ReplayRange, RuleText},
 };
 use telesift_schemas::{Offset, Origin, Topic, TopicPartition};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ReplayConfig, ReplayParts,
     judge::{Fault, Judgement, Judges},
+    run::Run,
     tally,
 };
-use crate::{
-    StageError,
-    consumer::{delays, pause},
-    generations::Pace,
-    telemetry,
-};
+use crate::{StageError, consumer::delays, generations::Pace, telemetry};
 
 /// How an attempt ended.
 pub(super) enum End {
@@ -42,51 +37,38 @@ enum Stop {
     Error(StageError),
 }
 
+impl From<StageError> for Stop {
+    fn from(error: StageError) -> Self {
+        Stop::Error(error)
+    }
+}
+
 impl From<catalog::Error> for Stop {
     fn from(error: catalog::Error) -> Self {
-        Stop::Error(error.into())
+        StageError::from(error).into()
     }
 }
 
 pub(super) struct Attempt<'a> {
-    parts: &'a ReplayParts,
-    config: &'a ReplayConfig,
+    run: Run<'a>,
     pace: Pace,
-    id: &'a str,
-    interrupted: CancellationToken,
-    replay: ReplayStatus,
     base: BaseRules,
     progress: ReplayProgress,
-    /// Offsets processed as last stored.
-    stored: u64,
     stored_at: Instant,
 }
 
 impl<'a> Attempt<'a> {
-    /// Takes the replay up where it was last stored. A cancelled `interrupted` ends it after the batch in flight.
-    pub(super) async fn begin(
-        parts: &'a ReplayParts,
-        config: &'a ReplayConfig,
-        id: &'a str,
-        interrupted: CancellationToken,
-    ) -> Result<Self, StageError> {
-        let replay = parts.replay(id).await?;
-        let progress = replay.progress.clone();
-        Ok(Attempt {
-            parts,
-            config,
-            pace: Pace::new(config.cpu_share),
-            id,
-            interrupted,
-            stored: progress.processed(),
+    pub(super) fn new(run: Run<'a>) -> Self {
+        Attempt {
+            pace: Pace::new(run.config.cpu_share),
             stored_at: Instant::now(),
-            progress,
-            replay,
+            progress: run.replay.progress.clone(),
+            run,
             base: BaseRules {
                 sets: Vec::new(),
                 sections: Vec::new(),
             },
-        })
+        }
     }
 
     /// Runs until an end.
@@ -103,24 +85,24 @@ impl<'a> Attempt<'a> {
 
     async fn judge_all(&mut self, shutdown: &CancellationToken) -> Result<(), Stop> {
         let mut judges = self.judges(shutdown).await?;
-        for i in 0..self.replay.spec.ranges.len() {
-            let range = self.replay.spec.ranges[i];
+        for i in 0..self.run.replay.spec.ranges.len() {
+            let range = self.run.replay.spec.ranges[i];
             while self.progress.next[i] < range.to {
                 let (set, until) = self.base.at(range.partition, self.progress.next[i]);
                 let to = until.map_or(range.to, |until| until.min(range.to));
                 let range = ReplayRange { to, ..range };
-                if shutdown.is_cancelled() || self.interrupted.is_cancelled() {
+                if self.run.is_over(shutdown) {
                     self.store().await?;
                     return Err(Stop::End(End::Interrupted));
                 }
                 let started = Instant::now();
                 let batch = self.read(range, self.progress.next[i], shutdown).await?;
                 self.take(&mut judges, (i, set), batch).await?;
-                if self.stored_at.elapsed() >= self.config.checkpoint_every {
+                if self.stored_at.elapsed() >= self.run.config.checkpoint_every {
                     self.store().await?;
                 }
                 let took = started.elapsed();
-                self.rest(self.pace.rest(took), shutdown).await;
+                self.run.rest(self.pace.rest(took), shutdown).await;
             }
         }
         self.store().await
@@ -128,15 +110,16 @@ impl<'a> Attempt<'a> {
 
     /// The chains, once it is sure that the stored rules still judge as they did when the replay began.
     async fn judges(&mut self, shutdown: &CancellationToken) -> Result<Judges, Stop> {
-        let rules = self.parts.catalog.replay_rules(self.id).await?;
+        let rules = self.run.parts.catalog.replay_rules(self.run.id).await?;
         let Some(rules) = rules else {
             return Err(failed("its rules are gone"));
         };
-        self.base = BaseRules::from_text(&rules.base, &self.replay.spec.base);
+        self.base = BaseRules::from_text(&rules.base, &self.run.replay.spec.base);
         let base = self.base.sets.iter().map(|set| (&set.json, &set.version));
         let new = (!rules.new.is_empty()).then_some(rules.new);
-        for (json, version) in base.chain(new.iter().map(|new| (new, &self.replay.spec.rules))) {
-            match self.parts.rules.read(&RuleText::Json(json.clone())) {
+        for (json, version) in base.chain(new.iter().map(|new| (new, &self.run.replay.spec.rules)))
+        {
+            match self.run.parts.rules.read(&RuleText::Json(json.clone())) {
                 Ok(read) if read.version == *version => {}
                 Ok(read) => {
                     return Err(failed(format!(
@@ -149,9 +132,9 @@ impl<'a> Attempt<'a> {
         }
         let base = self.base.sets.iter().map(|set| set.json.clone()).collect();
         tokio::select! {
-            built = Judges::new(self.parts.chains.clone(), base, new) => built.map_err(failed),
+            built = Judges::new(self.run.parts.chains.clone(), base, new) => built.map_err(failed),
             () = shutdown.cancelled() => Err(Stop::End(End::Interrupted)),
-            () = self.interrupted.cancelled() => Err(Stop::End(End::Interrupted)),
+            () = self.run.interrupted.cancelled() => Err(Stop::End(End::Interrupted)),
         }
     }
 
@@ -164,12 +147,12 @@ impl<'a> Attempt<'a> {
     ) -> Result<Batch, Stop> {
         let at = TopicPartition::new(Topic::TELEGRAM_RAW, range.partition);
         let limits = ReadLimits {
-            max_records: self.config.batch_records.max(1),
+            max_records: self.run.config.batch_records.max(1),
             ..ReadLimits::default()
         };
         let mut delays = delays();
         loop {
-            match self.parts.log.read(&at, from, limits).await {
+            match self.run.parts.log.read(&at, from, limits).await {
                 Ok(batch) if batch.next > from => return Ok(cut(batch, range.to)),
                 Ok(_) => return Err(failed(format!("`{at}` ends at {from}, within the range"))),
                 Err(record_log::Error::Evicted { first, .. }) => {
@@ -178,11 +161,12 @@ impl<'a> Attempt<'a> {
                 Err(record_log::Error::Closed) => return Err(Stop::End(End::Interrupted)),
                 Err(error) if error.is_retryable() => {
                     tracing::warn!(%error, "a replay waits for the log");
-                    self.rest(delays.next().unwrap_or_default(), shutdown).await;
+                    let delay = delays.next().unwrap_or_default();
+                    self.run.rest(delay, shutdown).await;
                 }
                 Err(error) => return Err(failed(error)),
             }
-            if shutdown.is_cancelled() || self.interrupted.is_cancelled() {
+            if self.run.is_over(shutdown) {
                 return Err(Stop::End(End::Interrupted));
             }
         }
@@ -195,10 +179,10 @@ impl<'a> Attempt<'a> {
         (i, set): (usize, usize),
         batch: Batch,
     ) -> Result<(), Stop> {
-        let partition = self.replay.spec.ranges[i].partition;
+        let partition = self.run.replay.spec.ranges[i].partition;
         let first = batch.records.first().map_or(batch.next, |r| r.offset);
         let judged = judges
-            .judge(set, &batch.records, self.config.watchdog)
+            .judge(set, &batch.records, self.run.config.watchdog)
             .await;
         let at = TopicPartition::new(Topic::TELEGRAM_RAW, partition);
         let judgements = judged.map_err(|fault| self.faulty(fault, at, first))?;
@@ -236,33 +220,16 @@ impl<'a> Attempt<'a> {
                 _ => None,
             })
             .collect();
-        Ok(self.parts.labels.labels(&asked).await?.into())
+        Ok(self.run.parts.labels.labels(&asked).await?.into())
     }
 
-    /// Stores positions and counts together. Whoever ended the replay meanwhile has the last word.
+    /// Stores positions and counts, where there are new ones.
     async fn store(&mut self) -> Result<(), Stop> {
         self.stored_at = Instant::now();
-        let processed = self.progress.processed();
-        if processed == self.stored {
-            return Ok(());
-        }
-        let catalog = &self.parts.catalog;
-        match catalog
-            .put_replay_progress(self.id, self.stored, &self.progress)
-            .await
-        {
-            Ok(()) => self.stored = processed,
-            Err(catalog::Error::Conflict { .. }) => return Err(Stop::End(End::Interrupted)),
-            Err(error) => return Err(error.into()),
+        if self.run.is_new(&self.progress) && !self.run.store(&self.progress).await? {
+            return Err(Stop::End(End::Interrupted));
         }
         Ok(())
-    }
-
-    async fn rest(&self, time: Duration, shutdown: &CancellationToken) {
-        tokio::select! {
-            () = self.interrupted.cancelled() => {}
-            () = pause(time, shutdown) => {}
-        }
     }
 
     fn faulty(&self, fault: Fault, at: TopicPartition, from: Offset) -> Stop {
@@ -271,7 +238,7 @@ impl<'a> Attempt<'a> {
             Fault::Hung => Stop::End(End::Hung(StageError::Hung {
                 at,
                 from,
-                timeout_s: self.config.watchdog.as_secs(),
+                timeout_s: self.run.config.watchdog.as_secs(),
             })),
         }
     }

@@ -3,20 +3,18 @@
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use telesift_ports::{
-    catalog,
     generations::{Entry, GenerationState, Part, Register, Stretch},
     ledger::{Counters, StageKey},
     message_store,
-    replays::{ReplayProgress, ReplayStage, ReplayState, ReplayStatus},
+    replays::{ReplayProgress, ReplayStage},
 };
 use telesift_schemas::{Offset, Topic, TopicPartition};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{ReplayConfig, ReplayParts, attempt::End, compare::Compared, order::screens_from};
+use super::{attempt::End, compare::Compared, order::screens_from, run::Run};
 use crate::{
     StageError,
-    consumer::pause,
     generations::{Pace, Wanted, positions, reached, take_over_is_done},
     workers::Held,
 };
@@ -28,13 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Build<'a> {
-    parts: &'a ReplayParts,
-    config: &'a ReplayConfig,
-    id: &'a str,
-    interrupted: CancellationToken,
-    replay: ReplayStatus,
-    /// Offsets processed as last stored.
-    stored: u64,
+    run: Run<'a>,
     /// When it was last asked whether somebody paused or cancelled it elsewhere.
     asked_at: Instant,
     /// What must be reached; found part by part, each once the part before it is there.
@@ -45,23 +37,12 @@ type Stages = Pin<Box<dyn Future<Output = Result<(), StageError>> + Send>>;
 
 impl<'a> Build<'a> {
     /// Takes the replay up where its stages stand.
-    pub(super) async fn begin(
-        parts: &'a ReplayParts,
-        config: &'a ReplayConfig,
-        id: &'a str,
-        interrupted: CancellationToken,
-    ) -> Result<Self, StageError> {
-        let replay = parts.replay(id).await?;
-        Ok(Build {
-            parts,
-            config,
-            id,
-            interrupted,
-            stored: replay.progress.processed(),
-            replay,
+    pub(super) fn new(run: Run<'a>) -> Self {
+        Build {
+            run,
             asked_at: Instant::now(),
             wanted: Vec::new(),
-        })
+        }
     }
 
     /// Runs until an end. What a cancelled or failed replay wrote is given up before this returns.
@@ -77,8 +58,8 @@ impl<'a> Build<'a> {
         if entry.state == GenerationState::Ready {
             return Ok(End::Through); // the last process ended in between
         }
-        self.parts.line.prepare(&entry).await?;
-        let store = self.parts.line.parts.stores.of(entry.parts.store).await;
+        self.run.parts.line.prepare(&entry).await?;
+        let store = self.run.parts.line.parts.stores.of(entry.parts.store).await;
         if let Err(error @ message_store::Error::ModelMismatch { .. }) = store {
             let end = End::Failed(error.to_string()); // its model was taken out of the configuration
             self.settle(&entry, &end).await?;
@@ -86,8 +67,8 @@ impl<'a> Build<'a> {
         }
         let (held, shutdown) = (held.child(), &held.stop);
         let stop = held.stop.clone();
-        let (line, own) = (self.parts.line.clone(), entry.clone());
-        let pace = Arc::new(Pace::new(self.config.cpu_share));
+        let (line, own) = (self.run.parts.line.clone(), entry.clone());
+        let pace = Arc::new(Pace::new(self.run.config.cpu_share));
         let mut stages: Stages = Box::pin(async move {
             let parts: Vec<Part> = own.own_parts().collect();
             line.run(&own, &parts, Some(pace), held).await
@@ -107,7 +88,7 @@ impl<'a> Build<'a> {
                 end
             }
         };
-        let is_screen = self.replay.spec.stage == ReplayStage::Screen;
+        let is_screen = self.run.replay.spec.stage == ReplayStage::Screen;
         let end = match end {
             End::Through if is_screen && !self.compare(&entry, shutdown).await? => End::Interrupted,
             end => end,
@@ -141,12 +122,10 @@ impl<'a> Build<'a> {
             }
             tokio::select! {
                 outcome = &mut *stages => return Ok(Followed::Stages(outcome)),
-                () = self.interrupted.cancelled() => return Ok(Followed::End(End::Interrupted)),
-                () = pause(LOOK_EVERY, shutdown) => {
-                    if shutdown.is_cancelled() {
-                        return Ok(Followed::End(End::Interrupted));
-                    }
-                }
+                () = self.run.rest(LOOK_EVERY, shutdown) => {}
+            }
+            if self.run.is_over(shutdown) {
+                return Ok(Followed::End(End::Interrupted));
             }
         }
     }
@@ -157,34 +136,25 @@ impl<'a> Build<'a> {
         entry: &Entry,
         shutdown: &CancellationToken,
     ) -> Result<bool, StageError> {
-        let register = self.parts.generations().now();
+        let register = self.run.parts.generations().now();
         let base = entry.base.and_then(|base| register.entry(base));
         let base = base.map(|base| base.parts.messages_topic());
         let mut progress = self.progress(entry).await?;
         progress.forget_comparison(); // an earlier attempt may have ended between it and the mark
         if let Some(base) = base {
             let compared = Compared {
-                parts: self.parts,
+                parts: self.run.parts,
                 topics: (base, entry.parts.messages_topic()),
-                cpu_share: self.config.cpu_share,
+                cpu_share: self.run.config.cpu_share,
             };
-            for range in &self.replay.spec.screens {
-                let is_over = || self.interrupted.is_cancelled() || shutdown.is_cancelled();
+            for range in &self.run.replay.spec.screens {
+                let is_over = || self.run.is_over(shutdown);
                 if !compared.count(range, &mut progress, is_over).await? {
                     return Ok(false);
                 }
             }
         }
-        let catalog = &self.parts.catalog;
-        match catalog
-            .put_replay_progress(self.id, self.stored, &progress)
-            .await
-        {
-            Ok(()) => self.stored = progress.processed(),
-            Err(catalog::Error::Conflict { .. }) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
-        Ok(true)
+        self.run.store(&progress).await
     }
 
     /// Marks the generation as complete, or gives it up.
@@ -193,14 +163,14 @@ impl<'a> Build<'a> {
             End::Through => GenerationState::Ready,
             End::Failed(_) | End::Hung(_) => GenerationState::Retired,
             End::Interrupted => {
-                let replay = self.parts.catalog.replay(self.id).await?;
+                let replay = self.run.parts.catalog.replay(self.run.id).await?;
                 match replay.is_none_or(|r| r.state.is_over()) {
                     true => GenerationState::Retired,
                     false => return Ok(()),
                 }
             }
         };
-        let now = self.parts.clock.now();
+        let now = self.run.parts.clock.now();
         let number = entry.generation;
         let mark = |register: &mut Register| {
             if let Some(entry) = register.entry_mut(number) {
@@ -209,17 +179,17 @@ impl<'a> Build<'a> {
             }
             Ok::<_, ()>(())
         };
-        self.parts.generations().change(mark).await?.ok();
+        self.run.parts.generations().change(mark).await?.ok();
         Ok(())
     }
 
     /// The generation this replay fills: that of an earlier attempt, or a new one.
     pub(super) async fn entry(&self) -> Result<Option<Entry>, StageError> {
-        let (spec, now) = (&self.replay.spec, self.parts.clock.now());
+        let (spec, now) = (&self.run.replay.spec, self.run.parts.clock.now());
         let own = spec.stage.own_parts();
         let model = self.model(own).await?;
         let make = |register: &mut Register| {
-            if let Some(entry) = register.made_by(self.id) {
+            if let Some(entry) = register.made_by(self.run.id) {
                 return Ok::<_, ()>(entry.clone());
             }
             let base = spec.base_generation.and_then(|base| register.entry(base));
@@ -229,7 +199,7 @@ impl<'a> Build<'a> {
                 generation,
                 parts: base.parts.with(own, generation),
                 state: GenerationState::Building,
-                replay: Some(self.id.to_owned()),
+                replay: Some(self.run.id.to_owned()),
                 base: Some(base.generation),
                 stretches: self.stretches(base),
                 screens_from: screens_from(spec),
@@ -244,25 +214,31 @@ impl<'a> Build<'a> {
             register.all.push(entry.clone());
             Ok(entry)
         };
-        Ok(self.parts.generations().change(make).await?.ok())
+        Ok(self.run.parts.generations().change(make).await?.ok())
     }
 
     /// Whose vectors its own store holds: those asked for, else those of the store it is made beside.
     async fn model(&self, own: &[Part]) -> Result<Option<String>, StageError> {
-        let spec = &self.replay.spec;
+        let spec = &self.run.replay.spec;
         if !own.contains(&Part::Store) || spec.model.is_some() {
             return Ok(spec.model.clone());
         }
-        let register = self.parts.generations().now();
+        let register = self.run.parts.generations().now();
         let Some(base) = spec.base_generation.and_then(|base| register.entry(base)) else {
             return Ok(None);
         };
-        let embedder = self.parts.line.parts.stores.embedder_of(base.parts.store);
+        let embedder = self
+            .run
+            .parts
+            .line
+            .parts
+            .stores
+            .embedder_of(base.parts.store);
         Ok(Some(embedder.await?.model().name()))
     }
 
     fn stretches(&self, base: &Entry) -> Vec<Stretch> {
-        let spec = &self.replay.spec;
+        let spec = &self.run.replay.spec;
         let Some((rules, shipped)) = &spec.rules_kept else {
             return base.stretches.clone();
         };
@@ -282,33 +258,25 @@ impl<'a> Build<'a> {
 
     /// Stores how far it is; whether everything is there.
     async fn look(&mut self, entry: &Entry) -> Result<bool, StageError> {
+        // Asked first, so that what is stored at the end is all of it.
+        let is_complete = self.is_complete(entry).await?;
         let progress = self.progress(entry).await?;
-        let processed = progress.processed();
-        if processed != self.stored {
-            let catalog = &self.parts.catalog;
-            match catalog
-                .put_replay_progress(self.id, self.stored, &progress)
-                .await
-            {
-                Ok(()) => self.stored = processed,
-                // It is over; who ended it also interrupts this.
-                Err(catalog::Error::Conflict { .. }) => self.interrupted.cancel(),
-                Err(error) => return Err(error.into()),
-            }
+        if self.run.is_new(&progress) && !self.run.store(&progress).await? {
+            self.run.interrupted.cancel(); // it is over; who ended it also interrupts this
+            return Ok(false);
         }
         if self.asked_at.elapsed() >= ASK_EVERY {
             self.asked_at = Instant::now();
-            let replay = self.parts.catalog.replay(self.id).await?;
-            if replay.is_none_or(|r| r.state != ReplayState::Running) {
-                self.interrupted.cancel();
+            if !self.run.is_wanted().await? {
+                self.run.interrupted.cancel();
             }
         }
-        self.is_complete(entry).await
+        Ok(is_complete)
     }
 
     /// Part by part: the ends that one part must reach are those of the part before it once that was there.
     async fn is_complete(&mut self, entry: &Entry) -> Result<bool, StageError> {
-        let (log, catalog) = (&*self.parts.log, &*self.parts.line.parts.catalog);
+        let (log, catalog) = (&*self.run.parts.log, &*self.run.parts.line.parts.catalog);
         for part in entry.own_parts() {
             if part == Part::Stories
                 && !entry.reassign
@@ -327,15 +295,15 @@ impl<'a> Build<'a> {
                 return Ok(false);
             }
         }
-        Ok(self.parts.line.lacking(entry).await? == 0)
+        Ok(self.run.parts.line.lacking(entry).await? == 0)
     }
 
     async fn wanted_of(&self, entry: &Entry, part: Part) -> Result<Vec<Wanted>, StageError> {
         let mut wanted = Vec::new();
-        let register = self.parts.generations().now();
+        let register = self.run.parts.generations().now();
         for (stage, topic) in positions_of(&register, part, entry) {
-            for p in self.parts.log.partitions(&topic).await? {
-                let screened = self.replay.spec.ranges.iter();
+            for p in self.run.parts.log.partitions(&topic).await? {
+                let screened = self.run.replay.spec.ranges.iter();
                 let to = match part {
                     Part::Messages => screened
                         .filter(|r| r.partition == p.partition)
@@ -356,15 +324,15 @@ impl<'a> Build<'a> {
 
     /// What the ledger of its stages says of the replay's ranges.
     async fn progress(&self, entry: &Entry) -> Result<ReplayProgress, StageError> {
-        let spec = &self.replay.spec;
+        let spec = &self.run.replay.spec;
         let first = entry.own_parts().next().unwrap_or(Part::Messages);
-        let register = self.parts.generations().now();
+        let register = self.run.parts.generations().now();
         let mut next: BTreeMap<_, Offset> =
             spec.ranges.iter().map(|r| (r.partition, r.from)).collect();
         let mut counters = Counters::default();
         let stages = positions(
-            &*self.parts.log,
-            &*self.parts.line.parts.catalog,
+            &*self.run.parts.log,
+            &*self.run.parts.line.parts.catalog,
             &register,
             &[(first, entry.generation)],
         )
@@ -379,7 +347,7 @@ impl<'a> Build<'a> {
             }
             counters += &self.counters(&key).await?;
         }
-        let mut progress = self.replay.progress.clone();
+        let mut progress = self.run.replay.progress.clone();
         let ranges = spec.ranges.iter();
         progress.next = ranges.map(|r| next[&r.partition].min(r.to)).collect();
         let passed = spec.ranges.iter().zip(&progress.next);
@@ -389,7 +357,7 @@ impl<'a> Build<'a> {
             .sum();
         ledger.judged = counters.emitted;
         // Those whose vectors are made behind the store are not through before they have them.
-        let lacking = self.parts.line.lacking(entry).await?;
+        let lacking = self.run.parts.line.lacking(entry).await?;
         ledger.received = ledger.received.saturating_sub(lacking);
         ledger.judged = ledger.judged.saturating_sub(lacking);
         ledger.skipped = counters.skipped;
@@ -403,10 +371,10 @@ impl<'a> Build<'a> {
     }
 
     async fn counters(&self, key: &StageKey) -> Result<Counters, StageError> {
-        let state = crate::generations::state_of(&*self.parts.log, &key.state_key()).await?;
+        let state = crate::generations::state_of(&*self.run.parts.log, &key.state_key()).await?;
         let state = match state {
             Some(state) => Some(state),
-            None => self.parts.line.parts.catalog.stage_state(key).await?,
+            None => self.run.parts.line.parts.catalog.stage_state(key).await?,
         };
         Ok(state.map(|s| s.counters).unwrap_or_default())
     }

@@ -1,6 +1,9 @@
 //! A request in, what is to be done out: rules found, range fixed, checked.
 
+use std::sync::Arc;
+
 use telesift_ports::{
+    Embedder,
     generations::Part,
     replays::{
         BaseRules, Bound, ReplayError, ReplayProgress, ReplayRange, ReplayRequest, ReplaySpec,
@@ -10,6 +13,7 @@ use telesift_ports::{
 use telesift_schemas::{Offset, PartitionId, Topic};
 
 use super::{ReplayParts, range, switch::failed};
+use crate::StageError;
 
 /// A replay that can be queued.
 pub(super) struct Ordered {
@@ -213,16 +217,26 @@ async fn rebuild(
 
 /// The model at hand whose vectors the live store does not hold.
 async fn other_model(parts: &ReplayParts) -> Result<String, ReplayError> {
-    let stores = &parts.line.parts.stores;
-    let live = stores.embedder_of(parts.generations().live().store).await;
-    let live = live.map_err(|e| failed(e.into()))?.model().name();
-    let mut others = stores.models().names().filter(|name| *name != live);
-    others.next().ok_or_else(|| {
+    let (live, other) = other_embedder(parts).await.map_err(failed)?;
+    let other = other.map(|embedder| embedder.model().name());
+    other.ok_or_else(|| {
         let reason = format!(
             "search goes by vectors of `{live}`, and no other model is configured: name one in `[embed.next]`, start the server again, then replay `embed`"
         );
         refused("stage", reason)
     })
+}
+
+/// The name of the model whose vectors the live store holds, and another model at hand.
+pub(super) async fn other_embedder(
+    parts: &ReplayParts,
+) -> Result<(String, Option<Arc<dyn Embedder>>), StageError> {
+    let stores = &parts.line.parts.stores;
+    let live = stores.embedder_of(parts.generations().live().store).await?;
+    let live = live.model().name();
+    let mut all = stores.models().all().iter();
+    let other = all.find(|embedder| embedder.model().name() != live);
+    Ok((live, other.cloned()))
 }
 
 fn spec(

@@ -8,17 +8,16 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures::future::{BoxFuture, try_join_all};
 use telesift_ports::{
-    catalog,
     extractor::Answers,
     record_log::{self, ReadLimits, StoredRecord},
-    replays::{ReplayProgress, ReplayRange, ReplayState, ReplayStatus},
+    replays::{ReplayProgress, ReplayRange},
 };
 use telesift_schemas::{Generation, Offset, Topic, TopicPartition, UnitEvent, UnitRecord};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{ReplayConfig, ReplayParts, attempt::End, build::Build};
-use crate::{StageError, consumer::pause, extract::Planned, generations::Pace};
+use super::{attempt::End, build::Build, run::Run};
+use crate::{StageError, extract::Planned, generations::Pace};
 
 /// How often it is looked whether what was marked is answered.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -28,14 +27,8 @@ const AT_ONCE: usize = 32;
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct UnitReading<'a> {
-    parts: &'a ReplayParts,
-    config: &'a ReplayConfig,
-    id: &'a str,
-    interrupted: CancellationToken,
-    replay: ReplayStatus,
+    run: Run<'a>,
     progress: ReplayProgress,
-    /// Offsets processed as last stored.
-    stored: u64,
     /// The generation it fills; none of a dry run.
     generation: Option<Generation>,
     /// How long others were waited for: that is no work, and needs no rest.
@@ -58,26 +51,13 @@ struct Batch {
 }
 
 impl<'a> UnitReading<'a> {
-    /// Takes the replay up where it was last stored.
-    pub(super) async fn begin(
-        parts: &'a ReplayParts,
-        config: &'a ReplayConfig,
-        id: &'a str,
-        interrupted: CancellationToken,
-    ) -> Result<Self, StageError> {
-        let replay = parts.replay(id).await?;
-        let progress = replay.progress.clone();
-        Ok(UnitReading {
-            parts,
-            config,
-            id,
-            interrupted,
-            stored: progress.processed(),
-            progress,
-            replay,
+    pub(super) fn new(run: Run<'a>) -> Self {
+        UnitReading {
+            progress: run.replay.progress.clone(),
+            run,
             generation: None,
             waited: Duration::ZERO,
-        })
+        }
     }
 
     /// Runs until an end; `build` makes its generation, which a dry run has not.
@@ -111,9 +91,9 @@ impl<'a> UnitReading<'a> {
     }
 
     async fn read_all(&mut self, shutdown: &CancellationToken) -> Result<End, StageError> {
-        let pace = Pace::new(self.config.cpu_share);
-        for i in 0..self.replay.spec.ranges.len() {
-            let range = self.replay.spec.ranges[i];
+        let pace = Pace::new(self.run.config.cpu_share);
+        for i in 0..self.run.replay.spec.ranges.len() {
+            let range = self.run.replay.spec.ranges[i];
             while self.progress.next[i] < range.to {
                 if let Some(reason) = self.is_void() {
                     return Ok(End::Failed(reason));
@@ -123,25 +103,27 @@ impl<'a> UnitReading<'a> {
                 if !self.take(i, range, shutdown).await? {
                     return Ok(End::Interrupted);
                 }
-                let rest = pace.rest(started.elapsed().saturating_sub(self.waited));
-                tokio::select! {
-                    () = self.interrupted.cancelled() => {}
-                    () = pause(rest, shutdown) => {}
-                }
+                let worked = started.elapsed().saturating_sub(self.waited);
+                self.run.rest(pace.rest(worked), shutdown).await;
             }
         }
         Ok(End::Through)
     }
 
     fn units(&self) -> &dyn telesift_ports::Catalog {
-        &*self.parts.line.parts.catalog
+        &*self.run.parts.line.parts.catalog
     }
 
     /// Why it cannot go on: what it would leave as it is must be what the generation it is made from has.
     fn is_void(&self) -> Option<String> {
         self.generation?;
-        let register = self.parts.generations().now();
-        let base = self.replay.spec.base_generation.unwrap_or(register.live);
+        let register = self.run.parts.generations().now();
+        let base = self
+            .run
+            .replay
+            .spec
+            .base_generation
+            .unwrap_or(register.live);
         let base = register.entry(base)?.parts.knowledge;
         (base != register.live_parts().knowledge).then(|| {
             "conversations of another generation count since it began; ask for it again".to_owned()
@@ -164,7 +146,7 @@ impl<'a> UnitReading<'a> {
         }
         let mut batch = Batch::default();
         for records in records.chunks(AT_ONCE) {
-            if shutdown.is_cancelled() || self.interrupted.is_cancelled() {
+            if self.run.is_over(shutdown) {
                 return Ok(false);
             }
             for fate in self.fates(records).await? {
@@ -198,10 +180,10 @@ impl<'a> UnitReading<'a> {
         to: Offset,
     ) -> Result<(Vec<StoredRecord>, Offset), StageError> {
         let limits = ReadLimits {
-            max_records: self.config.batch_records.max(1),
+            max_records: self.run.config.batch_records.max(1),
             ..ReadLimits::default()
         };
-        match self.parts.log.read(at, from, limits).await {
+        match self.run.parts.log.read(at, from, limits).await {
             Ok(batch) => {
                 let mut records = batch.records;
                 records.retain(|r| r.offset < to);
@@ -232,7 +214,7 @@ impl<'a> UnitReading<'a> {
         let Some(row) = row.filter(|row| row.origin.offset == record.offset) else {
             return Ok(Fate::Skipped("in_another_unit"));
         };
-        let planned = self.parts.units.plan(&row, self.generation).await?;
+        let planned = self.run.parts.units.plan(&row, self.generation).await?;
         Ok(Fate::Unit(unit, planned))
     }
 
@@ -248,20 +230,16 @@ impl<'a> UnitReading<'a> {
             return Ok(Some(units.into_iter().collect()));
         };
         self.units().read_again(&units, generation).await?;
-        self.parts.units.wake();
+        self.run.parts.units.wake();
         let mut asked_at = Instant::now();
         while self.units().n_read_again(generation).await? > 0 {
-            tokio::select! {
-                () = self.interrupted.cancelled() => return Ok(None),
-                () = pause(LOOK_EVERY, shutdown) => {}
-            }
-            if shutdown.is_cancelled() {
+            self.run.rest(LOOK_EVERY, shutdown).await;
+            if self.run.is_over(shutdown) {
                 return Ok(None);
             }
             if asked_at.elapsed() >= ASK_EVERY {
                 asked_at = Instant::now();
-                let replay = self.parts.catalog.replay(self.id).await?;
-                if replay.is_none_or(|r| r.state != ReplayState::Running) {
+                if !self.run.is_wanted().await? {
                     return Ok(None);
                 }
             }
@@ -272,20 +250,11 @@ impl<'a> UnitReading<'a> {
     }
 
     async fn store(&mut self, progress: ReplayProgress) -> Result<bool, StageError> {
-        let catalog = &self.parts.catalog;
-        match catalog
-            .put_replay_progress(self.id, self.stored, &progress)
-            .await
-        {
-            Ok(()) => {
-                self.stored = progress.processed();
-                self.progress = progress;
-                Ok(true)
-            }
-            // Whoever ended it has the last word.
-            Err(catalog::Error::Conflict { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
+        let is_stored = self.run.store(&progress).await?;
+        if is_stored {
+            self.progress = progress;
         }
+        Ok(is_stored)
     }
 }
 

@@ -8,13 +8,18 @@ mod people;
 mod replay;
 mod switched;
 
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
 use telesift_ports::{
-    Clock as _, KnowledgeCatalog, StoryCatalog, extractor::ExtractError, knowledge::StoredAtom,
-    memory::Fault,
+    Clock as _, KnowledgeCatalog, StoryCatalog, UnitCatalog as _, extractor::ExtractError,
+    knowledge::StoredAtom, memory::Fault,
 };
 use telesift_schemas::{
-    ApprovalRule, Atom, AtomKind, AtomStatus, AtomVerdict, DecisionKind, StoryAssigned, StoryLink,
-    SubjectChange, Topic,
+    ApprovalRule, Atom, AtomKind, AtomStatus, AtomVerdict, DecisionKind, Generation, StoryAssigned,
+    StoryLink, SubjectChange, Topic,
 };
 
 use line::{Line, key};
@@ -146,6 +151,10 @@ async fn a_deletion_retracts_and_a_reviewed_atom_is_flagged() {
         2,
         "nobody is asked about nothing"
     );
+    assert_eq!(
+        line.units().await.passed_by,
+        [("gone".to_owned(), 1)].into()
+    );
 }
 
 #[tokio::test]
@@ -227,6 +236,11 @@ async fn a_hundred_reposts_are_one_call_one_atom_and_a_hundred_sources() {
         line.extractions().await.len(),
         100,
         "each of them is recorded"
+    );
+    let units = line.units().await;
+    assert_eq!(
+        (units.done, units.passed_by),
+        (100, [("same_story".to_owned(), 99)].into())
     );
 }
 
@@ -371,4 +385,37 @@ async fn a_story_is_read_where_somebody_may_read_it() {
     repost(&line, -2).await;
     line.settle().await;
     assert_eq!(line.everything().await.len(), 1);
+    let passed_by = async || line.units().await.passed_by;
+    let off = [("off".to_owned(), 1)].into();
+    assert_eq!(passed_by().await, off);
+    // The same when the catalog is made anew of the log.
+    let mut line = line;
+    line.drop_catalog();
+    line.settle().await;
+    assert_eq!(line.units().await.passed_by, off);
+}
+
+/// A replay may run in another process than the stage: nothing in this one tells of the units it marks.
+#[tokio::test]
+async fn what_another_process_makes_due_is_taken_up_soon() {
+    let mut line = Line::new().await;
+    line.say(1, FAIL).await;
+    line.settle().await;
+    line.max_pause = Duration::from_secs(3_600);
+    *line.extractor.version.lock().unwrap() = Some("2".to_owned());
+    let catalog = line.flow.catalog.clone();
+    let units = catalog.units_of(&[key(7, 1)]).await.unwrap();
+    let unit = [units[0].1.clone()];
+    let n_asked = || line.extractor.asked().len();
+    let marked = AtomicU32::new(0);
+    // Once everything stands still.
+    line.run(async || {
+        let n = marked.fetch_add(1, Ordering::SeqCst);
+        if n == 20 {
+            let second = Generation(2);
+            catalog.read_again(&unit, second).await.unwrap();
+        }
+        n_asked() > 1
+    })
+    .await;
 }

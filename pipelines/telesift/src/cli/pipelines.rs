@@ -97,8 +97,18 @@ pub(crate) struct ArroyoArgs {
     )]
     pub(crate) arroyo: String,
     /// In front of the pipelines' names, so that several flows can share an Arroyo.
-    #[arg(long, default_value = "telesift", value_name = "WORD")]
+    #[arg(long, default_value = "telesift", value_name = "WORD", value_parser = word)]
     pub(crate) prefix: String,
+}
+
+/// What a name of Arroyo's may begin with.
+fn word(text: &str) -> Result<String, String> {
+    const MAX: usize = 64;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    match (1..=MAX).contains(&text.len()) && text.chars().all(is_plain) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("expected 1 to {MAX} of `A-Z a-z 0-9 - _`")),
+    }
 }
 
 /// What of the windows is asked for.

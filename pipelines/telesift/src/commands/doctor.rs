@@ -117,18 +117,31 @@ fn is_writable(dir: &Path) -> std::io::Result<()> {
 
 async fn server(client: &Client) -> Vec<Check> {
     let mut checks = Vec::new();
-    match client.get::<Value>("/readyz", &[]).await {
-        Ok(_) => checks.push(Check::ok("server", format!("{} is ready", client.url()))),
+    let url = client.url();
+    let broken = match client.not_ready().await {
+        Ok(parts) => parts,
         Err(error) => {
             checks.push(Check::failed("server", format!("{error:#}")));
             return checks;
         }
-    }
+    };
+    checks.push(match broken.is_empty() {
+        true => Check::ok("server", format!("{url} is ready")),
+        false => {
+            let parts: Vec<String> = broken.iter().map(|part| print::printable(part)).collect();
+            let detail = format!(
+                "{url} is not ready ({}): its log says why",
+                parts.join(", ")
+            );
+            Check::failed("server", detail)
+        }
+    });
     match client.get::<Value>("/v1/stats/pipeline", &[]).await {
         Ok(stats) => {
             checks.extend(stages(&stats));
             checks.extend(workers(&stats));
         }
+        Err(_) if !broken.is_empty() => {} // that is why
         Err(error) => checks.push(Check::failed("key", format!("{error:#}"))),
     }
     // Only an admin's key may see them.

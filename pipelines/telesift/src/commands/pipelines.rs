@@ -110,7 +110,7 @@ async fn topics(connection: &Connection, fill: &FillArgs, yes: bool) -> Result<(
         }
     }
     match yes {
-        true => cluster::create_topics(&config, &log).await,
+        true => cluster::create_topics(cluster::wanted(&config)?, &log).await,
         false => Ok(()),
     }
 }

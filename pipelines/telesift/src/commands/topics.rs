@@ -2,8 +2,9 @@
 
 mod apply;
 
-use anyhow::Result;
-use serde_json::Value;
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
 
 use super::{block_on, print};
 use crate::{
@@ -50,17 +51,38 @@ fn records(connection: &Connection, client: &Client, topic: &str, args: &TopicsA
     let mut query = vec![("limit", args.limit.to_string())];
     query.extend(args.from.map(|from| ("from", from.to_string())));
     let path = format!("/v1/topics/{topic}/partitions/{}/records", args.partition);
-    let answer: Value = block_on(client.get(&path, &query))?;
+    let answer: Box<RawValue> = block_on(client.get(&path, &query))?;
     if connection.json {
-        return print::json(&answer);
+        return print::line(answer.get());
     }
-    for record in answer["items"].as_array().into_iter().flatten() {
+    let records: Records<'_> = serde_json::from_str(answer.get())
+        .context("the server's answer is not what this version expects")?;
+    for record in records.items {
+        // What is no JSON is shown in base64, as a text.
+        let data = record.data.or(record.data_base64);
         print::line(format!(
             "{}  {}  {}",
-            record["offset"],
-            record["appended_at"].as_str().unwrap_or_default(),
-            record["data"]
+            record.offset,
+            record.appended_at,
+            data.map_or("", RawValue::get)
         ))?;
     }
     Ok(())
+}
+
+/// Records with their values as stored, byte for byte.
+#[derive(Deserialize)]
+struct Records<'a> {
+    #[serde(borrow)]
+    items: Vec<Record<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Record<'a> {
+    offset: u64,
+    appended_at: &'a str,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data_base64: Option<&'a RawValue>,
 }

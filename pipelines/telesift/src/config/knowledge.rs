@@ -89,156 +89,21 @@ impl Extract {
     }
 }
 
-/// From which cosine on two claims are one, and two names one subject, by this model: as the pairs of the tests below have it.
-/// For a model that was not measured: rather too few.
+/// From which cosine on two claims are one, and two names one subject, by this model: as `pairs.tsv` of the extractor has it. All
+/// that the e5 family sees is alike: `frontend` and `backend` have 0.96. For a model that was not measured: rather too few.
 fn likeness(model: &str) -> (f32, f32) {
+    let is_e5 = || {
+        model
+            .split(['-', '_', '/', '.', ':', '@'])
+            .any(|part| part == "e5")
+    };
     match model {
         model if model.starts_with("hash") => (0.97, 0.85),
-        model if model.starts_with("all-MiniLM-L6-v2") => (0.985, 0.86),
-        _ => (0.985, 0.95),
+        model if model.starts_with("all-MiniLM-L6-v2") => (0.995, 0.86),
+        _ if is_e5() => (0.99, 0.972),
+        _ => (0.99, 0.98),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use telesift_models::{HashEmbedder, LocalEmbedder};
-    use telesift_ports::embedder::{Embedder as _, Purpose};
-
-    use crate::config::Config;
-
-    const SAME_CLAIMS: [(&str, &str); 3] = [
-        (
-            "Оплата падає на телефонах після оновлення",
-            "оплата падає на телефонах після оновлення!",
-        ),
-        (
-            "Оплата падает на телефонах",
-            "Оплата  падает на телефонах 😡",
-        ),
-        (
-            "Payments fail on phones after the update",
-            "payments failed on phones, after the updates",
-        ),
-    ];
-    const OTHER_CLAIMS: [(&str, &str); 7] = [
-        (
-            "Оплата падає на телефонах після оновлення",
-            "Оплата падає на планшетах після оновлення",
-        ),
-        (
-            "Реліз переносимо на п'ятницю",
-            "Реліз переносимо на понеділок",
-        ),
-        (
-            "Релиз переносим на пятницу",
-            "Релиз переносим на понедельник",
-        ),
-        (
-            "We move the release to Friday",
-            "We move the release to Monday",
-        ),
-        ("We use Postgres 15", "We use Postgres 16"),
-        ("Payments fail on phones", "Deliveries fail on phones"),
-        ("Оплата работает", "Оплата не работает"),
-    ];
-    const SAME_SUBJECTS: [(&str, &str); 3] = [
-        ("оплата карткою", "оплати картками"),
-        ("доставка заказов", "доставки заказа"),
-        ("Kubernetes cluster", "kubernetes clusters"),
-    ];
-    const OTHER_SUBJECTS: [(&str, &str); 5] = [
-        ("backup", "backend"),
-        ("сервер оплати", "сервер доставки"),
-        ("база данных", "база знаний"),
-        ("card payments", "card delivery"),
-        ("оплата", "доставка"),
-    ];
-
-    /// Pairs a model of English tells apart by meaning, beside those above.
-    const MORE_SAME_SUBJECTS: [(&str, &str); 3] = [
-        ("card payments", "payment by card"),
-        ("backups", "backup"),
-        ("mobile app", "mobile application"),
-    ];
-    const MORE_OTHER_CLAIMS: [(&str, &str); 5] = [
-        (
-            "The backup job failed on db-2",
-            "The backup job failed on db-3",
-        ),
-        ("Login works again", "Login does not work"),
-        ("The export takes 4 minutes", "The export takes 40 minutes"),
-        (
-            "Customers in Spain were charged twice",
-            "Customers in Italy were charged twice",
-        ),
-        ("We decided to keep Postgres", "We decided to drop Postgres"),
-    ];
-    const MORE_OTHER_SUBJECTS: [(&str, &str); 6] = [
-        ("frontend", "backend"),
-        ("mobile app", "web app"),
-        ("database", "data warehouse"),
-        ("release", "deployment"),
-        ("login", "logging"),
-        ("payments", "invoices"),
-    ];
-
-    type Pairs = [(&'static str, &'static str)];
-
-    /// The pairs a model takes for what they are not.
-    fn wrong(
-        embed: impl Fn(&[&str]) -> Vec<Vec<f32>>,
-        threshold: f32,
-        same: &[&Pairs],
-        other: &[&Pairs],
-    ) -> Vec<String> {
-        let pairs = |lists: &[&Pairs]| lists.concat();
-        let all = pairs(same).into_iter().map(|p| (p, true));
-        let all = all.chain(pairs(other).into_iter().map(|p| (p, false)));
-        let judge = |((a, b), is_same): ((&str, &str), bool)| {
-            let vectors = embed(&[a, b]);
-            let similarity: f32 = vectors[0].iter().zip(&vectors[1]).map(|(x, y)| x * y).sum();
-            let is_wrong = (similarity >= threshold) != is_same;
-            is_wrong.then(|| format!("{a} / {b}: {similarity:.3}, same: {is_same}"))
-        };
-        all.filter_map(judge).collect()
-    }
-
-    #[test]
-    fn the_thresholds_of_hash_tell_what_is_the_same_from_what_is_not() {
-        let config = Config::from_parts(None, std::iter::empty()).unwrap();
-        let embedder = HashEmbedder::default();
-        let config = config.extract.beside(&embedder.model().id);
-        let embed = |texts: &[&str]| texts.iter().map(|t| embedder.vector(t)).collect();
-        let claims = wrong(embed, config.same_atom, &[&SAME_CLAIMS], &[&OTHER_CLAIMS]);
-        assert!(claims.is_empty(), "{claims:#?}");
-        let (same, other) = ([&SAME_SUBJECTS[..]], [&OTHER_SUBJECTS[..]]);
-        let subjects = wrong(embed, config.same_subject, &same, &other);
-        assert!(subjects.is_empty(), "{subjects:#?}");
-    }
-
-    /// It calls nothing the same that is not; what it says in two ways it may keep twice.
-    #[test]
-    fn the_thresholds_of_the_local_model_never_call_the_same_what_is_not() {
-        let Some(folder) = std::env::var_os("TELESIFT_TEST_MODEL").map(PathBuf::from) else {
-            return eprintln!("skipped: TELESIFT_TEST_MODEL names no folder with all-MiniLM-L6-v2");
-        };
-        let config = Config::from_parts(None, std::iter::empty()).unwrap();
-        let config = config.extract.beside("all-MiniLM-L6-v2@any");
-        let embedder = LocalEmbedder::load(&folder, None).unwrap();
-        let embed = |texts: &[&str]| embedder.vectors(texts, Purpose::Passage).unwrap();
-        // Claims are compared with their titles before them.
-        let twice = |texts: &[&str]| {
-            let texts: Vec<String> = texts.iter().map(|t| format!("{t}\n{t}")).collect();
-            embed(&texts.iter().map(String::as_str).collect::<Vec<_>>())
-        };
-        let other = [&OTHER_CLAIMS[..], &MORE_OTHER_CLAIMS];
-        let claims = wrong(twice, config.same_atom, &[], &other);
-        assert!(claims.is_empty(), "{claims:#?}");
-        let same = [&SAME_SUBJECTS[..], &MORE_SAME_SUBJECTS];
-        let other = [&OTHER_SUBJECTS[..], &MORE_OTHER_SUBJECTS];
-        let subjects = wrong(embed, config.same_subject, &same, &other);
-        assert!(subjects.is_empty(), "{subjects:#?}");
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! The parts of a server as tasks: started by name, watched, stopped together.
 
 use std::{
+    fmt::Display,
     future::Future,
     sync::{Arc, Mutex},
     time::Duration,
@@ -27,7 +28,7 @@ pub(crate) enum Ended {
 pub(crate) struct Tasks {
     set: JoinSet<(&'static str, anyhow::Result<()>)>,
     stop: CancellationToken,
-    failures: Arc<Failures>,
+    parts: Arc<Parts>,
 }
 
 impl Tasks {
@@ -35,7 +36,7 @@ impl Tasks {
         Tasks {
             set: JoinSet::new(),
             stop: CancellationToken::new(),
-            failures: Arc::default(),
+            parts: Arc::default(),
         }
     }
 
@@ -66,9 +67,24 @@ impl Tasks {
         self.stop.clone()
     }
 
+    /// Has `/readyz` ask `check` each time, which must not block for long.
+    pub(crate) fn look_at<E: Display>(
+        &self,
+        name: &'static str,
+        check: impl Fn() -> Result<(), E> + Send + Sync + 'static,
+    ) {
+        let check = move || match check() {
+            Ok(()) => HealthCheck::ok(name),
+            Err(failure) => HealthCheck::failed(name, failure.to_string()),
+        };
+        if let Ok(mut looked_at) = self.parts.looked_at.lock() {
+            looked_at.push(Box::new(check));
+        }
+    }
+
     /// What `/readyz` asks.
     pub(crate) fn health(&self) -> Arc<dyn Health> {
-        self.failures.clone()
+        self.parts.clone()
     }
 
     /// Waits until a part fails. Parts that end without being asked to count as failed too.
@@ -79,7 +95,7 @@ impl Tasks {
             Some(Err(panic)) => ("a part", anyhow::anyhow!("panicked: {panic}")),
             None => ("every part", anyhow::anyhow!("ended")),
         };
-        self.failures.note(name, format!("{error:#}"));
+        self.parts.failed(name, format!("{error:#}"));
         match error.downcast_ref::<StageError>() {
             Some(hung @ StageError::Hung { .. }) => Ended::Hung(hung.to_string()),
             _ => Ended::Failed(error.context(format!("`{name}` stopped"))),
@@ -94,21 +110,30 @@ impl Tasks {
     }
 }
 
-/// Parts that failed, for `/readyz`.
+/// What `/readyz` is told of.
 #[derive(Default)]
-struct Failures(Mutex<Vec<HealthCheck>>);
+struct Parts {
+    failed: Mutex<Vec<HealthCheck>>,
+    looked_at: Mutex<Vec<Box<dyn Fn() -> HealthCheck + Send + Sync>>>,
+}
 
-impl Failures {
-    fn note(&self, name: &str, failure: String) {
-        if let Ok(mut failures) = self.0.lock() {
-            failures.push(HealthCheck::failed(name, failure));
+impl Parts {
+    fn failed(&self, name: &str, failure: String) {
+        if let Ok(mut failed) = self.failed.lock() {
+            failed.push(HealthCheck::failed(name, failure));
         }
     }
 }
 
 #[async_trait]
-impl Health for Failures {
+impl Health for Parts {
     async fn checks(&self) -> Vec<HealthCheck> {
-        self.0.lock().map(|f| f.clone()).unwrap_or_default()
+        let looked_at = self
+            .looked_at
+            .lock()
+            .map(|all| all.iter().map(|c| c()).collect());
+        let mut checks: Vec<HealthCheck> = looked_at.unwrap_or_default();
+        checks.extend(self.failed.lock().map(|f| f.clone()).unwrap_or_default());
+        checks
     }
 }

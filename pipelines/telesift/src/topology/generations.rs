@@ -48,11 +48,23 @@ pub(super) async fn stores(
     let sets = open::stores(config, data_dir);
     let stores = Arc::new(OpenStores::new(Arc::new(sets), generations.clone(), models));
     let live = stores.of(generations.live().store).await;
-    if let Err(error @ message_store::Error::ModelMismatch { .. }) = live {
-        return Err(error).context("cannot search by another model at once");
-    }
-    live.context("cannot open the message store; it is filled again from the log: stop every server, move its folder away, start again")?;
+    live.map_err(|error| {
+        let what = advice(&error);
+        anyhow::Error::new(error).context(what)
+    })?;
     Ok(stores)
+}
+
+/// What to do about a store that cannot be opened, as far as its error does not say so itself.
+fn advice(error: &message_store::Error) -> &'static str {
+    match error {
+        message_store::Error::ModelMismatch { .. } => "cannot search by another model at once",
+        // A damaged file may be told by no more than that it cannot be read.
+        message_store::Error::Unavailable(_) => {
+            "cannot open the message store; see that it can be reached. If it can, and nothing else helps: it is filled again from the log: stop every server, move its folder away, start again"
+        }
+        _ => "cannot open the message store",
+    }
 }
 
 /// How the stages run, in every generation.

@@ -8,13 +8,14 @@ use telesift_log_embedded::{EmbeddedLog, EmbeddedLogConfig};
 use telesift_ports::{
     RecordLog,
     generations::{Part, Register},
-    record_log::TopicConfig,
+    record_log::{self, TopicConfig},
 };
 use telesift_schemas::{Generation, Topic};
 
 use crate::{
     cluster,
     config::{Config, LogKind},
+    exit,
     server::Tasks,
 };
 
@@ -26,9 +27,11 @@ pub(super) enum Kept {
 }
 
 impl Kept {
-    /// A log that fails for good ends the process; a cluster is waited for.
+    /// A log that fails for good ends the process, one without room is not ready; a cluster is waited for.
     pub(super) fn watch(&self, tasks: &mut Tasks) {
         let Kept::Embedded(log) = self else { return };
+        let looked_at = log.clone();
+        tasks.look_at("disk", move || looked_at.check_room());
         let watched = log.clone();
         tasks.spawn("log", move |stop| async move {
             match stop.run_until_cancelled(watched.failed()).await {
@@ -104,11 +107,20 @@ pub(super) async fn create_topics(
         if is_given_up(&topic) {
             continue;
         }
-        log.create_topic(&topic, spec)
-            .await
-            .with_context(|| format!("cannot create the topic `{topic}`"))?;
+        let created = log.create_topic(&topic, spec).await;
+        created.map_err(|error| not_created(&topic, error))?;
     }
     Ok(())
+}
+
+/// A topic that is there with other partitions is a matter of the configuration.
+fn not_created(topic: &Topic, error: record_log::Error) -> anyhow::Error {
+    let is_configured_wrong = matches!(error, record_log::Error::PartitionCount { .. });
+    let error = anyhow::Error::new(error).context(format!("cannot create the topic `{topic}`"));
+    match is_configured_wrong {
+        true => exit::usage(error),
+        false => error,
+    }
 }
 
 fn topics(config: &Config) -> Result<Vec<(Topic, TopicConfig)>> {

@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Output,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -111,6 +112,45 @@ async fn the_flow_on_a_cluster_survives_restarts_and_a_killed_spu() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_comes_up_late_is_waited_for() {
+    let Some(mut cluster) = TestCluster::start(1).await else {
+        return;
+    };
+    cluster.kill_spu(0);
+    cluster.kill_controller();
+    let home = Home::new();
+    let config = configure(&home, &cluster);
+    let doctor = run(&home, &config, &["doctor", "--json"]);
+    let checks = lines(&doctor);
+    let log = checks.iter().find(|c| c["check"] == "log").unwrap();
+    assert_eq!(log["ok"], false, "{log}");
+    let endpoint = cluster.endpoint();
+    assert!(log["detail"].as_str().unwrap().contains(&endpoint), "{log}");
+
+    let said = home.path().join("said");
+    let mut command = telesift();
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+        .arg(&config)
+        .stderr(fs::File::create(&said).unwrap());
+    let starting = tokio::task::spawn_blocking(move || (Server::start(&home, &mut command), home));
+    let is_waiting = || {
+        let said = fs::read_to_string(&said).unwrap();
+        said.contains("waiting for the cluster") && said.contains(&endpoint)
+    };
+    while !is_waiting() {
+        assert!(!starting.is_finished(), "it waits, and says so");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    cluster.start_controller();
+    cluster.start_spu(0);
+    let (server, _home) = starting.await.unwrap();
+    let done = server.import("sample", sample()).await;
+    server.settled().await;
+    assert_eq!(done["messages_new"], ids(&server).await.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn topics_and_smartmodules_are_put_on_the_cluster_once() {
     let Some(cluster) = TestCluster::start(1).await else {
         return;
@@ -137,6 +177,26 @@ async fn topics_and_smartmodules_are_put_on_the_cluster_once() {
     let again = run(&home, &config, &["topics", "apply", "--json", "--yes"]);
     assert!(again.status.success(), "{again:?}");
     assert!(lines(&again).iter().all(|s| s["action"] == "keep"));
+
+    // What is missing is made, though another differs and cannot be changed.
+    let of = |name: &str, output: &Output| -> Value {
+        let steps = lines(output);
+        let step = steps.iter().find(|step| step["topic"] == name).unwrap();
+        step["action"].clone()
+    };
+    let deleted = cluster.fluvio(&["topic", "delete", "stories"]).unwrap();
+    assert!(deleted.status.success(), "{deleted:?}");
+    while of("stories", &run(&home, &config, &apply)) != "create" {}
+    let topics = include_str!("../../../../deploy/topics.toml");
+    let other = home.path().join("other.toml");
+    fs::write(&other, topics.replace("partitions = 4", "partitions = 5")).unwrap();
+    let other = other.to_str().unwrap();
+    let partly = ["topics", "apply", "--json", "--yes", "--file", other];
+    let partly = run(&home, &config, &partly);
+    assert_eq!(partly.status.code(), Some(1));
+    assert_eq!(of("messages", &partly), "differs");
+    assert_eq!(of("stories", &partly), "create");
+    assert_eq!(of("stories", &run(&home, &config, &apply)), "keep");
 
     let verify = ["smartmodules", "verify", "--json"];
     assert_eq!(run(&home, &config, &verify).status.code(), Some(1));

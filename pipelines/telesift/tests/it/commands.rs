@@ -177,6 +177,40 @@ fn wrong_usage_and_configuration_exit_2_and_say_why() {
     }
 }
 
+#[tokio::test]
+async fn a_record_is_printed_byte_for_byte() {
+    let home = Home::new();
+    let server = home.serve();
+    let entry = r#"{ "id":1, "type":"message","date":"2026-01-05T10:00:00","date_unixtime":"1767607200","from":"A","from_id":"user1","text":"\u0041","n":12345678901234567890123,"n":1.0e5}"#;
+    let export = format!(r#"{{"name":"x","type":"private_group","id":5,"messages":[{entry}]}}"#);
+    server.import("odd", export.into_bytes()).await;
+    let page = server.get("/v1/topics").await;
+    let of_raw = |topic: &Value| topic["topic"] == "telegram-raw";
+    let topic = page["items"].as_array().unwrap().iter().find(|t| of_raw(t));
+    let partitions = topic.unwrap()["partitions"].as_array().unwrap();
+    let filled = partitions.iter().find(|p| p["end"] == 1).unwrap();
+    let partition = filled["partition"].to_string();
+    for more in [&[][..], &["--json"]] {
+        let args = [&["topics", "telegram-raw", "--partition", &partition], more].concat();
+        let output = run(&home, &args);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let said = text(&output.stdout);
+        assert!(said.contains(entry), "{said}");
+    }
+}
+
+#[test]
+fn another_number_of_partitions_than_there_is_a_matter_of_the_configuration() {
+    let home = Home::new();
+    drop(home.serve());
+    let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let output = command.env("TELESIFT__LOG__PARTITIONS", "8").output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    assert!(said.contains("has 4 partitions, not 8"), "{said}");
+}
+
 #[test]
 fn commands_without_a_server_say_what_to_do() {
     let home = Home::new();

@@ -54,6 +54,14 @@ async fn a_full_disk_makes_appends_wait_and_goes_on_by_itself() {
     assert!(refused.headers().contains_key("retry-after"));
     let problem: Value = refused.json().await.unwrap();
     assert_eq!(problem["code"], "unavailable");
+    let (status, readiness) = ready(&server).await;
+    assert_eq!(status, 503);
+    let disk_is_full = json!({"name": "disk", "ok": false});
+    let checks = readiness["checks"].as_array().unwrap();
+    assert!(checks.contains(&disk_is_full), "{readiness}");
+    let doctor = home.command(&["doctor"]).output().unwrap();
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(said.contains("is not ready (disk)"), "{said}");
     let (status, queued) = server
         .upload("second", export(CHAT, 100, &texts(2, 50)))
         .await;
@@ -74,11 +82,19 @@ async fn a_full_disk_makes_appends_wait_and_goes_on_by_itself() {
     assert_eq!(waiting["messages_new"], 0);
 
     fs::remove_file(ballast).unwrap();
+    assert_eq!(ready(&server).await.0, 200);
     let done = server.imported(id).await;
     assert_eq!(done["messages_new"], 50);
     server.settled().await;
     assert_eq!(server.messages().await.len(), 100);
     assert_eq!(server.n_records("dead-letters").await, 0);
+}
+
+/// The answer of `/readyz`.
+async fn ready(server: &Server) -> (u16, Value) {
+    let request = server.request(Method::GET, "/readyz");
+    let response = request.send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap())
 }
 
 #[tokio::test]
@@ -306,6 +322,27 @@ async fn a_message_store_that_is_damaged_says_what_to_do() {
     server
         .until(|| async { (server.messages().await.len() == n).then_some(()) })
         .await;
+}
+
+/// Nobody is to give up a store because the network is down.
+#[tokio::test]
+async fn an_object_store_that_cannot_be_reached_is_to_be_reached_first() {
+    let home = Home::new();
+    let mut command = home.command(&["serve", "--listen", "127.0.0.1:0"]);
+    // Nobody listens there.
+    let refused = command
+        .env("TELESIFT__STORE__URI", "s3://bucket/store")
+        .env("TELESIFT__STORE__ENDPOINT", "http://127.0.0.1:9")
+        .env("TELESIFT__STORE__REGION", "us-east-1")
+        .env("TELESIFT__STORE__ACCESS_KEY_ID", "key")
+        .env("TELESIFT__STORE__SECRET_ACCESS_KEY", "secret")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    let last = said.lines().last().unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{last}");
+    assert!(last.contains("s3://bucket/store"), "{last}");
+    assert!(last.contains("see that it can be reached"), "{last}");
 }
 
 fn files_below(directory: &Path) -> Vec<PathBuf> {

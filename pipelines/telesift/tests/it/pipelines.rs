@@ -57,6 +57,9 @@ async fn what_is_missing_is_planned_made_once_and_taken_away() {
     );
     assert_eq!(arroyo.inner().pipelines.len(), 6);
 
+    let odd = run(&arroyo.url, &[&APPLY[..], &["--prefix", "a/b"]].concat());
+    assert_eq!(odd.status.code(), Some(2), "not a word");
+
     let again = run(&arroyo.url, &yes);
     assert_eq!(actions(&again), vec![("keep".to_owned(), false); 9]);
     assert_eq!(arroyo.inner().calls, calls);

@@ -70,6 +70,7 @@ async fn another_model_is_filled_beside_switched_to_and_back() {
     let replay = said_json(&home, &["replay", "--stage", "embed", "--wait"]);
     let id = replay["id"].as_str().unwrap();
     assert_eq!(replay["state"], "done", "{replay}");
+    assert_eq!(replay["processed"], replay["total"], "done is all of it");
     assert_eq!(replay["generation"]["number"], 2);
     let model = replay["model"].as_str().unwrap();
     assert!(

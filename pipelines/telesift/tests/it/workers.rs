@@ -5,6 +5,8 @@
 #[expect(dead_code, reason = "not every test wants everything of a server")]
 pub(crate) mod postgres;
 
+mod outages;
+
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, time::Duration};
 
 use reqwest::Method;
@@ -28,7 +30,7 @@ const SETTLE_MS: u64 = 300;
 /// What the workers share.
 struct Site {
     _cluster: TestCluster,
-    _postgres: postgres::Server,
+    postgres: postgres::Server,
     folder: tempfile::TempDir,
     config: PathBuf,
 }
@@ -51,7 +53,7 @@ impl Site {
         fs::write(&config, text).unwrap();
         Some(Site {
             _cluster: cluster,
-            _postgres: postgres,
+            postgres,
             folder,
             config,
         })

@@ -62,6 +62,8 @@ pub(super) async fn the_most_urgent_unit_comes_first(catalog: &impl Catalog) {
     held.not_before = Some(at(100));
     let mut done = unit("u-6", Class::Signal, &[60]);
     done.state = UnitState::Done;
+    let mut passed_by = unit("u-7", Class::Signal, &[70]);
+    (passed_by.state, passed_by.note) = (UnitState::Done, Some("off".to_owned()));
     let all = [
         unit("u-1", Class::WeakSignal, &[40]),
         unit("u-2", Class::Signal, &[10]),
@@ -69,6 +71,7 @@ pub(super) async fn the_most_urgent_unit_comes_first(catalog: &impl Catalog) {
         unit("u-4", Class::WeakSignal, &[30]),
         held,
         done,
+        passed_by,
     ];
     catalog.put_units(&all, &[], &Fence::open()).await.must();
     let due = async |now, limit| {
@@ -85,8 +88,9 @@ pub(super) async fn the_most_urgent_unit_comes_first(catalog: &impl Catalog) {
     assert_eq!(due(at(99), 1).await, ["u-5"]);
     let counts = UnitCounts {
         due: 5,
-        done: 1,
+        done: 2,
         failed: 0,
+        passed_by: [("off".to_owned(), 1)].into(),
     };
     assert_eq!(catalog.unit_counts().await.must(), counts);
 }

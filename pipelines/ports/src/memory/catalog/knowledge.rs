@@ -208,10 +208,17 @@ impl UnitCatalog for MemoryCatalog {
             let units = tables.knowledge.units.values();
             units.filter(|u| u.state == state).count() as u64
         };
+        let mut passed_by = BTreeMap::new();
+        for unit in tables.knowledge.units.values() {
+            if let (UnitState::Done, Some(reason)) = (unit.state, &unit.note) {
+                *passed_by.entry(reason.clone()).or_default() += 1;
+            }
+        }
         Ok(UnitCounts {
             due: n(UnitState::Due),
             done: n(UnitState::Done),
             failed: n(UnitState::Failed),
+            passed_by,
         })
     }
 }

@@ -1,14 +1,18 @@
 //! Another model is another store beside the live one, with all its vectors before anybody searches by them.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use telesift_ports::{
     Embedder, MessageStore, Replays,
     embedder::Purpose,
     message_store::{Hit, SearchMode, SearchRequest},
+    providers::{ChatSetting, ChatSettings as _, Consent, Enrich},
     replays::{ReplayError, ReplayRequest, ReplayStage, ReplayState},
 };
-use telesift_schemas::{Class, Generation};
+use telesift_schemas::{ChatId, Class, Generation, Timestamp};
 
 use super::{SECOND, STRICT};
 use crate::works::{DyingLog, Process, Works, is_ready, until};
@@ -105,6 +109,52 @@ async fn search_goes_by_the_new_model_from_the_switch_on_and_by_the_old_one_afte
     process.runner.switch_back(&done.id).await.unwrap().unwrap();
     assert_eq!(model_of(&process), "ones@1/1");
     assert!(search(&process).await.len() > before.len());
+    process.end().await;
+}
+
+/// How many texts a dry run counts, and why it passes the others by.
+async fn estimate(process: &Process, works: &Works) -> (u64, BTreeMap<String, u64>) {
+    let dry = ReplayRequest {
+        dry_run: true,
+        ..request()
+    };
+    let done = process.replay(works, dry).await;
+    assert_eq!(done.state, ReplayState::Done, "{done:?}");
+    let ledger = done.progress.result.ledger;
+    (ledger.judged, ledger.skipped)
+}
+
+#[tokio::test]
+async fn a_dry_run_counts_what_the_model_would_be_given() {
+    let works = Works::new().await;
+    works.append_many(0..80).await;
+    // A private chat: its messages go to nobody else without consent.
+    const PERSON: i64 = 77;
+    let private: Vec<_> = (1..=5).map(|id| (PERSON, id, 0.9)).collect();
+    works.append(&private).await;
+    let process = works.process().await;
+    process.until_idle().await;
+    let (all, skipped) = estimate(&process, &works).await;
+    assert!(all > 5 && !skipped.contains_key("kept_here"), "{skipped:?}");
+
+    works.slow.is_elsewhere.store(true, Ordering::SeqCst);
+    let (given, skipped) = estimate(&process, &works).await;
+    let kept = skipped["kept_here"];
+    assert!(kept >= 5 && given + kept == all, "{given} {skipped:?}");
+    let consent = ChatSetting {
+        chat: ChatId(PERSON),
+        enrich: Enrich::Remote,
+        consent: Some(Consent {
+            by: "k".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+        }),
+        updated_at: Timestamp::UNIX_EPOCH,
+        decided: None,
+    };
+    works.catalog.put_chat_setting(&consent).await.unwrap();
+    let (given, skipped) = estimate(&process, &works).await;
+    let kept_now = skipped.get("kept_here").copied().unwrap_or_default();
+    assert_eq!((given + kept_now, kept_now), (all, kept - 5));
     process.end().await;
 }
 

@@ -99,6 +99,8 @@ pub(super) struct Line {
     pub(super) store: Mutex<Arc<dyn MessageStore>>,
     /// One permit for each answer of the slow one.
     pub(super) gate: Arc<Semaphore>,
+    /// The longest pause of who asks.
+    pub(super) max_pause: Duration,
     next_offset: std::sync::atomic::AtomicU64,
 }
 
@@ -118,6 +120,7 @@ impl Line {
             flow,
             extractor: Arc::default(),
             gate: Arc::new(Semaphore::new(0)),
+            max_pause: Duration::from_millis(5),
             next_offset: std::sync::atomic::AtomicU64::new(0),
         }
     }
@@ -305,7 +308,7 @@ impl Line {
         );
         let config = ExtractConfig {
             patience: Duration::ZERO,
-            max_pause: Duration::from_millis(5),
+            max_pause: self.max_pause,
             same_atom: 0.99,
             same_subject: 0.95,
             ..ExtractConfig::default()

@@ -17,6 +17,8 @@ pub(crate) struct Slow {
     pub(crate) refuses: Mutex<Option<&'static str>>,
     /// Whether nobody can reach it.
     pub(crate) is_away: AtomicBool,
+    /// Whether it is somebody else's.
+    pub(crate) is_elsewhere: AtomicBool,
 }
 
 impl Slow {
@@ -28,6 +30,7 @@ impl Slow {
             },
             refuses: Mutex::default(),
             is_away: AtomicBool::default(),
+            is_elsewhere: AtomicBool::default(),
         }
     }
 }
@@ -40,6 +43,10 @@ impl Embedder for Slow {
 
     fn cost(&self) -> EmbeddingCost {
         EmbeddingCost::Compute
+    }
+
+    fn is_local(&self) -> bool {
+        !self.is_elsewhere.load(Ordering::SeqCst)
     }
 
     async fn embed(&self, texts: &[&str], _: Purpose) -> Result<Vec<Vec<f32>>, EmbedError> {

@@ -114,7 +114,7 @@ mod tests {
             block_on(async { Ok(evaluate(&RulesExtractor::new(), &conversations, |_| {}).await) });
         let text = table(&report.unwrap());
         for part in [
-            "extractor rules@3, 1 conversations",
+            "extractor rules@4, 1 conversations",
             "precision",
             "1 of 1 quotes stand in their message",
             "missed decision in talk, message 1",

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use telesift_ports::RecordLog;
+use telesift_schemas::Topic;
 
 use super::super::{block_on_cluster, cluster_log, print};
 use crate::{
@@ -33,11 +34,17 @@ pub(super) fn run(connection: &Connection, args: &TopicsApplyArgs) -> Result<()>
                 ))?;
             }
         }
+        let is_missing = |topic: &Topic| {
+            let mut missing = steps.iter().filter(|s| s.action == Action::Create);
+            missing.any(|step| step.topic == *topic)
+        };
         let count = |action| steps.iter().filter(|s| s.action == action).count();
         match count(Action::Create) {
             0 => {}
             n if args.yes => {
-                cluster::create_topics(&config, &log).await?;
+                let mut topics = cluster::wanted(&config)?;
+                topics.retain(|(topic, _)| is_missing(topic));
+                cluster::create_topics(topics, &log).await?;
                 eprintln!("{n} made");
             }
             n => eprintln!("{n} to make: --yes makes them"),
