@@ -44,7 +44,7 @@ pub enum CorpusError {
 }
 
 /// The project's own labelled files, by name.
-pub const OWN: [&str; 26] = [
+pub const OWN: [&str; 28] = [
     "uk",
     "ru",
     "en",
@@ -71,6 +71,8 @@ pub const OWN: [&str; 26] = [
     "groups-uk",
     "groups-ru",
     "channels-more",
+    "threads",
+    "feeds",
 ];
 
 /// The sources in `training`, one per file.
