@@ -130,7 +130,7 @@ async fn a_dry_run_counts_what_the_model_would_be_given() {
     works.append_many(0..80).await;
     // A private chat: its messages go to nobody else without consent.
     const PERSON: i64 = 77;
-    let private: Vec<_> = (1..=5).map(|id| (PERSON, id, 0.9)).collect();
+    let private: Vec<_> = (11..16).map(|id| (PERSON, id, 0.9)).collect();
     works.append(&private).await;
     let process = works.process().await;
     process.until_idle().await;
